@@ -1,0 +1,27 @@
+"""What can go wrong, as exceptions.
+
+    LoglossError
+    ├── InvalidInputError (ValueError)     a value, shape, option, file or column that breaks a stated rule
+    ├── UnsupportedTypeError (TypeError)   an array of a kind or dtype that no backend takes
+    └── MissingDependencyError (ImportError)   an optional package that is not installed, with the pip command
+
+Every message states the rule, the value received and the remedy.
+"""
+
+from __future__ import annotations
+
+
+class LoglossError(Exception):
+    """Anything that this package raises on purpose."""
+
+
+class InvalidInputError(LoglossError, ValueError):
+    """A value, shape, option, file or column that breaks a stated rule."""
+
+
+class UnsupportedTypeError(LoglossError, TypeError):
+    """An array of a kind or dtype that no backend takes."""
+
+
+class MissingDependencyError(LoglossError, ImportError):
+    """An optional package that is not installed."""
