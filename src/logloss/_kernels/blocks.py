@@ -1,0 +1,236 @@
+"""The stages of a block: numbers of any dtype and layout become 256 numbers of one type in scratch, and back.
+
+A kernel walks its range in blocks that stay in the first-level cache. Every stage is a small loop over a block;
+nothing of the data's size is built. What an option needs is data here, never a type: one compiled kernel serves all
+dtypes and all options.
+
+A `Factor` is a vector stretched over the elements: element i has values[(i // inner) % length]. A weight per row, a
+coefficient per label, a scalar and a full array are all of this form.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from numba import carray, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .jit import inline, summing
+from .ops import (
+    bfloat_from_float,
+    bit_or,
+    float_from_bfloat,
+    float_from_half,
+    half_from_float,
+    int_bits,
+    is_outside,
+    keep_bits,
+    like,
+    narrowed,
+    pointer,
+    round_to_odd,
+    select,
+)
+
+BLOCK = 256
+"""Elements per block: ten float64 scratch rows fit a 32 KiB first-level cache."""
+
+
+@intrinsic
+def stack(typing, kind):
+    """A pointer to uninitialised scratch on the stack for a block of numbers of kind's type.
+
+    The optimiser knows that it overlaps no argument, so loops that write it need no run-time alias check. To be
+    called where the scratch is used: memory of an inlined callee ends with the callee.
+    """
+
+    def codegen(context, b, signature, args):
+        with b.goto_entry_block():
+            room = b.alloca(ir.ArrayType(context.get_value_type(kind), BLOCK))
+            room.align = 64
+        return b.bitcast(room, cgutils.voidptr_t)
+
+    return types.voidptr(kind), codegen
+
+
+FLOAT32, FLOAT64, FLOAT16, BFLOAT16, UINT8, INT32, INT64 = range(7)
+"""Codes of the element types that kernels read; int8 travels as uint8, so that a negative target is a large one."""
+
+ANY, UNIT, NOT_POSITIVE = range(3)
+"""The domains of the first argument: logits, probabilities, logarithms of probabilities."""
+
+EVERYTHING, NOT_VALUE, NOT_NAN = range(3)
+"""Which targets count: all, those that differ from `ignored`, those that are numbers."""
+
+JOB = np.dtype(
+    [(name, np.int64) for name in ("n", "start", "x", "x_type", "domain", "t", "t_type", "mask", "ignore")]
+    + [("ignored", np.float64), ("price", np.int64), ("price_length", np.int64), ("price_inner", np.int64)]
+    + [(f"{name}{part}", np.int64) for name in ("row", "element", "scale") for part in ("", "_length", "_inner")]
+    + [(name, np.int64) for name in ("loss", "loss_type", "grad", "grad_type", "hess", "hess_type", "partials")]
+    + [(f"p{k}", np.float64) for k in range(5)]
+)
+"""One call of a general kernel. `n` elements from flat position `start`; addresses, 0 where absent; the prices are
+four vectors (a1, a0, b1, b0) one after another; `p0`… are the primitive's own parameters; `partials` holds (loss,
+weight, count) per block."""
+
+_PLAIN = {"error_model": "numpy", "fastmath": False}
+
+
+@njit(**_PLAIN)
+def load(out, address, code, first):
+    """out[:] = the elements from `first` on, as numbers of out's type.
+
+    A target that this type cannot hold becomes 2, which is outside its domain as well.
+    """
+    n = out.size
+    if code == FLOAT32:
+        a32 = carray(pointer(address + 4 * first), (n,), np.float32)
+        for i in range(n):
+            out[i] = a32[i]
+    elif code == FLOAT64:
+        a64 = carray(pointer(address + 8 * first), (n,), np.float64)
+        for i in range(n):
+            out[i] = narrowed(a64[i], out[i])
+    elif code == FLOAT16:
+        h16 = carray(pointer(address + 2 * first), (n,), np.int16)
+        for i in range(n):
+            out[i] = float_from_half(h16[i])
+    elif code == BFLOAT16:
+        b16 = carray(pointer(address + 2 * first), (n,), np.uint16)
+        for i in range(n):
+            out[i] = float_from_bfloat(b16[i])
+    elif code == UINT8:
+        u8 = carray(pointer(address + first), (n,), np.uint8)
+        for i in range(n):
+            out[i] = np.int32(u8[i])
+    elif code == INT32:
+        i32 = carray(pointer(address + 4 * first), (n,), np.int32)
+        for i in range(n):
+            out[i] = i32[i]
+    else:
+        i64 = carray(pointer(address + 8 * first), (n,), np.int64)
+        for i in range(n):
+            small = np.int32(i64[i])
+            out[i] = select(np.int64(small) == i64[i], small, np.int32(2))
+
+
+@njit(**_PLAIN)
+def store(values, address, code, first):
+    """The inverse of `load`, for the floating types: each value is rounded once."""
+    n = values.size
+    if code == FLOAT32:
+        a32 = carray(pointer(address + 4 * first), (n,), np.float32)
+        for i in range(n):
+            a32[i] = values[i]
+    elif code == FLOAT64:
+        a64 = carray(pointer(address + 8 * first), (n,), np.float64)
+        for i in range(n):
+            a64[i] = values[i]
+    elif code == FLOAT16:
+        h16 = carray(pointer(address + 2 * first), (n,), np.int16)
+        for i in range(n):
+            h16[i] = half_from_float(round_to_odd(values[i]))
+    else:
+        b16 = carray(pointer(address + 2 * first), (n,), np.uint16)
+        for i in range(n):
+            b16[i] = bfloat_from_float(round_to_odd(values[i]))
+
+
+@njit(**_PLAIN)
+def stretch(out, values, inner, first):
+    """out[i] = values[((first + i) // inner) % values.size]: a factor at its place."""
+    n, length, done = out.size, values.size, 0
+    if length == 1:
+        for i in range(n):
+            out[i] = values[0]
+        return
+    while done < n:
+        place = first + done
+        which = (place // inner) % length
+        if inner == 1:
+            run = min(n - done, length - which)
+            piece = values[which : which + run]
+            room = out[done : done + run]
+            for i in range(run):
+                room[i] = piece[i]
+        else:
+            run = min(n - done, inner - place % inner)
+            value = values[which]
+            room = out[done : done + run]
+            for i in range(run):
+                room[i] = value
+        done += run
+
+
+@njit(**_PLAIN)
+def keep_counted(keep, t, job, first):
+    """keep[i] = -1, all bits set, where the element counts (mask and ignored value), else 0."""
+    n = keep.size
+    if job.mask:
+        mask = carray(pointer(job.mask + first), (n,), np.uint8)
+        for i in range(n):
+            keep[i] = -int_bits(mask[i] != 0)
+    else:
+        for i in range(n):
+            keep[i] = np.int32(-1)
+    if job.ignore == NOT_NAN:
+        for i in range(n):
+            keep[i] &= -int_bits(t[i] == t[i])
+    elif job.ignore == NOT_VALUE:
+        ignored = like(t[0], job.ignored)
+        for i in range(n):
+            keep[i] &= -int_bits(t[i] != ignored)
+
+
+@inline
+def outside_unit(t):
+    """1 if any target is outside [0, 1] or NaN, else 0."""
+    bad = np.int32(0)
+    for i in range(t.size):
+        bad = bit_or(bad, is_outside(t[i]))
+    return bad
+
+
+@inline
+def outside_domain(x, domain):
+    """4 if any number is outside its domain or, for probabilities and their logarithms, NaN; else 0."""
+    bad = np.int32(0)
+    if domain == UNIT:
+        bad = outside_unit(x)
+    elif domain == NOT_POSITIVE:
+        for i in range(x.size):
+            bad = bit_or(bad, int_bits(not (x[i] <= like(x[i], 0.0))))
+    return np.int32(4 * bad)
+
+
+@inline
+def not_a_weight(w):
+    """2 if any weight is negative, infinite or NaN, else 0."""
+    bad = np.int32(0)
+    for i in range(w.size):
+        bad = bit_or(bad, int_bits(not ((w[i] >= like(w[i], 0.0)) & (w[i] < like(w[i], np.inf)))))
+    return np.int32(2 * bad)
+
+
+@inline
+def zero_where_dropped(values, keep):
+    """Select away, never multiply: a NaN that does not count must leave no trace."""
+    for i in range(values.size):
+        values[i] = keep_bits(values[i], keep[i])
+
+
+@inline
+def multiply(values, by):
+    """values *= by."""
+    for i in range(values.size):
+        values[i] *= by[i]
+
+
+@summing
+def total(values):
+    """The sum in float64."""
+    s = 0.0
+    for i in range(values.size):
+        s += np.float64(values[i])
+    return s

@@ -1,0 +1,205 @@
+"""Loss, gradient and Hessian of each primitive over one block: `_formula`, in the order that a processor likes.
+
+Every core has the arguments (x, u, v, t, p, z, l, g, h): logits (or probabilities), the prices of missing a positive
+and a negative, the raw targets, the primitive's parameters, scratch, and the three results. t and p matter to the
+focal family alone. Separate short loops keep all constants of a loop in registers; one long loop is 40 % slower on
+AVX2 (`benchmarks/README.md`).
+
+The algebra: with a = |x|, z = e^-a, q = sigmoid(-a), W = u + v and U = the price of the wrong side (u for x < 0,
+else v),
+
+    loss = W·log1p(z) + U·a        gradient = sign(x)·(U - W·q)        hessian = W·q·(1 - q)
+
+where only a can be infinite, so one comparison makes 0·inf = 0; the side is chosen by the sign bit, for -0.0 has one.
+"""
+
+from __future__ import annotations
+
+from .elementary import exp_neg, log1p_unit, minus_log, minus_log1m, minus_log_either, one_minus_exp
+from .jit import inline
+from .ops import flip_sign, fma, is_negative, like, magnitude, select
+
+
+@inline
+def exponentials(x, z):
+    """z = e^-|x|."""
+    for i in range(x.size):
+        z[i] = exp_neg(-magnitude(x[i]))
+
+
+@inline
+def softplus_of_minus(z, l):
+    """l = log1p(z), the smaller softplus."""
+    for i in range(z.size):
+        l[i] = log1p_unit(z[i])
+
+
+@inline
+def small_sigmoid(z):
+    """q = z / (1 + z) <= 1/2, corrected once: the rounding of 1 + z costs up to an ulp, z - z·q takes it back."""
+    q = z / (like(z, 1.0) + z)
+    return fma(-z, q, z)
+
+
+@inline
+def price_of_side(x, u, v):
+    """The price that |x| costs: of the positive missed where x is negative, else of the negative missed."""
+    return select(is_negative(x), u, v)
+
+
+@inline
+def loss_at(a, l, w, side):
+    """W·log1p(z) + U·a with 0·inf = 0."""
+    return fma(w, l, select(side == like(a, 0.0), like(a, 0.0), side * a))
+
+
+@inline
+def cross_entropy(x, u, v, t, p, z, l, g, h):
+    """Binary cross-entropy of logits."""
+    exponentials(x, z)
+    softplus_of_minus(z, l)
+    one = like(x[0], 1.0)
+    for i in range(x.size):
+        w, side, q = u[i] + v[i], price_of_side(x[i], u[i], v[i]), small_sigmoid(z[i])
+        l[i] = loss_at(magnitude(x[i]), l[i], w, side)
+        g[i] = flip_sign(fma(-w, q, side), x[i])
+        h[i] = w * (q * (one - q))
+
+
+@inline
+def priced(price, value):
+    """price·value with 0·inf = 0."""
+    return select(price == 0.0, 0.0, price * value)
+
+
+@inline
+def minus_logs(p):
+    """(-log p, -log(1-p)) of a probability: with m = min(p, 1-p), exact in floating point, -log m and -log1p(-m)."""
+    upper = p > 0.5
+    m = select(upper, 1.0 - p, p)
+    near, far = minus_log1m(m), minus_log(m)
+    return select(upper, near, far), select(upper, far, near)
+
+
+@inline
+def probabilities(x, u, v, t, p, z, l, g, h):
+    """Binary cross-entropy of probabilities.
+
+    p: the largest loss, -log ε, and ε, below which nothing slopes (inf and 0: exact).
+    """
+    for i in range(x.size):
+        positive, negative = minus_logs(x[i])
+        positive, negative = select(positive > p[0], p[0], positive), select(negative > p[0], p[0], negative)
+        l[i] = priced(u[i], positive) + priced(v[i], negative)
+    for i in range(x.size):
+        rest = 1.0 - x[i]
+        up, down = select(x[i] < p[1], 0.0, u[i]), select(rest < p[1], 0.0, v[i])
+        missed_positive, missed_negative = select(up == 0.0, 0.0, up / x[i]), select(down == 0.0, 0.0, down / rest)
+        g[i] = missed_negative - missed_positive
+        h[i] = select(up == 0.0, 0.0, missed_positive / x[i]) + select(down == 0.0, 0.0, missed_negative / rest)
+
+
+@inline
+def log_probabilities(x, u, v, t, p, z, l, g, h):
+    """Binary cross-entropy of x = log p <= 0: a positive costs -x, a negative -log(1 - e^x).
+
+    That comes from 1 - e^x where this is small and from e^x where that is (Mächler 2012, *Accurately computing
+    log(1 - exp(-|a|))*).
+    """
+    for i in range(x.size):
+        rest, e = one_minus_exp(x[i]), exp_neg(x[i])
+        small = rest <= 0.5
+        l[i] = minus_log_either(select(small, rest, e), not small)
+        z[i] = rest
+    for i in range(x.size):
+        a = 0.0 - x[i]
+        l[i] = priced(u[i], a) + priced(v[i], l[i])
+        odds = exp_neg(x[i]) / z[i]
+        negative = select(v[i] == 0.0, 0.0, v[i] * odds)
+        g[i] = negative - u[i]
+        h[i] = select(v[i] == 0.0, 0.0, negative / z[i])
+
+
+@inline
+def _smoothed(t, p):
+    """(t', 1 - t') after label smoothing, the second not as a difference."""
+    return fma(p[0], t, p[1]), fma(p[0], 1.0 - t, p[1])
+
+
+@inline
+def focal(x, u, v, t, p, z, l, g, h):
+    """Focal loss α_t·m^γ·(u·softplus(-x) + v·softplus(x)), m = t'·σ(-x) + (1-t')·σ(x).
+
+    p: 1-s, s/2, γ, α of t' = 1, α of t' = 0. m = σ(|x|)·(near·z + far), near being the weight of the right side, so
+    log m = -log1p(z) + log(near·z + far), and for a hard target on the right side log m = -log1p(z) - |x|: no
+    cancellation, no underflow. With ρ = m'/m (bounded) and the plain loss B: L' = α·m^γ·(B' + γρB) and L'' =
+    α·m^γ·(B'' + 2γρB' + γρ·B·((γ - 1)·ρ + σ(-x) - σ(x))).
+    """
+    exponentials(x, z)
+    softplus_of_minus(z, l)
+    gamma = p[2]
+    for i in range(x.size):
+        a, negative = magnitude(x[i]), is_negative(x[i])
+        yes, no = _smoothed(t[i], p)
+        near, far = select(negative, no, yes), select(negative, yes, no)
+        hard = far == 0.0
+        spread = select(hard, near, fma(near, z[i], far))
+        log_m = -l[i] - minus_log(spread) - select(hard, a, 0.0)
+        power = exp_neg(select(gamma == 0.0, 0.0, gamma * log_m))
+        q = small_sigmoid(z[i])
+        w, side = u[i] + v[i], price_of_side(x[i], u[i], v[i])
+        b = loss_at(a, l[i], w, side)
+        slope, bend = flip_sign(fma(-w, q, side), x[i]), w * (q * (1.0 - q))
+        # ρ = (no - yes)·σ(x)·σ(-x)/m = (no - yes)·z·σ(|x|)/(near·z + far)
+        rho = (no - yes) * (1.0 - q) * select(hard, 1.0, z[i]) / spread
+        tilt = flip_sign(2.0 * q - 1.0, x[i])
+        weight = fma(p[3], yes, p[4] * no) * power
+        pull = priced(gamma * rho, b)
+        l[i] = priced(weight, b)
+        g[i] = weight * (slope + pull)
+        h[i] = weight * (bend + 2.0 * gamma * rho * slope + priced(pull, fma(gamma - 1.0, rho, tilt)))
+
+
+@inline
+def asymmetric(x, u, v, t, p, z, l, g, h):
+    """Asymmetric loss M^Γ·(u·softplus(-x) - v·log q), q = min(1-σ(x)+c, 1), M = t'·σ(-x) + (1-t')·(1-q).
+
+    Γ = γ+·t' + γ-·(1-t') (Ridnik et al. 2021). p: 1-s, s/2, γ+, γ-, c. Where q = 1 the negative part and its
+    derivatives are 0.
+    """
+    exponentials(x, z)
+    softplus_of_minus(z, l)
+    for i in range(x.size):
+        a, negative = magnitude(x[i]), is_negative(x[i])
+        small = small_sigmoid(z[i])
+        sigma, rest = select(negative, small, 1.0 - small), select(negative, 1.0 - small, small)
+        yes, no = _smoothed(t[i], p)
+        shifted = sigma > p[4]
+        over = select(shifted, sigma - p[4], 0.0)  # 1 - q
+        q = select(shifted, rest + p[4], 1.0)
+        d = sigma * rest
+        dd = d * (rest - sigma)
+        # the plain loss and its derivatives: positive part as ever, negative part -log q with q' = -σσ'
+        positive = l[i] + select(negative, a, 0.0)
+        exact = p[4] == 0.0
+        minus = select(exact, l[i] + select(negative, 0.0, a), minus_log(q))
+        lift = select(shifted, select(exact, sigma, d / q), 0.0)
+        curve = select(shifted, select(exact, d, dd / q + lift * lift), 0.0)
+        b = priced(u[i], positive) + priced(v[i], select(shifted, minus, 0.0))
+        slope = v[i] * lift - u[i] * rest
+        bend = v[i] * curve + u[i] * d
+        # the focusing factor M^Γ
+        m = yes * rest + no * over
+        dm = no * select(shifted, d, 0.0) - yes * d
+        ddm = no * select(shifted, dd, 0.0) - yes * dd
+        gamma = p[2] * yes + p[3] * no
+        hard = (no == 0.0) & (not negative)
+        log_m = select(hard, -l[i] - a - minus_log(yes), -minus_log(m))
+        power = exp_neg(select(gamma == 0.0, 0.0, gamma * log_m))
+        rho = select(hard, -sigma, select(dm == 0.0, 0.0, dm / m))
+        curl = select(hard, sigma * (sigma - rest), select(ddm == 0.0, 0.0, ddm / m))  # M''/M
+        pull = priced(gamma * rho, b)
+        l[i] = priced(power, b)
+        g[i] = select(power == 0.0, 0.0, power * (slope + pull))
+        extra = priced(gamma * fma(gamma - 1.0, rho * rho, curl), b)
+        h[i] = select(power == 0.0, 0.0, power * (bend + 2.0 * gamma * rho * slope + extra))

@@ -1,0 +1,265 @@
+"""The compiled kernels that Python calls: serial, without the GIL, over a range of whole blocks.
+
+The *plain* entries take contiguous arrays and scalar prices: training's and scoring's common case, at memory speed.
+The *general* entries, one per primitive and arithmetic type, take a `JOB` and serve every dtype, layout, weight,
+mask and output.
+
+Every entry writes one partial sum per block, so the number of threads cannot change a result, and returns flags: 1 =
+a target outside [0, 1], 2 = a weight that is negative or not finite, 4 = a probability (or its logarithm) outside
+its domain.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import carray
+
+from . import cores
+from .blocks import (
+    BLOCK,
+    EVERYTHING,
+    keep_counted,
+    load,
+    multiply,
+    not_a_weight,
+    outside_domain,
+    outside_unit,
+    stack,
+    store,
+    stretch,
+    total,
+    zero_where_dropped,
+)
+from .elementary import minus_log_either
+from .jit import entry, inline, specialise
+from .ops import bit_or, flip_sign, fma, is_outside, like, magnitude, number, pointer, select
+
+kind: Any = None
+core: Any = None
+"""What a template leaves open: the arithmetic type and the primitive (`specialise` fills them in)."""
+
+# ---- plain ----------------------------------------------------------------------------------------------------------
+
+
+@inline
+def _losses(x, t, a1, a0, b1, b0, z, l):
+    bad = np.int32(0)
+    for i in range(x.size):
+        y = number(x[i], t[i])
+        bad = bit_or(bad, is_outside(t[i]))
+        u, v = fma(a1, y, a0), fma(b1, like(y, 1.0) - y, b0)
+        l[i] = cores.loss_at(magnitude(x[i]), l[i], u + v, cores.price_of_side(x[i], u, v))
+    return bad
+
+
+@inline
+def _losses_and_gradients(x, t, a1, a0, b1, b0, scale, z, l, g):
+    bad = np.int32(0)
+    for i in range(x.size):
+        y = number(x[i], t[i])
+        bad = bit_or(bad, is_outside(t[i]))
+        u, v = fma(a1, y, a0), fma(b1, like(y, 1.0) - y, b0)
+        w, side = u + v, cores.price_of_side(x[i], u, v)
+        l[i] = cores.loss_at(magnitude(x[i]), l[i], w, side)
+        g[i] = flip_sign(fma(-w, cores.small_sigmoid(z[i]), side), x[i]) * scale
+    return bad
+
+
+def _plain(x, t, g, prices, scale, low, high, partials):
+    """Blocks low..high of the plain loss; the gradient times `scale` into g unless g is empty."""
+    a1, a0, b1, b0, k = kind(prices[0]), kind(prices[1]), kind(prices[2]), kind(prices[3]), kind(scale)
+    z_, l_ = carray(stack(a1), (BLOCK,), kind), carray(stack(a1), (BLOCK,), kind)
+    bad = np.int32(0)
+    for block in range(low, high):
+        s = block * BLOCK
+        e = min(s + BLOCK, x.size)
+        z, l = z_[: e - s], l_[: e - s]
+        cores.exponentials(x[s:e], z)
+        cores.softplus_of_minus(z, l)
+        if g.size:
+            bad = bit_or(bad, _losses_and_gradients(x[s:e], t[s:e], a1, a0, b1, b0, k, z, l, g[s:e]))
+        else:
+            bad = bit_or(bad, _losses(x[s:e], t[s:e], a1, a0, b1, b0, z, l))
+        partials[block] = total(l)
+    return bad
+
+
+PLAIN = {32: specialise(_plain, kind=np.float32), 64: specialise(_plain, kind=np.float64)}
+"""Cross-entropy of contiguous logits by their bits: (x, t, gradient or empty, (a1, a0, b1, b0), scale, low, high,
+partials)."""
+
+
+@inline
+def _hard_probability_losses(p, t, a1, b1, l):
+    bad, far_off = np.int32(0), np.int32(0)
+    for i in range(p.size):
+        x = np.float64(p[i])
+        bad, far_off = bit_or(bad, is_outside(t[i])), bit_or(far_off, is_outside(p[i]))
+        positive, upper = t[i] != 0, x > 0.5
+        cost = minus_log_either(select(upper, 1.0 - x, x), positive == upper)
+        l[i] = cores.priced(select(positive, a1, b1), cost)
+    return np.int32(bad | 4 * far_off)
+
+
+@inline
+def _probability_losses(p, t, a1, a0, b1, b0, l):
+    bad, far_off = np.int32(0), np.int32(0)
+    for i in range(p.size):
+        x, y = np.float64(p[i]), number(0.0, t[i])
+        bad, far_off = bit_or(bad, is_outside(t[i])), bit_or(far_off, is_outside(p[i]))
+        positive, negative = cores.minus_logs(x)
+        l[i] = cores.priced(fma(a1, y, a0), positive) + cores.priced(fma(b1, 1.0 - y, b0), negative)
+    return np.int32(bad | 4 * far_off)
+
+
+@entry
+def plain_probabilities(p, t, prices, hard, low, high, partials):
+    """Cross-entropy of probabilities; `hard`: targets are integers and nothing is smoothed, so one logarithm does."""
+    a1, a0, b1, b0 = prices
+    l_ = carray(stack(0.0), (BLOCK,), np.float64)
+    bad = np.int32(0)
+    for block in range(low, high):
+        s = block * BLOCK
+        e = min(s + BLOCK, p.size)
+        l = l_[: e - s]
+        if hard:
+            bad = bit_or(bad, _hard_probability_losses(p[s:e], t[s:e], a1, b1, l))
+        else:
+            bad = bit_or(bad, _probability_losses(p[s:e], t[s:e], a1, a0, b1, b0, l))
+        partials[block] = total(l)
+    return bad
+
+
+# ---- general --------------------------------------------------------------------------------------------------------
+
+
+@inline
+def _prices(job, first, t, u, v, u0, v0, kind):
+    """u and v of a block: the factored prices a1·t + a0 and b1·(1-t) + b0 at the elements' places."""
+    n = job.price_length
+    vectors = carray(pointer(job.price), (4 * n,), kind)
+    rows = (u, u0, v, v0)
+    for k in range(4):
+        stretch(rows[k], vectors[k * n : (k + 1) * n], job.price_inner, first)
+    for i in range(t.size):
+        u[i] = fma(u[i], t[i], u0[i])
+        v[i] = fma(v[i], like(t[i], 1.0) - t[i], v0[i])
+
+
+@inline
+def _weigh(job, first, u, v, w, kind):
+    """u and v times the weights of row and element."""
+    bad = np.int32(0)
+    for k in range(2):
+        address = job.row if k == 0 else job.element
+        if address:
+            length = job.row_length if k == 0 else job.element_length
+            inner = job.row_inner if k == 0 else job.element_inner
+            stretch(w, carray(pointer(address), (length,), kind), inner, first)
+            bad = bit_or(bad, not_a_weight(w))
+            for i in range(w.size):
+                u[i] *= w[i]
+                v[i] *= w[i]
+    return bad
+
+
+@inline
+def _write(job, s, first, l, g, h, w, kind):
+    """The elementwise results that were asked for, derivatives times their scale."""
+    if job.loss:
+        store(l, job.loss, job.loss_type, s)
+    if job.grad or job.hess:
+        stretch(w, carray(pointer(job.scale), (job.scale_length,), kind), job.scale_inner, first)
+        if job.grad:
+            multiply(g, w)
+            store(g, job.grad, job.grad_type, s)
+        if job.hess:
+            multiply(h, w)
+            store(h, job.hess, job.hess_type, s)
+
+
+def _general(jobs, low, high):
+    """The template of the general entries; `core` and `kind` are globals of each."""
+    job = jobs[0]
+    zero = kind(0)
+    x_, t_ = carray(stack(zero), (BLOCK,), kind), carray(stack(zero), (BLOCK,), kind)
+    u_, v_ = carray(stack(zero), (BLOCK,), kind), carray(stack(zero), (BLOCK,), kind)
+    l_, z_ = carray(stack(zero), (BLOCK,), kind), carray(stack(zero), (BLOCK,), kind)
+    g_, h_ = carray(stack(zero), (BLOCK,), kind), carray(stack(zero), (BLOCK,), kind)
+    keep_ = carray(stack(np.int32(0)), (BLOCK,), np.int32)
+    partials = carray(pointer(job.partials), ((job.n + BLOCK - 1) // BLOCK,), np.float64)
+    parameters = (kind(job.p0), kind(job.p1), kind(job.p2), kind(job.p3), kind(job.p4))
+    selective = (job.mask != 0) | (job.ignore != EVERYTHING)
+    bad = np.int32(0)
+    for block in range(low, high):
+        s = block * BLOCK
+        c = min(job.n - s, BLOCK)
+        x, t, u, v, l, z, g, h, keep = x_[:c], t_[:c], u_[:c], v_[:c], l_[:c], z_[:c], g_[:c], h_[:c], keep_[:c]
+        load(x, job.x, job.x_type, s)
+        load(t, job.t, job.t_type, s)
+        if selective:
+            keep_counted(keep, t, job, s)
+            zero_where_dropped(t, keep)
+        bad = bit_or(bad, outside_unit(t))
+        _prices(job, job.start + s, t, u, v, l, z, kind)
+        bad = bit_or(bad, _weigh(job, job.start + s, u, v, z, kind))
+        if selective:
+            zero_where_dropped(x, keep)
+            zero_where_dropped(u, keep)
+            zero_where_dropped(v, keep)
+        bad = bit_or(bad, outside_domain(x, job.domain))
+        core(x, u, v, t, parameters, z, l, g, h)
+        partials[block] = total(l)
+        _write(job, s, job.start + s, l, g, h, z, kind)
+    return bad
+
+
+@inline
+def _count(keep):
+    counted = 0
+    for i in range(keep.size):
+        counted -= keep[i]
+    return np.float64(counted)
+
+
+@entry
+def tally(jobs, low, high):
+    """The sum of the weights of the elements that count; the first price is the weight of an element's label."""
+    job = jobs[0]
+    t_ = carray(stack(np.float32(0)), (BLOCK,), np.float32)
+    u_, v_ = carray(stack(0.0), (BLOCK,), np.float64), carray(stack(0.0), (BLOCK,), np.float64)
+    w_, keep_ = carray(stack(0.0), (BLOCK,), np.float64), carray(stack(np.int32(0)), (BLOCK,), np.int32)
+    partials = carray(pointer(job.partials), ((job.n + BLOCK - 1) // BLOCK,), np.float64)
+    prices = carray(pointer(job.price), (4 * job.price_length,), np.float64)
+    weighted = (job.price_length > 1) | (prices[0] != 1.0) | (job.row != 0) | (job.element != 0)
+    bad = np.int32(0)
+    for block in range(low, high):
+        s = block * BLOCK
+        c = min(job.n - s, BLOCK)
+        t, u, v, w, keep = t_[:c], u_[:c], v_[:c], w_[:c], keep_[:c]
+        load(t, job.t, job.t_type, s)
+        keep_counted(keep, t, job, s)
+        zero_where_dropped(t, keep)
+        bad = bit_or(bad, outside_unit(t))
+        if weighted:
+            stretch(u, prices[: job.price_length], job.price_inner, job.start + s)
+            bad = bit_or(bad, _weigh(job, job.start + s, u, v, w, np.float64))
+            zero_where_dropped(u, keep)
+            partials[block] = total(u)
+        else:
+            partials[block] = _count(keep)
+    return bad
+
+
+GENERAL = {
+    ("cross_entropy", 32): specialise(_general, core=cores.cross_entropy, kind=np.float32),
+    ("cross_entropy", 64): specialise(_general, core=cores.cross_entropy, kind=np.float64),
+    ("probabilities", 64): specialise(_general, core=cores.probabilities, kind=np.float64),
+    ("log_probabilities", 64): specialise(_general, core=cores.log_probabilities, kind=np.float64),
+    ("focal", 64): specialise(_general, core=cores.focal, kind=np.float64),
+    ("tally", 64): tally,
+    ("asymmetric", 64): specialise(_general, core=cores.asymmetric, kind=np.float64),
+}
+"""The general entry of each primitive and arithmetic: float64 unless the logits' 32 bits and two roundings suffice."""

@@ -1,0 +1,54 @@
+"""How kernels compile: the two decorators and where the machine code is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import types
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+from numba.core.errors import NumbaWarning
+
+# Numba's disk cache notices a change in the file that defines an entry and in no other. The name of every entry
+# therefore ends in a digest of all sources of this room: code from an older version can never be loaded.
+_SOURCES = hashlib.sha256(
+    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+).hexdigest()[:12]
+
+# Numba hands a caller's options down to callees that name none, so every function names all of them.
+# "numpy" lets a division by zero be inf, as everywhere in floating point, and keeps loops free of branches.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": False}
+
+inline: Callable[..., Any] = njit(forceinline=True, **_OPTIONS)
+"""A piece of a kernel: inlined, no value-changing rewrites (`fma` is written where it is meant)."""
+
+summing: Callable[..., Any] = njit(forceinline=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+"""A piece that only adds numbers up, in the order that vectorises best. The order is fixed once compiled."""
+
+
+def entry(function: Callable[..., Any]) -> Any:
+    """Compile a kernel that Python calls: without the GIL, and kept on disk where the disk allows it."""
+    function.__qualname__ += "_" + _SOURCES
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NumbaWarning)
+        try:
+            return njit(nogil=True, cache=True, **_OPTIONS)(function)
+        except RuntimeError:  # "no locator available": neither the package nor the home directory can be written
+            return njit(nogil=True, **_OPTIONS)(function)
+
+
+def specialise(template: Callable[..., Any], **meaning: Any) -> Any:
+    """An entry from a template that uses names it does not define: `meaning` says what they are.
+
+    Not a closure (its cached code would depend on the identity of the pieces) and not a call of an inlined function
+    (LLVM would optimise the whole body twice).
+    """
+    name = "_".join(
+        [template.__name__.strip("_"), *(getattr(value, "__name__", str(value)) for value in meaning.values())]
+    )
+    function = types.FunctionType(template.__code__, {**template.__globals__, **meaning}, name)
+    function.__qualname__, function.__doc__ = name, template.__doc__
+    return entry(function)

@@ -1,0 +1,123 @@
+"""From arrays of any shape, strides and dtype to what kernels take: flat ranges, addresses and stretched vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from .blocks import BFLOAT16, BLOCK, FLOAT16, FLOAT32, FLOAT64, INT32, INT64, UINT8
+
+Array = np.ndarray[Any, Any]
+
+PIECE = 1 << 16
+"""Elements staged at a time where an operand is not contiguous: half a megabyte of float64, within a second-level
+cache."""
+
+_CODES = {
+    "f4": FLOAT32,
+    "f8": FLOAT64,
+    "f2": FLOAT16,
+    "b1": UINT8,
+    "u1": UINT8,
+    "i1": UINT8,
+    "i4": INT32,
+    "i8": INT64,
+    "u8": INT64,
+}
+_STAGED = {"i2": "i4", "u2": "i4", "u4": "i8"}  # rarer types are converted piece by piece, without loss
+
+
+class Filling(Protocol):
+    """Targets that are not an array: they write their elements start..stop, in C order, where they are needed."""
+
+    shape: tuple[int, ...]
+
+    def fill(self, out: Array, start: int, stop: int) -> None: ...
+
+
+class Piece(NamedTuple):
+    """A block of indices that is one contiguous range of the elements in C order."""
+
+    where: tuple[slice | int, ...]
+    start: int
+    size: int
+
+
+def is_bfloat16(dtype: np.dtype[Any]) -> bool:
+    """True for ml_dtypes' bfloat16, which NumPy knows by name only."""
+    return dtype.name == "bfloat16"
+
+
+def code_of(dtype: np.dtype[Any]) -> int | None:
+    """The kernels' code of an element type, None for one that must be converted first."""
+    return BFLOAT16 if is_bfloat16(dtype) else _CODES.get(dtype.str[1:])
+
+
+def staging_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type in which elements are staged: their own, or a wider one that kernels read."""
+    if code_of(dtype) is not None:
+        return dtype.newbyteorder("=")
+    return np.dtype(_STAGED.get(dtype.str[1:], "f8"))
+
+
+def is_direct(array: Array) -> bool:
+    """True if a kernel can walk the array's own memory."""
+    flags = array.flags
+    return bool(flags.c_contiguous and flags.aligned and array.dtype.isnative and code_of(array.dtype) is not None)
+
+
+def natural_axes(array: Array) -> tuple[int, ...] | None:
+    """The order of axes in which the array lies in memory, None if that is C order."""
+    if array.flags.c_contiguous or array.ndim < 2:
+        return None
+    axes = tuple(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
+    return None if axes == tuple(range(array.ndim)) else axes
+
+
+def pieces(shape: tuple[int, ...]) -> Iterator[Piece]:
+    """Cut a shape into pieces of at most PIECE elements."""
+    split, inner = len(shape) - 1, 1
+    while split > 0 and inner * shape[split] <= PIECE:
+        inner *= shape[split]
+        split -= 1
+    step = max(1, PIECE // inner)
+    for outer, lead in enumerate(np.ndindex(shape[:split])):
+        for low in range(0, shape[split], step):
+            high = min(low + step, shape[split])
+            yield Piece((*lead, slice(low, high)), (outer * shape[split] + low) * inner, (high - low) * inner)
+
+
+def address(array: Array) -> int:
+    """Where the array's first element lies."""
+    return int(array.__array_interface__["data"][0])
+
+
+class Factor(NamedTuple):
+    """Element i has values[(i // inner) % len(values)]."""
+
+    values: Array
+    inner: int
+
+
+def factor(array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Factor | None:
+    """A broadcastable array as a stretched vector; None if the axes along which it varies do not lie together."""
+    varying = [axis for axis in range(len(shape)) if array.shape[axis] != 1]
+    if not varying:
+        return Factor(array.reshape(1).astype(dtype), 1)
+    first, last = varying[0], varying[-1]
+    if any(shape[axis] != 1 for axis in range(first, last) if axis not in varying):
+        return None
+    values = np.ascontiguousarray(array, dtype=dtype).reshape(-1)
+    inner = int(np.prod(shape[last + 1 :], dtype=np.int64))
+    return _lengthened(values, inner, outer=int(np.prod(shape[:first], dtype=np.int64)))
+
+
+def _lengthened(values: Array, inner: int, outer: int) -> Factor:
+    """Short runs cost a loop each: a vector that comes round again is repeated and tiled until it fills a block."""
+    if outer > 1 and 1 < inner < 64:
+        values, inner = np.repeat(values, inner), 1
+    if outer > 1 and inner == 1 and len(values) < BLOCK:
+        values = np.tile(values, -(-BLOCK // len(values)))
+    return Factor(values, inner)
