@@ -1,0 +1,38 @@
+"""Arrays of each kind: dtypes, devices and memory; no mathematics.
+
+A backend is found by the type of the logits, without importing anything: whoever holds a framework's array has
+imported it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._errors import UnsupportedTypeError
+
+_FRAMEWORKS = ("torch", "jax", "jaxlib", "tensorflow", "keras", "cupy", "mlx")
+
+
+def framework_of(array: Any) -> str:
+    """The framework that an array belongs to; "numpy" for NumPy, plain Python numbers, lists and dataframe columns."""
+    root = type(array).__module__.partition(".")[0]
+    return root if root in _FRAMEWORKS else "numpy"
+
+
+def backend_of(logits: Any, targets: Any) -> Any:
+    """The module that evaluates losses on these arrays."""
+    name, other = framework_of(logits), framework_of(targets)
+    if name != other:
+        raise UnsupportedTypeError(
+            f"logits and targets must come from one framework; got "
+            f"{type(logits).__module__}.{type(logits).__name__} "
+            f"and {type(targets).__module__}.{type(targets).__name__}. Convert one of them."
+        )
+    if name != "numpy":
+        raise UnsupportedTypeError(
+            f"arrays of {name} are not supported by this version; got {type(logits).__name__}. "
+            "Pass NumPy arrays, e.g. numpy.asarray(x)."
+        )
+    from . import numpy as backend
+
+    return backend

@@ -1,0 +1,287 @@
+"""Losses on NumPy arrays: dtypes, shapes, outputs and reductions around the compiled kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import _reduce, _spec
+from .._errors import InvalidInputError, UnsupportedTypeError
+from .._kernels import cpu
+from .._spec import Options, Primitive, Terms
+from ._diagnosis import explain
+
+Array = np.ndarray[Any, Any]
+
+_FLOATS = ("float16", "float32", "float64", "bfloat16")
+_QUANTITY = {"probabilities": "probabilities", "log_probabilities": "log_probs"}
+
+
+# ---- arguments ------------------------------------------------------------------------------------------------------
+
+
+def floating(value: Any, name: str) -> Array:
+    """Logits (or probabilities) as a floating array; lists and integers become float64."""
+    array = value if type(value) is np.ndarray else _plain_array(value, name)
+    if array.dtype.name in _FLOATS:
+        return array
+    if array.dtype.kind in "biu":
+        return array.astype(np.float64)
+    raise UnsupportedTypeError(
+        f"{name} must be float16, bfloat16, float32 or float64; got dtype {array.dtype}. Use {name}.astype('float32')."
+    )
+
+
+def target_array(value: Any) -> Any:
+    """Targets as an array of bool, any integer or any float, or positive indices as they are."""
+    if hasattr(value, "fill") and not isinstance(value, np.ndarray):
+        return value
+    array = value if type(value) is np.ndarray else _plain_array(value, "targets")
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+        raise UnsupportedTypeError(
+            f"targets must be bool, integer or floating; got dtype {array.dtype}. Encode labels as 0 and 1."
+        )
+    return array
+
+
+def _plain_array(value: Any, name: str) -> Array:
+    if isinstance(value, np.ma.MaskedArray):
+        raise UnsupportedTypeError(
+            f"{name} must not be a masked array: its mask would be lost. Use {name}.data and mask=~{name}.mask."
+        )
+    if isinstance(value, np.ndarray):  # memmap and other subclasses
+        return value.view(np.ndarray)
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"{name} must be a rectangular array; {error}. Pad ragged rows and use mask=."
+        ) from None
+
+
+def check_shapes(x: Array, t: Any) -> None:
+    """One shape for both: nothing broadcasts silently."""
+    if x.shape == t.shape:
+        return
+    remedy = "Give one target per logit."
+    if int(np.prod(x.shape)) == int(np.prod(t.shape)):
+        remedy = f"Use targets.reshape({x.shape}) or logits.reshape({t.shape})."
+    elif t.shape[:1] == x.shape[:1] and len(t.shape) == 1:
+        remedy = "Class indices? Use logloss.Positives.from_lists, or one column of targets per label."
+    raise InvalidInputError(f"logits and targets must have one shape; got {x.shape} and {t.shape}. {remedy}")
+
+
+def _output(out: Any, x: Array) -> Array:
+    if not isinstance(out, np.ndarray) or out.dtype.name not in _FLOATS:
+        raise UnsupportedTypeError(
+            f"out must be a floating NumPy array; got {type(out).__name__}{getattr(out, 'dtype', '')!s:.20}."
+        )
+    if out.shape != x.shape:
+        raise InvalidInputError(
+            f"out must have the logits' shape {x.shape}; got {out.shape}. Use numpy.empty_like(logits)."
+        )
+    if not out.flags.writeable:
+        raise InvalidInputError("out must be writable; got a read-only array. Use numpy.empty_like(logits).")
+    return out
+
+
+# ---- evaluation -----------------------------------------------------------------------------------------------------
+
+
+class _Problem:
+    """One loss on one pair of arrays: what all public functions share."""
+
+    def __init__(self, primitive: Primitive, logits: Any, targets: Any, options: Options) -> None:
+        _spec.check_reduction(options)
+        self.primitive, self.options = primitive, options
+        self.x = floating(logits, _QUANTITY.get(primitive.name, "logits"))
+        self.t = target_array(targets)
+        check_shapes(self.x, self.t)
+        self.terms = self._held(_spec.terms(options, self.x.shape, getattr(self.t, "dtype", None)))
+
+    def _held(self, terms: Terms) -> Terms:
+        return hold_ignored(terms, self.t)
+
+    def denominator(self) -> Any:
+        return denominator(self.t, self.options)
+
+    def run(self, **outputs: Any) -> float:
+        """Evaluate into the outputs; the sum of losses."""
+        total, flags = cpu.evaluate(cpu.Call(self.primitive, self.x, self.t, self.terms, **outputs))
+        if flags and self.options.validate:
+            self.refuse()
+        return total
+
+    def check_first(self) -> None:
+        """Before anything is overwritten: are targets, weights and probabilities in their domains?"""
+        if not self.options.validate:
+            return
+        if self.primitive.name in _QUANTITY:
+            self.run()
+        elif cpu.tally(self.t, self.terms)[1]:
+            self.refuse()
+
+    def refuse(self) -> None:
+        raise InvalidInputError(explain(self.x, self.t, self.terms, _QUANTITY.get(self.primitive.name)))
+
+
+def hold_ignored(terms: Terms, t: Any) -> Terms:
+    """Kernels compare in float32: an ignored value that float32 cannot tell from others becomes part of the mask."""
+    value = terms.ignored
+    if value is None or value != value or _stands_out(value, t.dtype):
+        return terms
+    counts = t != t.dtype.type(value)
+    return terms._replace(ignored=None, mask=counts if terms.mask is None else counts & terms.mask)
+
+
+def _stands_out(value: float, dtype: Any) -> bool:
+    """No other target rounds to it in float32, where 2 stands for all that float32 cannot hold."""
+    if abs(value) >= 2**24 or float(np.float32(value)) != value or value == 2.0:
+        return False
+    return not 0.0 <= value <= 1.0 or dtype.kind != "f" or dtype.itemsize <= 4
+
+
+def denominator(t: Any, options: Options) -> Any:
+    """What the reduction divides by, for targets that are arrays or positive indices."""
+
+    def total(weighted: bool) -> Any:
+        dtype = getattr(t, "dtype", None)
+        terms = hold_ignored(_spec.weights_only(options, t.shape, dtype), t)
+        if not weighted:
+            terms = Terms(mask=terms.mask, ignored=terms.ignored)
+        if options.axis is None:
+            return cpu.tally(t, terms)[0]
+        return _totals(t, terms, _spec.reduced_axes(options.axis, len(t.shape)))
+
+    return _reduce.denominator(options, t.shape, total)
+
+
+def target_sums(t: Any, options: Options) -> tuple[Any, Any]:
+    """Σ w·t and Σ w·(1-t) over the reduced axes."""
+    # at log p = -1 a positive costs 1; at log p = -inf a negative costs 0: the losses are then the targets themselves
+    certain = np.broadcast_to(np.float64(-1.0), t.shape)
+    positives = _Problem(_spec.LOG_PROBABILITIES, certain, t, options)
+    positives.terms = positives.terms._replace(prices=(1.0, 0.0, 0.0, 0.0))
+    sums = _total(positives)
+    return sums, denominator(t, options._replace(reduction="weighted_mean")) - sums
+
+
+def _total(problem: _Problem) -> Any:
+    if problem.options.axis is None:
+        return problem.run()
+    losses = np.empty(problem.x.shape)
+    problem.run(loss=losses)
+    return losses.sum(axis=_spec.reduced_axes(problem.options.axis, losses.ndim))
+
+
+def _totals(t: Any, terms: Terms, axes: tuple[int, ...]) -> Array:
+    """Sums of weights over some axes: per row, per label."""
+    weight: Any = np.asarray(terms.prices[0], dtype=np.float64)
+    for factor in (terms.row, terms.element):
+        weight = weight if factor is None else weight * factor
+    counts: Any = True if terms.mask is None else terms.mask
+    if terms.ignored is not None:
+        counts = counts & ((t == t) if terms.ignored != terms.ignored else (t != t.dtype.type(terms.ignored)))
+    total: Array = np.sum(np.broadcast_to(weight, t.shape), axis=axes, where=np.broadcast_to(counts, t.shape))
+    return total
+
+
+def _divide(total: Any, denominator: Any) -> Any:
+    """total / denominator, 0 where nothing counts."""
+    if type(denominator) is float:
+        return np.float64(total / denominator) if denominator else np.float64(0.0)
+    nothing = denominator == 0
+    return np.where(nothing, 0.0, total / np.where(nothing, 1.0, denominator))[()]
+
+
+def _scale(problem: _Problem, denominator: Any) -> Any:
+    """What the elementwise derivatives are multiplied by, broadcastable against the logits."""
+    if type(denominator) is float:
+        return 1.0 / denominator if denominator else 0.0
+    factors = np.asarray(_divide(1.0, denominator))
+    if problem.options.axis is None:
+        return float(factors)
+    axes = _spec.reduced_axes(problem.options.axis, problem.x.ndim)
+    return np.expand_dims(factors, axes) if factors.ndim else float(factors)
+
+
+def _like(x: Array, dtype: Any = None) -> Array:
+    return np.empty_like(x, dtype=dtype, subok=False)
+
+
+def value(primitive: Primitive, logits: Any, targets: Any, options: Options) -> Any:
+    """The loss, reduced."""
+    problem = _Problem(primitive, logits, targets, options)
+    if options.reduction == "none":
+        losses = _like(problem.x)
+        problem.run(loss=losses)
+        return losses[()]
+    if options.axis is None:
+        return _divide(problem.run(), problem.denominator())
+    losses = _like(problem.x, _accurate(problem))
+    problem.run(loss=losses)
+    return _reduced(problem, losses, problem.denominator())
+
+
+def _accurate(problem: _Problem) -> Any:
+    """The dtype of elementwise losses on their way into a sum: at least float32."""
+    return np.float64 if problem.x.dtype == np.float64 or problem.primitive.name != "cross_entropy" else np.float32
+
+
+def _reduced(problem: _Problem, losses: Array, denominator: Any) -> Any:
+    axes = _spec.reduced_axes(problem.options.axis, problem.x.ndim)
+    return _divide(losses.sum(axis=axes, dtype=np.float64), np.asarray(denominator))
+
+
+def value_and_grad(
+    primitive: Primitive, logits: Any, targets: Any, options: Options, out: Any = None
+) -> tuple[Any, Array]:
+    """The loss, reduced, and its gradient with respect to the logits (or probabilities)."""
+    problem = _Problem(primitive, logits, targets, options)
+    if out is not None:
+        return _into(problem, _output(out, problem.x))
+    return _both(problem, _like(problem.x))
+
+
+def _into(problem: _Problem, out: Array) -> tuple[Any, Array]:
+    """The gradient into the caller's array. If that holds an input, inputs are checked before it is written."""
+    inputs = (problem.x, problem.t, *problem.terms[1:4])
+    overlaps = [array for array in inputs if isinstance(array, np.ndarray) and np.may_share_memory(out, array)]
+    if not overlaps:
+        return _both(problem, out)
+    problem.check_first()
+    same = len(overlaps) == 1 and overlaps[0] is problem.x and _same_memory(out, problem.x)
+    result = _both(problem, out if same else _like(out))
+    if not same:
+        out[...] = result[1]
+    return result[0], out
+
+
+def _same_memory(a: Array, b: Array) -> bool:
+    return (
+        a.dtype == b.dtype and a.strides == b.strides and a.__array_interface__["data"] == b.__array_interface__["data"]
+    )
+
+
+def _both(problem: _Problem, grad: Array) -> tuple[Any, Array]:
+    options = problem.options
+    if options.reduction == "none":
+        losses = _like(problem.x)
+        problem.run(loss=losses, grad=grad)
+        return losses[()], grad
+    denominator = problem.denominator()
+    scale = _scale(problem, denominator)
+    if options.axis is None:
+        return _divide(problem.run(grad=grad, scale=scale), denominator), grad
+    losses = _like(problem.x, _accurate(problem))
+    problem.run(loss=losses, grad=grad, scale=scale)
+    return _reduced(problem, losses, denominator), grad
+
+
+def grad_and_hess(primitive: Primitive, logits: Any, targets: Any, options: Options) -> tuple[Array, Array]:
+    """The elementwise first and second derivatives."""
+    problem = _Problem(primitive, logits, targets, options)
+    grad, hess = _like(problem.x), _like(problem.x)
+    problem.run(grad=grad, hess=hess)
+    return grad, hess

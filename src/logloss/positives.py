@@ -1,0 +1,134 @@
+"""Targets as the indices of positive labels, for label sets of which almost all are negative."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ._errors import InvalidInputError
+
+Array = np.ndarray[Any, Any]
+
+
+class Positives:
+    r"""Binary targets of shape (rows, labels), given by the labels that are positive in each row.
+
+    Row i has the positive labels ``indices[indptr[i]:indptr[i + 1]]`` (compressed sparse rows); all others are 0.
+    The matrix never becomes dense: kernels ask for a few thousand elements at a time.
+
+    Args:
+        indptr: (rows + 1,) integers, from 0 upwards, never falling.
+        indices: (number of positives,) integers in [0, labels). Unsorted rows are sorted; duplicates are an error.
+        shape: (rows, labels).
+
+    Raises:
+        InvalidInputError: an index out of range, a duplicate, or an `indptr` that does not describe `indices`.
+
+    Example:
+        >>> import logloss as ll
+        >>> targets = ll.Positives.from_lists([[2], [], [0, 1]], labels=3)
+        >>> targets.shape, targets.nnz
+        ((3, 3), 3)
+        >>> round(float(ll.binary_cross_entropy_with_logits([[0.0] * 3] * 3, targets)), 6)
+        0.693147
+
+    References:
+        Saad, *Iterative Methods for Sparse Linear Systems* (2003), section 3.4, for compressed sparse rows.
+    """
+
+    __slots__ = ("indices", "indptr", "shape")
+
+    def __init__(self, indptr: Any, indices: Any, shape: tuple[int, int]) -> None:
+        rows, labels = (int(length) for length in shape)
+        self.shape = (rows, labels)
+        self.indptr = _integers("indptr", indptr)
+        _check_indptr(self.indptr, rows, _integers("indices", indices).size)
+        self.indices = _sorted(self.indptr, _integers("indices", indices), labels)
+
+    @property
+    def nnz(self) -> int:
+        """The number of positives."""
+        return len(self.indices)
+
+    def __repr__(self) -> str:
+        return f"Positives(shape={self.shape}, nnz={self.nnz})"
+
+    @classmethod
+    def from_lists(cls, lists: Iterable[Sequence[int]], labels: int) -> Positives:
+        """One sequence of positive labels per row."""
+        rows = [_integers(f"row {i}", row) for i, row in enumerate(lists)]
+        indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)])
+        indices = np.concatenate([np.empty(0, np.int64), *rows])
+        return cls(indptr, indices, (len(rows), labels))
+
+    @classmethod
+    def from_padded(cls, padded: Any, labels: int, padding: int = -1) -> Positives:
+        """A (rows, width) matrix of positive labels, short rows filled up with `padding`."""
+        matrix = _integers("padded", padded, ndim=2)
+        real = matrix != padding
+        indptr = np.concatenate([[0], np.cumsum(real.sum(axis=1), dtype=np.int64)])
+        return cls(indptr, matrix[real], (len(matrix), labels))
+
+    @classmethod
+    def from_scipy(cls, matrix: Any) -> Positives:
+        """A SciPy sparse matrix or array of zeros and ones, in any of its formats; explicit zeros are dropped."""
+        csr = matrix.tocsr(copy=True)
+        wrong = (csr.data != 0) & (csr.data != 1)
+        if wrong.any():
+            count = f"{int(wrong.sum()):,} of {csr.data.size:,} stored values do not"
+            raise InvalidInputError(
+                f"a matrix of positives must hold only 0 and 1; {count}, the first is {csr.data[wrong][0]!s}. "
+                "Use (matrix > 0) if any stored value means positive."
+            )
+        csr.eliminate_zeros()
+        return cls(csr.indptr, csr.indices, csr.shape)
+
+    def fill(self, out: Array, start: int, stop: int) -> None:
+        """Write elements start..stop of the matrix, counted along its rows, into `out` (what kernels call)."""
+        labels = self.shape[1]
+        first, last = start // labels, (stop - 1) // labels
+        bounds = self.indptr[first : last + 2]
+        rows = np.repeat(np.arange(first, last + 1), np.diff(bounds))
+        places = rows * labels + self.indices[bounds[0] : bounds[-1]] - start
+        out[: stop - start] = 0
+        out[places[(places >= 0) & (places < stop - start)]] = 1
+
+
+def _integers(name: str, value: Any, ndim: int = 1) -> Array:
+    array = np.asarray(value)
+    if array.size == 0:
+        array = array.astype(np.int64)
+    if array.ndim != ndim or array.dtype.kind not in "iu":
+        raise InvalidInputError(
+            f"{name} must be a {ndim}-d array of integers; got shape {array.shape} and dtype {array.dtype}."
+        )
+    return array.astype(np.int64)
+
+
+def _check_indptr(indptr: Array, rows: int, count: int) -> None:
+    if len(indptr) != rows + 1 or indptr[0] != 0 or indptr[-1] != count or (np.diff(indptr) < 0).any():
+        raise InvalidInputError(
+            f"indptr must rise from 0 to the number of indices, {count}, in {rows + 1} steps for {rows} rows; "
+            f"got {len(indptr)} numbers" + (f" from {indptr[0]} to {indptr[-1]}." if len(indptr) else ".")
+        )
+
+
+def _sorted(indptr: Array, indices: Array, labels: int) -> Array:
+    wrong = (indices < 0) | (indices >= labels)
+    if wrong.any():
+        raise InvalidInputError(
+            f"positive labels must be in [0, {labels}); {int(wrong.sum()):,} are not, the first is "
+            f"{indices[wrong][0]}. Is `labels` too small, or is it a padding value (Positives.from_padded)?"
+        )
+    rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    indices = indices[np.lexsort((indices, rows))]
+    double = (rows[1:] == rows[:-1]) & (indices[1:] == indices[:-1])
+    if double.any():
+        at = int(np.flatnonzero(double)[0])
+        raise InvalidInputError(
+            f"a label is positive once per row; label {indices[at]} stands twice in row {rows[at]}. "
+            "Drop duplicates first."
+        )
+    return indices
