@@ -1,0 +1,201 @@
+"""The command line: `logloss score FILES --target y --probability p`, `logloss merge STATES`.
+
+Data goes to stdout and everything else to stderr. Exit codes: 0 done, 1 a gate failed, 2 usage or input,
+101 a defect of this program, 130 interrupted.
+Heavy modules are imported only when they are needed, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ._errors import LoglossError
+
+if TYPE_CHECKING:
+    from .scores import Scores
+
+DONE, GATE_FAILED, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 101, 130
+
+_SCORE_EXAMPLES = """\
+examples:
+  logloss score predictions.parquet --target clicked --probability p
+  logloss score day1.csv day2.csv --target y --logit z --group country,device
+  logloss score 'logs/**/*.parquet' --target y --probability p --where "country = 'SE'"
+  logloss score predictions.parquet --target y --probability old=p1 --probability new=p2
+  logloss score labels.parquet --target 'y_*' --logit 'z_*'        one problem for each label
+  logloss score predictions.parquet --target y --probability p --json | jq .results
+  logloss score predictions.parquet --target y --probability p --fail-if 'ne > 0.9'
+"""
+
+_MERGE_EXAMPLES = """\
+examples:
+  logloss score monday.parquet --target y --probability p --save-state monday.json
+  logloss merge monday.json tuesday.json --save-state week.json
+"""
+
+_FILES = (
+    "Parquet, CSV, TSV, JSON lines (.gz, .zst) or Arrow IPC; a directory, a quoted glob, @list.txt, "
+    "or - for standard input; directories such as day=2026-11-01 become columns"
+)
+_FORMATS = ("table", "json", "jsonl", "csv", "md")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Examples before options, and one sentence for a mistake."""
+
+    def __init__(self, **options: Any) -> None:
+        # No abbreviations: a new option must not change what an old script means.
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        sys.stderr.write(f"{self.prog}: {message}; see {self.prog} --help\n")
+        raise SystemExit(USAGE)
+
+    def format_help(self) -> str:
+        text = super().format_help()
+        if self.epilog:
+            examples = self.epilog
+            text = examples + "\n" + text.replace(examples, "").rstrip() + "\n"
+        return text
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="logloss", description="Exact log loss of predictions, at any scale.")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser, help="what to do")
+    score = commands.add_parser(
+        "score", help="log loss of predictions in files, and what explains it", epilog=_SCORE_EXAMPLES
+    )
+    score.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
+    score.add_argument("--target", metavar="COLUMN", help="what happened: 0, 1, or a share between them")
+    predictions = score.add_mutually_exclusive_group()
+    name: Any = {"metavar": "[MODEL=]COLUMN", "action": "append"}
+    predictions.add_argument("--probability", help="predicted probability; again for another model", **name)
+    predictions.add_argument("--logit", help="predicted logit, instead of a probability", **name)
+    score.add_argument("--weight", metavar="COLUMN", help="weight of each row, at least 0")
+    group_help = "one result for each value of these columns, besides the overall one"
+    score.add_argument("--group", metavar="COLUMN[,COLUMN…]", help=group_help)
+    score.add_argument("--where", metavar="CONDITION", help="score only rows for which this holds, in SQL")
+    drop: Any = {"choices": ("error", "drop"), "default": "error"}
+    score.add_argument("--nulls", help="rows without a value: refuse (default), or leave out and count", **drop)
+    score.add_argument("--invalid", help="rows with a number out of its domain: likewise", **drop)
+    score.add_argument("--save-state", metavar="FILE", help="also write the state, which merge adds to others")
+    merge = commands.add_parser("merge", help="add up saved states of parts of the data", epilog=_MERGE_EXAMPLES)
+    merge.add_argument("states", nargs="+", metavar="STATE", help="file that --save-state wrote")
+    merge.add_argument("--save-state", metavar="FILE", help="also write the sum of the states")
+    for command in (score, merge):
+        gate_help = 'exit with 1 if this holds over all groups, as "ne > 0.9"; again for another gate'
+        command.add_argument("--fail-if", metavar="GATE", action="append", default=[], help=gate_help)
+        formats = command.add_mutually_exclusive_group()
+        formats.add_argument("--format", choices=_FORMATS, default="table", help="how to print (default: table)")
+        formats.add_argument(
+            "--json", action="store_const", const="json", dest="format", help="short for --format json"
+        )
+    return parser
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("logloss")
+
+
+def _score(arguments: argparse.Namespace) -> Scores:
+    from .scores import score
+
+    return score(
+        arguments.files,
+        target=arguments.target,
+        probability=arguments.probability,
+        logit=arguments.logit,
+        weight=arguments.weight,
+        group=arguments.group.split(",") if arguments.group else None,
+        where=arguments.where,
+        nulls=arguments.nulls,
+        invalid=arguments.invalid,
+    )
+
+
+def _merge(arguments: argparse.Namespace) -> Scores:
+    from .scores import load, merge
+
+    return merge(*map(load, arguments.states))
+
+
+def _report(scores: Scores, arguments: argparse.Namespace) -> str:
+    from .report import json, rows, text
+
+    if arguments.save_state:
+        scores.save(arguments.save_state)
+    render = {"json": json.render, "jsonl": rows.render_jsonl, "csv": rows.render_csv, "md": text.render_markdown}
+    if arguments.format in render:
+        return render[arguments.format](scores.summary)
+    return text.render(scores.summary, *_terminal())
+
+
+def _terminal() -> tuple[int, bool]:
+    """How wide the output may be, and whether it may have colours; a file or pipe gets 80 plain columns."""
+    if not sys.stdout.isatty():
+        return 80, False
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return os.get_terminal_size(sys.stdout.fileno()).columns or 80, not plain
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command:
+        return _run_command(arguments)
+    _print(f"logloss {_version()}\n" if arguments.version else parser.format_help())
+    return DONE
+
+
+def _run_command(arguments: argparse.Namespace) -> int:
+    from .scores import Gate
+
+    gates = [Gate.of(text) for text in arguments.fail_if]  # before hours of reading
+    scores = _score(arguments) if arguments.command == "score" else _merge(arguments)
+    _print(_report(scores, arguments))
+    failures = [failure for gate in gates for failure in gate.failures(scores.summary)]
+    for failure in failures:
+        _complain(failure)
+    return GATE_FAILED if failures else DONE
+
+
+def _print(output: str) -> None:
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.stdout.write(output)
+    sys.stdout.flush()
+
+
+def _complain(message: str) -> None:
+    # One line, whatever a file name or a reader's message holds.
+    sys.stderr.write(f"logloss: {' '.join(message.split())}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    try:
+        return _run(argv)
+    except LoglossError as error:
+        _complain(str(error))
+        return USAGE
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. The interpreter must not find the closed pipe again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as error:  # noqa: BLE001 - the last resort: one line instead of a traceback
+        where = error.__traceback__
+        while where is not None and where.tb_next is not None:
+            where = where.tb_next
+        line = f"{Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}" if where else "unknown place"
+        _complain(f"internal error, please report it: {type(error).__name__} at {line}: {error}")
+        return INTERNAL

@@ -1,0 +1,1 @@
+"""Where states are made and added: nothing else happens here."""

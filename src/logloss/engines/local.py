@@ -1,0 +1,121 @@
+"""All cores of this machine: each thread takes batches from the one reader and adds them to a state of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import InvalidInputError
+from ..evaluate.plan import Domain, Plan
+from ..evaluate.state import InvalidRowsError, State
+from ..sources.batch import Batch, complete, refuse_missing, segments
+
+
+class _Shared:
+    """Batches handed out one at a time, in order, with their number, until someone stops it."""
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = enumerate(batches)
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def __iter__(self) -> Iterator[tuple[int, Batch]]:
+        while True:
+            with self._lock:
+                taken = None if self._stopped else next(self._batches, None)
+            if taken is None:
+                return
+            yield taken
+
+
+class _Worker:
+    """One thread's state, and the first batch it could not add."""
+
+    def __init__(self, plan: Plan, batches: _Shared) -> None:
+        self.state = State(plan)
+        self.failure: tuple[int, InvalidInputError] | None = None
+        self._batches = batches
+
+    def run(self) -> None:
+        try:
+            for number, batch in self._batches:
+                self._add(number, batch)
+        except BaseException:
+            self._batches.stop()
+            raise
+
+    def _add(self, number: int, batch: Batch) -> None:
+        plan = self.state.plan
+        try:
+            batch = self._without_missing(batch)
+            if plan.drop_invalid:
+                batch = self._without_invalid(batch)
+            rows = segments(batch, plan.numbers, plan.groups)
+            self.state.add(rows.keys, rows.ends, rows.columns)
+        except InvalidRowsError:
+            self.failure = number, _refusal(batch, plan)
+            self._batches.stop()
+        except InvalidInputError as error:
+            self.failure = number, error
+            self._batches.stop()
+
+    def _without_missing(self, batch: Batch) -> Batch:
+        plan = self.state.plan
+        if not plan.drop_missing:
+            refuse_missing(batch, plan.numbers, plan.groups)
+            return batch
+        kept = batch.keep(complete(batch, plan.numbers, plan.groups))
+        self.state.dropped["missing"] += batch.frame.height - kept.frame.height
+        return kept
+
+    def _without_invalid(self, batch: Batch) -> Batch:
+        outside = [_outside(batch, domain) for domain in self.state.plan.domains()]
+        kept = batch.keep(~np.logical_or.reduce(outside))
+        self.state.dropped["invalid"] += batch.frame.height - kept.frame.height
+        return kept
+
+
+def _refusal(batch: Batch, plan: Plan) -> InvalidInputError:
+    """Which value, of which row, is outside its domain: the first one in the order of rows."""
+    found = [(index, domain) for domain in plan.domains() if (index := _first_outside(batch, domain)) is not None]
+    index, domain = min(found, key=lambda pair: pair[0])
+    value = float(batch.numbers(domain.column)[index])
+    return InvalidInputError(
+        f"column {domain.column!r} ({domain.role}) must be {domain.rule}; it is {value!r} {batch.place(index)}; "
+        f"{domain.remedy}."
+    )
+
+
+def _outside(batch: Batch, domain: Domain) -> NDArray[np.bool_]:
+    values = batch.numbers(domain.column)
+    return ~((values >= domain.low) & (values <= domain.high))
+
+
+def _first_outside(batch: Batch, domain: Domain) -> int | None:
+    outside = _outside(batch, domain)
+    return int(outside.argmax()) if outside.any() else None
+
+
+def partial(batches: Iterator[Batch], plan: Plan) -> State:
+    """The state of these batches. Raises InvalidInputError for the first batch that holds an invalid value."""
+    from .._kernels import threads
+
+    shared = _Shared(batches)
+    workers = [_Worker(plan, shared) for _ in range(threads.count())]
+    try:
+        threads.run([worker.run for worker in workers])
+    finally:  # Ctrl-C reaches this thread only: the others end with the batch they are at
+        shared.stop()
+    failures = [worker.failure for worker in workers if worker.failure]
+    if failures:  # every batch before the first failure was taken by then and has been looked at
+        raise min(failures, key=lambda failure: failure[0])[1]
+    state = workers[0].state
+    for worker in workers[1:]:
+        state.merge(worker.state)
+    return state

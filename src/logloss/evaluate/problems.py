@@ -1,0 +1,115 @@
+"""From the names and patterns that a person gives to the columns that are meant: one problem per model and label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .._errors import InvalidInputError
+from .plan import Plan, Problem
+
+_TARGETS = ("y", "y_true", "target", "label", "clicked", "click", "outcome")
+_PREDICTIONS = ("p", "y_proba", "y_pred_proba", "y_prob", "prob", "pred", "probability", "predicted_probability")
+_LOGITS = ("z", "logit", "logits")
+_MOST_NAMES = 12
+
+Predictions = str | Sequence[str] | Mapping[str, str] | None
+"""A column, several, or models' names with a column each; a column may be a pattern with one `*` for all labels."""
+
+
+def make_plan(
+    columns: Sequence[str],
+    *,
+    target: str | None,
+    probability: Predictions = None,
+    logit: Predictions = None,
+    weight: str | None = None,
+    group: str | Sequence[str] | None = None,
+    where: str | None = None,
+    nulls: str = "error",
+    invalid: str = "error",
+) -> Plan:
+    """The plan for a source with these columns.
+
+    Raises InvalidInputError if arguments are missing or contradict each other, or if labels do not pair.
+    """
+    if not target:
+        raise InvalidInputError(f"the column of targets must be named (target); {_suggestion(columns, _TARGETS)}.")
+    if not probability and not logit:
+        names = (*_PREDICTIONS, *_LOGITS)
+        raise InvalidInputError(
+            "the column of predictions must be named as probability or as logit; "
+            f"which of them it holds is never guessed; {_suggestion(columns, names)}."
+        )
+    if probability and logit:
+        raise InvalidInputError("predictions must be named as probability or as logit, not as both; leave one out.")
+    problems = [
+        Problem(target_column, column, model, label)
+        for model, name in _models(probability or logit, columns).items()
+        for label, target_column, column in _pairs(target, name, columns)
+    ]
+    for name, choice in (("nulls", nulls), ("invalid", invalid)):
+        if choice not in ("error", "drop"):
+            raise InvalidInputError(f"{name} must be 'error' or 'drop'; got {choice!r}.")
+    groups = (group,) if isinstance(group, str) else tuple(group or ())
+    return Plan(
+        tuple(problems),
+        logits=bool(logit),
+        weight=weight,
+        groups=groups,
+        where=where,
+        drop_missing=nulls == "drop",
+        drop_invalid=invalid == "drop",
+    )
+
+
+def _suggestion(columns: Sequence[str], usual: Sequence[str]) -> str:
+    found = [name for name in columns if name.lower() in usual]
+    shown = ", ".join(columns[:_MOST_NAMES]) + (" and more" if len(columns) > _MOST_NAMES else "")
+    return f"{', '.join(found)} may be meant" if found else f"the columns are {shown}"
+
+
+def _models(predictions: Predictions, columns: Sequence[str]) -> dict[str | None, str]:
+    """Each model's name and column. A single column needs no name, and several columns are names themselves."""
+    if isinstance(predictions, Mapping):
+        return {name: column for name, column in predictions.items()}  # noqa: C416 - names of type str | None
+    texts = [predictions] if isinstance(predictions, str) else list(predictions or ())
+    named = [_named(text, columns) for text in texts]
+    models = {(name or (column if len(named) > 1 else None)): column for name, column in named}
+    if len(models) < len(named):
+        raise InvalidInputError(f"every model must have a name of its own; got {', '.join(texts)}; write name=column.")
+    return models
+
+
+def _named(text: str, columns: Sequence[str]) -> tuple[str | None, str]:
+    """("a", "p1") for "a=p1", unless a column has that very name."""
+    name, equals, column = text.partition("=")
+    return (name, column) if equals and name and column and text not in columns else (None, text)
+
+
+def _pairs(target: str, prediction: str, columns: Sequence[str]) -> list[tuple[str | None, str, str]]:
+    """(label, target column, prediction column): one without a label, or one for each text that `*` stands for."""
+    patterns = [name for name in (target, prediction) if "*" in name and name not in columns]
+    if not patterns:
+        return [(None, target, prediction)]
+    if len(patterns) == 1 or any(pattern.count("*") > 1 for pattern in patterns):
+        raise InvalidInputError(
+            f"for several labels, target and prediction must each have one *; got {target!r} and {prediction!r}."
+        )
+    predicted = _matching(prediction, columns)
+    targets = {label: name for label, name in _matching(target, columns).items() if name not in predicted.values()}
+    alone = [targets[label] for label in targets if label not in predicted]
+    alone += [predicted[label] for label in predicted if label not in targets]
+    if alone or not targets:
+        raise InvalidInputError(
+            f"{target!r} and {prediction!r} must match columns in pairs, by what * stands for; "
+            + (f"{alone[0]!r} has no counterpart." if alone else "they match no column.")
+        )
+    return [(label, name, predicted[label]) for label, name in targets.items()]
+
+
+def _matching(pattern: str, columns: Sequence[str]) -> dict[str, str]:
+    """The columns that a pattern matches, by what its * stands for."""
+    start, _, end = pattern.partition("*")
+    fixed = len(start) + len(end)
+    matches = [name for name in columns if len(name) > fixed and name.startswith(start) and name.endswith(end)]
+    return {name[len(start) : len(name) - len(end)]: name for name in matches}

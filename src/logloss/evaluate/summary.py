@@ -1,0 +1,68 @@
+"""The result of a scoring run as plain data: all that a report reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from .plan import Plan
+from .state import Key, State
+from .statistics import FEW, Statistics, macro, statistics, without_intervals
+
+__all__ = ["FEW", "Plan", "Result", "Statistics", "Summary", "summarize"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The statistics of one model and label in one group, or over all groups (group None).
+
+    Over all labels of a model there are two averages: "micro" counts every label of every row as a row, "macro" is the
+    plain mean over labels.
+    """
+
+    model: str | None
+    label: str | None
+    average: str | None
+    group: Key | None
+    statistics: Statistics
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Where the predictions came from, how they were read, and the results: groups in order, then overall."""
+
+    plan: Plan
+    sources: tuple[str, ...]
+    rows: int
+    dropped: dict[str, int]
+    results: tuple[Result, ...]
+
+
+def summarize(state: State, sources: tuple[str, ...]) -> Summary:
+    """The summary of a state."""
+    groups = [*state.groups, None] if state.plan.groups else [None]
+    numbered = enumerate(state.plan.problems)
+    results = [
+        result
+        for model, found in groupby(numbered, key=lambda pair: pair[1].model)
+        for result in _of_model(state, model, [index for index, _ in found], groups)
+    ]
+    return Summary(state.plan, sources, state.rows, dict(state.dropped), tuple(results))
+
+
+def _of_model(
+    state: State, model: str | None, problems: Sequence[int], groups: Sequence[Key | None]
+) -> Iterator[Result]:
+    labels = [state.plan.problems[problem].label for problem in problems]
+    by_group: dict[Key | None, list[Statistics]] = {group: [] for group in groups}
+    for problem, label in zip(problems, labels, strict=True):
+        for group in groups:
+            found = statistics(state.moments([problem], group))
+            by_group[group].append(found)
+            yield Result(model, label, None, group, found)
+    if len(problems) > 1:
+        for group in groups:
+            yield Result(model, None, "micro", group, without_intervals(statistics(state.moments(problems, group))))
+        for group in groups:
+            yield Result(model, None, "macro", group, macro(by_group[group]))

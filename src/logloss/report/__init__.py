@@ -1,0 +1,1 @@
+"""Renderings of a summary; a report reads nothing else."""

@@ -1,0 +1,224 @@
+"""`score`, `merge` and `load`: from sources of predictions to the numbers that describe them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ._errors import InvalidInputError
+from .engines import local
+from .evaluate import storage
+from .evaluate.gate import Gate
+from .evaluate.problems import Predictions, make_plan
+from .evaluate.state import State
+from .evaluate.summary import Summary, summarize
+from .report import json, rows, text
+from .sources import Source, open_source
+from .sources.columns import check_columns
+from .sources.frames import from_rows
+from .sources.paths import shown
+
+__all__ = ["Gate", "Scores", "load", "merge", "score"]
+
+
+class Scores:
+    """The result of `score`: prints as a table, gives plain data for programs, and adds to others by `merge`.
+
+    Attributes:
+        summary: all numbers, as dataclasses.
+        state: the additive state that they were computed from.
+    """
+
+    def __init__(self, state: State, sources: tuple[str, ...]) -> None:
+        self.state = state
+        self.summary: Summary = summarize(state, sources)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers, in the structure of `logloss score --json`; numbers that are not finite stay floats."""
+        return json.document(self.summary)
+
+    def to_json(self) -> str:
+        """The output of `logloss score --json`."""
+        return json.render(self.summary)
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """One flat dictionary per result, as the lines of `logloss score --format csv`."""
+        return rows.rows(self.summary)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The rows as an Arrow stream: `pl.DataFrame(scores)`, `pa.table(scores)` and others take it."""
+        return from_rows(self.to_rows()).__arrow_c_stream__(requested_schema)
+
+    def _repr_html_(self) -> str:
+        return text.render_html(self.summary)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the state to a file that `load` and `logloss merge` read; half a file never replaces a whole one."""
+        _write(Path(path), storage.dumps(self.state, self.summary.sources))
+
+    def __str__(self) -> str:
+        return text.render(self.summary, width=80)
+
+    __repr__ = __str__
+
+
+def merge(*scores: Scores) -> Scores:
+    """Add up scores of parts: the result is that of scoring all their rows at once, to the bit.
+
+    The sums of the parts are exact and are added exactly: Σ over all rows = Σ over parts of Σ over their rows.
+
+    Args:
+        *scores: results of `score` or `load`, of the same columns, groups and condition; at least one.
+
+    Returns:
+        Scores of all rows together.
+
+    Raises:
+        InvalidInputError: there are none, or they are of different columns; the message says how they differ.
+
+    Example:
+        >>> import polars as pl
+        >>> table = pl.DataFrame({"y": [1, 0, 1, 0], "p": [0.5, 0.25, 0.75, 0.125]})
+        >>> parts = [score(part, target="y", probability="p") for part in (table.head(1), table.tail(3))]
+        >>> merge(*parts).summary.results == score(table, target="y", probability="p").summary.results
+        True
+
+    Reference:
+        Demmel and Nguyen, Fast Reproducible Floating-Point Summation, 2013.
+    """
+    if not scores:
+        raise InvalidInputError("there must be scores to merge; got none; give at least one.")
+    total = State(scores[0].state.plan)
+    for one in scores:
+        total.merge(one.state)
+    return Scores(total, tuple(source for one in scores for source in one.summary.sources))
+
+
+def load(path: str | os.PathLike[str]) -> Scores:
+    """Read scores that `Scores.save` or `logloss score --save-state` wrote.
+
+    Args:
+        path: the file; JSON that holds nothing but names and numbers, safe to load from anyone.
+
+    Returns:
+        Scores equal to those that were saved.
+
+    Raises:
+        InvalidInputError: the file cannot be read, or is no such file.
+
+    Example:
+        >>> import polars as pl, tempfile
+        >>> scores = score(pl.DataFrame({"y": [1, 0], "p": [0.75, 0.25]}), target="y", probability="p")
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     scores.save(f"{directory}/state.json")
+        ...     load(f"{directory}/state.json").summary == scores.summary
+        True
+
+    Reference:
+        RFC 8259 (JSON).
+    """
+    name = shown(Path(path))
+    try:
+        content = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{name} cannot be read as a saved state ({error}); check the path.") from error
+    return Scores(*storage.loads(content, name))
+
+
+def _write(path: Path, content: str) -> None:
+    """Write a file beside its place and move it there when it is whole."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(content, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InvalidInputError(f"{shown(path)} cannot be written ({error}); choose another place.") from error
+
+
+def score(
+    source: Any,
+    *,
+    target: str,
+    probability: Predictions = None,
+    logit: Predictions = None,
+    group: str | Sequence[str] | None = None,
+    weight: str | None = None,
+    where: str | None = None,
+    nulls: str = "error",
+    invalid: str = "error",
+) -> Scores:
+    """Score predictions of any size in one pass: log loss and what explains it, overall and per group.
+
+    With weights w (1 without), targets y and losses l of the predictions p:
+
+        log loss = Σwl / Σw        base rate q = Σwy / Σw        Brier = Σw(p - y)² / Σw
+        normalized entropy = log loss / H(q)        D² = 1 - normalized entropy
+
+    with standard errors and 95 % intervals by the delta method, where H(q) is the log loss of always predicting q. All
+    sums are exact, so the result does not depend on the order of rows, on how they are split over files, or on the
+    number of threads.
+
+    Args:
+        source: a path or several (Parquet, CSV, TSV, JSON lines, Arrow IPC), where a path may be a directory, a glob,
+            "@list.txt" or "-" for standard input; a table (Polars, pandas, PyArrow, DuckDB, whatever has
+            `__arrow_c_stream__`); a mapping from column names to arrays; or an iterable of tables.
+        target: column of what happened, in [0, 1].
+        probability: column of predicted probabilities, in [0, 1]; 0 for something that happened gives inf. For several
+            models, their names with a column each. For several labels, a pattern such as "p_*", with `target` "y_*":
+            columns pair by what * stands for.
+        logit: column of predicted logits, instead of probabilities; ±inf allowed.
+        group: column or columns whose values get a result each.
+        weight: column of weights, in [0, 1e300].
+        where: condition in SQL about the columns of a row; other rows are left out.
+        nulls: "drop" leaves out rows that lack a value in one of the columns, and counts them; "error" refuses them.
+        invalid: "drop" leaves out rows with a number outside its domain, and counts them; "error" refuses them.
+
+    Returns:
+        Scores, which prints as a table.
+
+    Raises:
+        InvalidInputError: a file, column or value breaks a rule; the message says which and where.
+        UnsupportedTypeError: the source is of a kind that cannot be read.
+
+    Example:
+        >>> import polars as pl
+        >>> table = pl.DataFrame({"y": [1, 0, 1, 0], "p": [0.75, 0.25, 0.75, 0.25]})
+        >>> score(table, target="y", probability="p").summary.results[0].statistics.log_loss  # -log 0.75
+        0.2876820724517809
+
+    Reference:
+        He et al., Practical Lessons from Predicting Clicks on Ads at Facebook, 2014 (normalized entropy).
+    """
+    opened = open_source(source, where)
+    plan = make_plan(
+        _columns(opened),
+        target=target,
+        probability=probability,
+        logit=logit,
+        weight=weight,
+        group=group,
+        where=where,
+        nulls=nulls,
+        invalid=invalid,
+    )
+    check_columns(opened.schemas(), plan.numbers, plan.groups)
+    state = local.partial(opened.batches(plan.numbers, plan.groups), plan)
+    _require_rows(state, opened.names, where)
+    return Scores(state, opened.names)
+
+
+def _columns(opened: Source) -> list[str]:
+    """The columns of the first part of a source."""
+    return next((list(schema) for _, schema in opened.schemas()), [])
+
+
+def _require_rows(state: State, names: tuple[str, ...], where: str | None) -> None:
+    source = names[0] if len(names) == 1 else f"the {len(names):,} files"
+    if state.rows == 0:
+        kind = f" with {where}" if where else ""
+        raise InvalidInputError(f"there must be rows to score; {source} has none{kind}; check what was named.")
+    if state.moments([0], None)["w"] == 0:
+        raise InvalidInputError(f"some weight must be positive; {source} has none; check the column of weights.")

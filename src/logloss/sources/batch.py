@@ -1,0 +1,114 @@
+"""A batch of rows, and its way from columns of any type to float64 arrays sorted by group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one source in their order; `first_row` counts from 0."""
+
+    frame: pl.DataFrame
+    name: str
+    first_row: int
+    kept: pl.Series | None = None  # where rows were left out: the numbers of the others
+
+    def place(self, index: int) -> str:
+        """Where the row with this index in the batch stands, for a person."""
+        row = self.first_row + (index if self.kept is None else int(self.kept[index]))
+        return f"in row {row + 1:,} of {self.name} (counted from 1)"
+
+    def keep(self, choice: pl.Series | NDArray[np.bool_]) -> Batch:
+        """The rows for which the choice is true."""
+        import polars as pl
+
+        choice = pl.Series(choice)
+        if choice.all(ignore_nulls=False):
+            return self
+        rows = choice.arg_true()
+        return replace(
+            self, frame=self.frame.filter(choice), kept=rows if self.kept is None else self.kept.gather(rows)
+        )
+
+    def numbers(self, column: str) -> NDArray[np.float64]:
+        """A column as float64."""
+        import polars as pl
+
+        return _array(self.frame[column].cast(pl.Float64))
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The rows of a batch sorted by group: those up to `ends[k]` belong to `keys[k]`, its group values."""
+
+    keys: list[tuple[Any, ...]]
+    ends: NDArray[np.int64]
+    columns: dict[str, NDArray[np.float64]]
+
+
+def segments(batch: Batch, numbers: Sequence[str], groups: Sequence[str]) -> Segments:
+    """The batch's rows sorted by group; no value may be missing."""
+    import polars as pl
+
+    if not groups:
+        return Segments([()], np.array([batch.frame.height]), {name: batch.numbers(name) for name in numbers})
+    # The order of rows within a group, and of the groups, is free: sums are exact.
+    keys = [f"\0{name}" for name in groups]
+    values = [_key(batch.frame[name]).alias(key) for name, key in zip(groups, keys, strict=True)]
+    frame = batch.frame.select(pl.col(name).cast(pl.Float64) for name in numbers).with_columns(values)
+    grouped = frame.group_by(keys).agg(*numbers, pl.len().alias("\0rows"))
+    return Segments(
+        list(grouped.select(keys).iter_rows()),
+        _array(grouped["\0rows"].cast(pl.Int64).cum_sum()),
+        {name: _array(grouped[name].explode()) for name in numbers},
+    )
+
+
+def _array(column: pl.Series) -> NDArray[Any]:
+    return np.ascontiguousarray(column.to_numpy())
+
+
+def _key(column: pl.Series) -> pl.Series:
+    """A group column as bool, int, float or text: what can be a key of a state, and stand in JSON."""
+    import polars as pl
+
+    plain = column.dtype == pl.Boolean or column.dtype.is_integer() or column.dtype.is_float()
+    return column if plain else column.cast(pl.String)
+
+
+def complete(batch: Batch, numbers: Sequence[str], groups: Sequence[str]) -> pl.Series:
+    """For every row, whether it has a value in all of these columns."""
+    import polars as pl
+
+    missing = [_missing(batch.frame[name], nan=name in groups) for name in dict.fromkeys([*numbers, *groups])]
+    return (
+        ~pl.DataFrame([one.alias(str(k)) for k, one in enumerate(missing)]).select(pl.any_horizontal("*")).to_series()
+    )
+
+
+def refuse_missing(batch: Batch, numbers: Sequence[str], groups: Sequence[str]) -> None:
+    """Raise InvalidInputError, naming column and row, if a value is missing."""
+    for name in dict.fromkeys([*numbers, *groups]):
+        missing = _missing(batch.frame[name], nan=name in groups)
+        if missing.any():
+            raise InvalidInputError(
+                f"column {name!r} must have a value in every row; it has none {batch.place(missing.arg_max() or 0)}; "
+                "fill such rows in, or leave them out with nulls='drop' (--nulls drop)."
+            )
+
+
+def _missing(column: pl.Series, nan: bool) -> pl.Series:
+    """Null is missing everywhere, NaN in a group column too; elsewhere it is a number out of its domain."""
+    missing = column.is_null()
+    return missing | column.is_nan().fill_null(value=False) if nan and column.dtype.is_float() else missing

@@ -1,0 +1,143 @@
+"""Files of predictions, read in batches by Polars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from .._errors import InvalidInputError
+from .batch import Batch
+from .paths import Found, find_files
+
+if TYPE_CHECKING:
+    import polars as pl
+
+BATCH_ROWS = 1 << 18
+"""Enough that Polars and the kernels work at full speed, little enough that a few batches are a few dozen MB."""
+
+_ROWS_THAT_TELL_TYPES = 10_000
+
+
+@dataclass(frozen=True)
+class File:
+    """One file and how to read it; `partition` has the values of columns that its directories name."""
+
+    found: Found
+    partition: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What the file is called in messages."""
+        return self.found.name
+
+    def _scan(self, as_float: Sequence[str] = ()) -> pl.LazyFrame:
+        """The file as a Polars query. Text that starts with whole numbers may go on with others: `as_float`."""
+        import polars as pl
+
+        path, kind = self.found.path, self.found.format
+        floats = dict.fromkeys(as_float, pl.Float64)
+        if kind == "Parquet":
+            return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        if kind == "Arrow IPC":
+            return pl.scan_ipc(path, glob=False, hive_partitioning=False)
+        if kind == "JSON lines":
+            return pl.scan_ndjson(path, infer_schema_length=_ROWS_THAT_TELL_TYPES, schema_overrides=floats)
+        return pl.scan_csv(
+            path,
+            glob=False,
+            separator="\t" if kind == "TSV" else ",",
+            infer_schema_length=_ROWS_THAT_TELL_TYPES,
+            schema_overrides=floats,
+        )
+
+    @cached_property
+    def _own_schema(self) -> pl.Schema:
+        import polars as pl
+
+        with _reading(self):
+            scan = self._scan()
+            schema = scan.collect_schema()
+            if self.found.format in ("CSV", "TSV") and scan.head(1).collect().is_empty():
+                return pl.Schema(dict.fromkeys(schema, pl.Null()))  # a header alone tells no types
+            return schema
+
+    @cached_property
+    def schema(self) -> pl.Schema:
+        """The columns and their types."""
+        import polars as pl
+
+        literals = {
+            name: pl.Int64() if isinstance(value, int) else pl.String() for name, value in self.partition.items()
+        }
+        return pl.Schema({**self._own_schema, **literals})
+
+    def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
+        """The rows of these columns, in order."""
+        import polars as pl
+
+        whole = [name for name in numbers if name in self._own_schema and self._own_schema[name].is_integer()]
+        literals = [pl.lit(value, self.schema[name]).alias(name) for name, value in self.partition.items()]
+        scan = self._scan(whole).with_columns(literals).select(list(dict.fromkeys([*numbers, *others])))
+        row = 0
+        with _reading(self):
+            for frame in scan.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
+                yield Batch(frame, self.name, row)
+                row += frame.height
+
+
+@contextmanager
+def _reading(file: File) -> Iterator[None]:
+    """Turn what Polars and the operating system raise while a file is read into one sentence."""
+    import polars as pl
+
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".:")
+        raise InvalidInputError(
+            f"{file.name} cannot be read as {file.found.format} ({reason}); check that it is whole and of that format."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Files:
+    """Several files, one after another."""
+
+    files: tuple[File, ...]
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Files:
+        """The files that paths, directories, globs, "@list.txt" and "-" mean."""
+        found = find_files(texts)
+        keys = dict.fromkeys(key for one in found for key in one.partition)
+        whole = {key for key in keys if all(_is_whole(one.partition.get(key, "0")) for one in found)}
+        return cls(
+            tuple(
+                File(one, {key: int(value) if key in whole else value for key, value in one.partition.items()})
+                for one in found
+            )
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the files, in the order in which they are read."""
+        return tuple(file.name for file in self.files)
+
+    def schemas(self) -> Iterator[tuple[str, pl.Schema]]:
+        """Each file's name with its columns and their types."""
+        for file in self.files:
+            yield file.name, file.schema
+
+    def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
+        """The rows of these columns, file after file."""
+        for file in self.files:
+            yield from file.batches(numbers, others)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a partition's value is a whole number that loses nothing as one: not "007"."""
+    digits = text.removeprefix("-")
+    return digits.isascii() and digits.isdecimal() and str(int(text)) == text and len(digits) < 19

@@ -1,0 +1,137 @@
+"""Tables in memory and streams of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from .._errors import InvalidInputError, UnsupportedTypeError
+from .batch import Batch
+from .files import BATCH_ROWS
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A table: in memory, or a query or Arrow stream that hands out its rows in batches."""
+
+    frame: pl.LazyFrame
+    name: str = "the table"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the table is called in messages."""
+        return (self.name,)
+
+    def schemas(self) -> Iterator[tuple[str, pl.Schema]]:
+        """The table's columns and their types."""
+        yield self.name, self.frame.collect_schema()
+
+    def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
+        """The rows of these columns, in order."""
+        row = 0
+        selected = self.frame.select(list(dict.fromkeys([*numbers, *others])))
+        for frame in selected.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
+            yield Batch(frame, self.name, row)
+            row += frame.height
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Tables one after another, each made when its turn comes; they can be gone through once."""
+
+    first: Frame
+    rest: Iterator[Any]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the tables are called in messages."""
+        return ("the tables",)
+
+    def schemas(self) -> Iterator[tuple[str, pl.Schema]]:
+        """The columns of the first table; `batches` checks the others as they come."""
+        yield from self.first.schemas()
+
+    def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
+        """The rows of these columns, table after table."""
+        expected = self.first.frame.collect_schema()
+        later = (Frame(_lazy(table), f"table {number}") for number, table in enumerate(self.rest, 2))
+        for frame in chain([self.first], later):
+            schema = frame.frame.collect_schema()
+            for column in [*numbers, *others]:
+                if schema.get(column) != expected[column]:
+                    raise InvalidInputError(
+                        f"column {column!r} must have one type everywhere; it is {expected[column]} in "
+                        f"{self.first.name} and {schema.get(column, 'missing')} in {frame.name}; convert it."
+                    )
+            yield from frame.batches(numbers, others)
+
+
+def from_tables(source: Any) -> Frame | Frames:
+    """A table, or an iterable of tables.
+
+    Raises:
+        UnsupportedTypeError: the source is neither.
+        InvalidInputError: the iterable is empty.
+    """
+    if _is_table(source):
+        return Frame(_lazy(source))
+    if not isinstance(source, Iterable) or isinstance(source, (str, bytes)) or hasattr(source, "__array__"):
+        raise _unsupported(source)
+    tables = iter(source)
+    first = next(tables, None)
+    if first is None:
+        raise InvalidInputError("an iterable of tables must give at least one; it is empty.")
+    return Frames(Frame(_lazy(first), "table 1"), tables)
+
+
+def _is_table(source: Any) -> bool:
+    import polars as pl
+
+    return isinstance(source, (pl.DataFrame, pl.LazyFrame, Mapping)) or hasattr(source, "__arrow_c_stream__")
+
+
+def _lazy(table: Any) -> pl.LazyFrame:
+    import polars as pl
+
+    if isinstance(table, pl.LazyFrame):
+        return table
+    if isinstance(table, pl.DataFrame):
+        return table.lazy()
+    if isinstance(table, Mapping):
+        return _from_arrays(table)
+    if hasattr(table, "__arrow_c_stream__"):
+        return pl.scan_arrow_c_stream(table)
+    if hasattr(table, "__arrow_c_array__"):  # a record batch
+        return pl.DataFrame(table).lazy()
+    raise _unsupported(table)
+
+
+def _from_arrays(columns: Mapping[str, Any]) -> pl.LazyFrame:
+    import polars as pl
+
+    try:
+        return pl.DataFrame(dict(columns)).lazy()
+    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InvalidInputError(
+            f"a mapping must give one-dimensional arrays of one length by column name; {reason}."
+        ) from error
+
+
+def _unsupported(source: Any) -> UnsupportedTypeError:
+    return UnsupportedTypeError(
+        "a source must be a path, several paths, a table with __arrow_c_stream__ (Polars, pandas, PyArrow, DuckDB), "
+        f"a mapping from names to arrays, or an iterable of tables; got {type(source).__name__}."
+    )
+
+
+def from_rows(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Flat rows as a table, with one type per column however late its first value comes."""
+    import polars as pl
+
+    return pl.DataFrame(rows, infer_schema_length=None)

@@ -1,0 +1,149 @@
+"""From what a person writes for files to the files meant: directories, quoted globs, lists, and standard input."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .._errors import InvalidInputError
+
+_FORMATS = {
+    ".parquet": "Parquet",
+    ".pq": "Parquet",
+    ".csv": "CSV",
+    ".tsv": "TSV",
+    ".jsonl": "JSON lines",
+    ".ndjson": "JSON lines",
+    ".arrow": "Arrow IPC",
+    ".ipc": "Arrow IPC",
+    ".feather": "Arrow IPC",
+}
+_COMPRESSED_TEXT = (".gz", ".zst")
+_READABLE = ".parquet, .csv, .tsv, .jsonl or .arrow (text also with .gz or .zst)"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file, its format, and the partition that its directories name: day=2026-11-01/x.csv has a column "day"."""
+
+    path: Path
+    name: str
+    format: str
+    partition: dict[str, str] = field(default_factory=dict)
+    keep: Any = None  # a temporary file lives as long as this
+
+
+def find_files(texts: Sequence[str]) -> tuple[Found, ...]:
+    """The files that these texts mean, in order, each once.
+
+    Raises InvalidInputError if one of them means none, or a file that cannot be read.
+    """
+    paths = [path for text in texts for path in _expand(text)]
+    return tuple(_spooled() if path is None else _found(path) for path in dict.fromkeys(paths))
+
+
+def _expand(text: str) -> Iterator[Path | None]:
+    """The paths that one text means; None stands for standard input."""
+    path = Path(text)
+    if text == "-":
+        yield None
+    elif path.is_dir():
+        yield from _within(path)
+    elif path.exists():
+        yield path
+    elif text.startswith("@"):
+        for line in _lines(Path(text[1:])):
+            yield from _expand(line)
+    elif glob.has_magic(text):
+        yield from _matching(text)
+    else:
+        raise InvalidInputError(f"there is no file {shown(path)}; check the path.")
+
+
+def _within(directory: Path) -> list[Path]:
+    paths = [path for path in sorted(directory.rglob("*")) if path.is_file() and not _hidden(path, directory)]
+    readable = [path for path in paths if _format(path)]
+    if not readable:
+        raise InvalidInputError(f"directory {shown(directory)} must hold files that end in {_READABLE}; it has none.")
+    return readable
+
+
+def _hidden(path: Path, directory: Path) -> bool:
+    """Whether a name below the directory starts with a dot or underscore: what Spark and others leave beside data."""
+    return any(part.startswith((".", "_")) for part in path.relative_to(directory).parts)
+
+
+def _matching(pattern: str) -> Iterator[Path]:
+    matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob refuses absolute patterns
+    if not matches:
+        raise InvalidInputError(f"no file matches {pattern}; check the pattern.")
+    for match in matches:
+        if Path(match).is_dir():
+            yield from _within(Path(match))
+        else:
+            yield Path(match)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"the list of files {shown(path)} cannot be read ({error}); check the path.") from error
+    lines = [line.strip() for line in lines if line.strip()]
+    if not lines:
+        raise InvalidInputError(f"the list of files {shown(path)} must name a file; it is empty.")
+    return lines
+
+
+def _format(path: Path) -> str | None:
+    name = path.name.lower()
+    stem = next((name.removesuffix(end) for end in _COMPRESSED_TEXT if name.endswith(end)), name)
+    found = _FORMATS.get(Path(stem).suffix)
+    return found if stem == name or found in ("CSV", "TSV", "JSON lines") else None
+
+
+def _found(path: Path) -> Found:
+    name, found = shown(path), _format(path)
+    if os.fsencode(path) != str(path).encode("utf-8", "replace"):
+        raise InvalidInputError(f"a file's name must be UTF-8; got {name}; rename the file.")
+    if found is None:
+        raise InvalidInputError(f"a file of predictions must end in {_READABLE}; got {name}; convert or rename it.")
+    pairs = (part.split("=", 1) for part in path.parts[:-1] if "=" in part)
+    return Found(path, name, found, dict(pairs))
+
+
+def shown(path: Path) -> str:
+    """A path for a message; bytes that are not UTF-8 are shown as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _spooled() -> Found:
+    """Standard input as a temporary file: formats are told by their first bytes, and Parquet is read from its end."""
+    if sys.stdin.isatty():
+        raise InvalidInputError(
+            "standard input must be a file or pipe with predictions; it is a terminal; name a file."
+        )
+    spool = tempfile.NamedTemporaryFile(prefix="logloss-")  # noqa: SIM115 - closed and removed with the last reference
+    shutil.copyfileobj(sys.stdin.buffer, spool, 1 << 20)
+    spool.flush()
+    with Path(spool.name).open("rb") as file:
+        head = file.read(4096)
+    return Found(Path(spool.name), "standard input", _sniff(head), keep=spool)
+
+
+def _sniff(head: bytes) -> str:
+    if head.startswith(b"PAR1"):
+        return "Parquet"
+    if head.startswith(b"ARROW1"):
+        return "Arrow IPC"
+    if head.lstrip().startswith(b"{"):
+        return "JSON lines"
+    first = head.split(b"\n", 1)[0]
+    return "TSV" if first.count(b"\t") > first.count(b",") else "CSV"
