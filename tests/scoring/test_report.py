@@ -1,0 +1,124 @@
+"""One summary in every format: full precision for programs, whole numbers for people, nothing lost."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from logloss.cli import main
+from logloss.report import rows, text
+from logloss.report.json import render
+from logloss.scores import Scores, score
+
+
+@pytest.fixture(scope="module")
+def scores() -> Scores:
+    table = {"y": [1, 0, 1, 0, 1], "p": [0.5, 0.25, 0.0, 0.125, 1.0], "model": ["a|b", "a|b", "a|b", "<c>", "<c>"]}
+    return score(table, target="y", probability={"first": "p", "second": "p"}, group="model")
+
+
+def test_csv(scores: Scores):
+    lines = list(csv.DictReader(io.StringIO(rows.render_csv(scores.summary))))
+    assert len(lines) == 6
+    assert (lines[0]["model"], lines[0]["group_model"], lines[0]["rows"]) == ("first", "<c>", "2")
+    assert [float(line["log_loss"]) for line in lines] == [one.statistics.log_loss for one in scores.summary.results]
+    assert (lines[1]["log_loss"], lines[2]["group_model"]) == ("inf", "")
+
+
+def test_json_lines(scores: Scores):
+    lines = [json.loads(line, parse_constant=pytest.fail) for line in rows.render_jsonl(scores.summary).splitlines()]
+    assert [line["log_loss"] for line in lines[:2]] == [scores.summary.results[0].statistics.log_loss, "inf"]
+    assert lines[1]["log_loss_se"] == "nan"
+
+
+def test_json_has_every_statistic(scores: Scores):
+    results = json.loads(render(scores.summary))["results"]
+    flat = scores.to_rows()
+    for result, row in zip(results, flat, strict=True):
+        group = {"group_model": (result.pop("group") or {"model": None})["model"]}
+        assert {**result, **group}.keys() == row.keys()
+        assert result["brier"] == row["brier"]
+
+
+def test_markdown(scores: Scores):
+    lines = text.render_markdown(scores.summary).splitlines()
+    assert lines[1] == "| :-- | :-- | --: | --: | --: | --: | --: | --: | --: |"
+    assert lines[3].startswith(r"| first | a\|b | 3 | 0.66667 | inf |")
+    assert len(lines) == 8
+
+
+def test_html_escapes(scores: Scores):
+    html = scores._repr_html_()
+    assert "<td>&lt;c&gt;</td>" in html
+    assert "<c>" not in html
+
+
+def test_tables_of_other_libraries(scores: Scores):
+    polars, arrow = pl.DataFrame(scores), pa.table(scores)
+    assert polars["rows"].to_list() == arrow["rows"].to_pylist() == [2, 3, 5, 2, 3, 5]
+    assert polars["group_model"].to_list() == ["<c>", "a|b", None] * 2
+    assert pd.DataFrame.from_arrow(scores)["model"].tolist() == ["first"] * 3 + ["second"] * 3
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 70, 80, 120])
+def test_numbers_are_shown_whole_or_not_at_all(scores: Scores, width: int):
+    lines = text.render(scores.summary, width).splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert "…" not in "".join(lines)
+    assert "log loss" in "".join(lines)
+    assert "Brier" in "".join(lines) or width < 80
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.0, "0.00000"), (0.379136, "0.37914"), (1e-3, "0.00100"), (9.99e-4, "0.000999"), (1.5e-9, "1.5e-09")],
+)
+def test_small_numbers_keep_their_digits(value: float, expected: str):
+    assert text.number(value) == expected
+
+
+def test_numbers_that_are_not_finite():
+    assert [text.number(value) for value in (math.inf, -math.inf, math.nan)] == ["inf", "-inf", "-"]
+
+
+def test_colours_only_where_asked(scores: Scores):
+    assert "\x1b[" in text.render(scores.summary, 80, color=True)
+    assert "\x1b[" not in text.render(scores.summary, 80)
+    assert str(scores) == repr(scores) == text.render(scores.summary, 80)
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl", "csv", "md", "table"])
+def test_formats_of_the_command_line(kind: str, tmp_path: Any, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "rows.csv"
+    path.write_text("y,p\n1,0.5\n0,0.25\n")
+    arguments = ["score", str(path), "--target", "y", "--probability", "p", "--format", kind]
+    assert main(arguments) == 0
+    first = capsys.readouterr().out
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == first
+    assert ("0.4904146265058631" in first) == (kind in ("json", "jsonl", "csv"))
+
+
+def test_merge_of_saved_states(tmp_path: Any, capsys: pytest.CaptureFixture[str]):
+    for name, content in [("a", "y,p\n1,0.5\n"), ("b", "y,p\n0,0.25\n"), ("all", "y,p\n1,0.5\n0,0.25\n")]:
+        (tmp_path / f"{name}.csv").write_text(content)
+        state = str(tmp_path / f"{name}.json")
+        options = ["--target", "y", "--probability", "p", "--save-state", state]
+        assert main(["score", str(tmp_path / f"{name}.csv"), *options]) == 0
+    capsys.readouterr()
+    states = [str(tmp_path / "b.json"), str(tmp_path / "a.json")]
+    assert main(["merge", *states, "--format", "csv", "--save-state", str(tmp_path / "sum.json")]) == 0
+    merged = capsys.readouterr().out
+    for state in ("all.json", "sum.json"):
+        assert main(["merge", str(tmp_path / state), "--format", "csv"]) == 0
+        assert capsys.readouterr().out == merged
+    assert main(["merge", str(tmp_path / "a.csv")]) == 2
+    assert "must be a state that logloss saved" in capsys.readouterr().err

@@ -1,0 +1,90 @@
+"""Exact sums: the digits hold exactly the sum of the numbers, of any magnitude."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from logloss.evaluate import sums
+from logloss.evaluate.plan import Plan, Problem
+from logloss.evaluate.state import State
+
+FINITE = st.floats(min_value=0, max_value=1e300, allow_nan=False)
+
+
+def weighted_state(weights: list[float]) -> State:
+    """A state whose sum "w" is the exact sum of the weights."""
+    state = State(Plan((Problem("y", "p"),), weight="w"))
+    half, w = np.full(len(weights), 0.5), np.array(weights, float)
+    state.add([()], np.array([len(w)]), {"y": half, "p": half, "w": w})
+    return state
+
+
+def sum_of(state: State, term: str) -> Fraction:
+    moments = state.moments([0], None)
+    return Fraction(moments[term], moments.one)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(FINITE, max_size=40))
+def test_any_numbers(weights: list[float]):
+    assert sum_of(weighted_state(weights), "w") == sum(map(Fraction, weights))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(min_value=2.0**-40, max_value=2.0**40), min_size=1, max_size=40))
+def test_squares_are_rounded_once(weights: list[float]):
+    assert sum_of(weighted_state(weights), "ww") == sum(Fraction(w * w) for w in weights)
+
+
+@pytest.mark.parametrize("weight", [5e-324, 2.0**-1022, 1e-300, 2.0**-192, 1e-30, 1.0, 1e12, 2.0**82, 1e290, 1e300])
+@pytest.mark.parametrize("count", [1, 512, 513, 3000])
+def test_equal_numbers_of_any_magnitude(weight: float, count: int):
+    assert sum_of(weighted_state([weight] * count), "w") == count * Fraction(weight)
+
+
+def test_small_numbers_beside_large_ones():
+    weights = [1e300, 1e-300, 5e-324, 1e12, 1.0] * 300
+    assert sum_of(weighted_state(weights), "w") == sum(map(Fraction, weights))
+
+
+def test_many_batches_carry_between_digits():
+    weights = np.random.default_rng(1).random(5000)
+    state = weighted_state([])
+    for start in range(0, 5000, 7):
+        part = weights[start : start + 7]
+        half = np.full(part.size, 0.5)
+        state.add([()], np.array([part.size]), {"y": half, "p": half, "w": part})
+    assert sum_of(state, "w") == sum(map(Fraction, weights.tolist()))
+    assert float(sum_of(state, "w")) == math.fsum(weights)
+
+
+@given(st.integers(-(2**250), 2**250))
+def test_digits_and_integers(value: int):
+    digits = sums.from_integer(value, 9)
+    assert sums.to_integers(digits[None]) == [value]
+
+
+@given(st.lists(st.integers(-(2**62), 2**62), min_size=9, max_size=9))
+def test_carrying_and_widening_keep_the_value(numbers: list[int]):
+    value = sum(number << 32 * j for j, number in enumerate(numbers))
+    digits = np.array([numbers])
+    assert sums.to_integers(digits) == [value]
+    assert sums.to_integers(sums.widen(digits, sums.NARROW_LOW)) == [value << 32 * sums.NARROW_LOW]
+    sums.carry(digits)
+    assert all(0 <= digit < 2**32 for digit in digits[0, :-1].tolist())
+
+
+def test_additions_carry_in_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sums, "MOST_ADDITIONS", 10)
+    carried = []
+    monkeypatch.setattr(sums, "carry", carried.append)
+    weighted_state([1.0] * 9)
+    assert carried == []
+    weighted_state([1.0] * 10)
+    assert len(carried) == 1
