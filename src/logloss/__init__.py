@@ -1,5 +1,7 @@
 """Binary cross-entropy (sigmoid cross-entropy, log loss), exact and fast, on arrays and on files of any size."""
 
+from typing import TYPE_CHECKING, Any
+
 from ._errors import InvalidInputError, LoglossError, MissingDependencyError, UnsupportedTypeError
 from .losses import (
     asymmetric_loss,
@@ -15,11 +17,15 @@ from .metrics import log_loss
 from .positives import Positives
 from .prior import balanced_pos_weight, correct_prior
 
+if TYPE_CHECKING:
+    from .scores import Scores, load, merge, score
+
 __all__ = [
     "InvalidInputError",
     "LoglossError",
     "MissingDependencyError",
     "Positives",
+    "Scores",
     "UnsupportedTypeError",
     "asymmetric_loss",
     "balanced_pos_weight",
@@ -29,11 +35,27 @@ __all__ = [
     "correct_prior",
     "denominator",
     "grad_and_hess",
+    "load",
     "log_loss",
+    "merge",
+    "score",
     "set_num_threads",
     "sigmoid_focal_loss",
     "value_and_grad",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Scoring is imported on first use: it brings Numba and the file reader."""
+    if name not in ("Scores", "load", "merge", "score"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import scores
+
+    return getattr(scores, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def set_num_threads(n: int) -> None:

@@ -36,6 +36,8 @@ def denominator(options: _spec.Options, shape: tuple[int, ...], total: Callable[
     if options.reduction == "weighted_mean":
         return total(True)
     if options.mask is None and options.ignore_index is None:
-        axes = range(len(shape)) if options.axis is None else _spec.reduced_axes(options.axis, len(shape))
+        if options.axis is None:
+            return float(math.prod(shape))
+        axes = _spec.reduced_axes(options.axis, len(shape))
         return float(math.prod(shape[axis] for axis in axes))
     return total(False)

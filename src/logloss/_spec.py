@@ -118,15 +118,7 @@ def _number(name: str, value: Any, low: float, high: float, remedy: str) -> floa
 
 def terms(options: Options, shape: tuple[int, ...], target_dtype: Any) -> Terms:
     """The coefficients of these options for elements of this shape."""
-    weights = (
-        options.pos_weight,
-        options.weight,
-        options.sample_weight,
-        options.label_weight,
-        options.ignore_index,
-        options.mask,
-    )
-    if options.label_smoothing == 0.0 and all(given is None for given in weights):
+    if _is_plain(options):
         return PLAIN
     label_axis = _label_axis(options.label_axis, shape)
     a = _label_vector("pos_weight", options.pos_weight, shape, label_axis)
@@ -138,6 +130,19 @@ def terms(options: Options, shape: tuple[int, ...], target_dtype: Any) -> Terms:
         element=_element_weight(options.weight, shape),
         mask=_mask(options.mask, shape),
         ignored=_ignored(options.ignore_index, target_dtype),
+    )
+
+
+def _is_plain(options: Options) -> bool:
+    """True for the common case, asked first because every call pays for the question."""
+    return (
+        options.pos_weight is None
+        and options.weight is None
+        and options.sample_weight is None
+        and options.label_weight is None
+        and options.ignore_index is None
+        and options.mask is None
+        and options.label_smoothing == 0.0
     )
 
 
@@ -162,7 +167,7 @@ def _label_vector(name: str, value: Any, shape: tuple[int, ...], label_axis: int
     """A number, or a vector along the label axis with all other axes of length 1."""
     if value is None:
         return 1.0
-    array = np.asarray(value, dtype=np.float64)
+    array = _numeric(name, value).astype(np.float64)
     _check_vector(name, array)
     if array.ndim == 0 or (array.size == 1 and array.ndim == 1):
         return float(array.reshape(()))
@@ -198,8 +203,17 @@ def _check_vector(name: str, array: Any) -> None:
         )
 
 
+def _array(name: str, value: Any) -> Any:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"{name} must be a rectangular array; {error}. Pad ragged rows and use mask=."
+        ) from None
+
+
 def _numeric(name: str, value: Any) -> Any:
-    array = np.asarray(value)
+    array = _array(name, value)
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
         raise InvalidInputError(
             f"{name} must hold real numbers; got dtype {array.dtype}. Convert it to float32 or float64."
@@ -266,7 +280,7 @@ def _reshape_remedy(name: str, got: tuple[int, ...], shape: tuple[int, ...]) -> 
 def _mask(value: Any, shape: tuple[int, ...]) -> Any:
     if value is None:
         return None
-    array = np.asarray(value)
+    array = _array("mask", value)
     if array.dtype != np.bool_:
         raise InvalidInputError(
             f"mask must be boolean, True where an element counts; got dtype {array.dtype}. Use mask != 0."
@@ -298,7 +312,8 @@ def _ignored(value: Any, dtype: Any) -> float | None:
     elif dtype.kind == "b":
         held = False
     else:
-        held = value != value or float(np.asarray(value).astype(dtype)) == value
+        with np.errstate(over="ignore"):
+            held = value != value or float(np.asarray(value).astype(dtype)) == value
     if not held:
         raise InvalidInputError(
             f"ignore_index must be a value that targets of dtype {dtype} can hold; got {value!r}. "
@@ -342,7 +357,7 @@ def reduced_axes(axis: Any, ndim: int) -> tuple[int, ...]:
 
 def normalizer(value: Any, shape: tuple[int, ...]) -> Any:
     """The caller's denominator: one number, or one per reduced value."""
-    array = np.asarray(value, dtype=np.float64)
+    array = _numeric("normalizer", value).astype(np.float64)
     if array.shape not in ((), shape):
         raise InvalidInputError(
             f"normalizer must be a number or have the reduced shape {shape}; got shape {array.shape}."

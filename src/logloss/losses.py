@@ -347,7 +347,7 @@ def denominator(targets: Any, *, reduction: str = "mean", **options: Any) -> Any
     _, common = _split(binary_cross_entropy_with_logits, {**options, "reduction": reduction})
     _spec.check_reduction(common)
     backend = backend_of(targets, targets)
-    return backend.denominator(backend.target_array(targets), common)
+    return backend.checked_denominator(backend.target_array(targets), common)
 
 
 # ---- from a public loss to its mathematics --------------------------------------------------------------------------

@@ -64,6 +64,7 @@ def log_loss(
     reduction = "mean" if sample_weight is None else "weighted_mean"
     axis = None if average == "micro" or len(p.shape) < 2 else 0
     options = Options(sample_weight=sample_weight, ignore_index=ignore_index, mask=mask, reduction=reduction, axis=axis)
+    losses = backend.value(_spec.probabilities(eps), p, y, options)
     empty = np.asarray(backend.denominator(y, options)) == 0
     if empty.any():
         which = f"label {int(np.flatnonzero(empty)[0])} has" if empty.ndim else "there is"
@@ -71,7 +72,6 @@ def log_loss(
             f"a log loss needs at least one element of positive weight; {which} none. "
             "Leave it out, or check mask and weights."
         )
-    losses = backend.value(_spec.probabilities(eps), p, y, options)
     if average is None:
         return np.atleast_1d(losses)
     return np.float64(np.mean(losses))
@@ -80,6 +80,10 @@ def log_loss(
 def _check_shapes(true: tuple[int, ...], proba: tuple[int, ...]) -> None:
     if true == proba and len(true) in (1, 2):
         return
+    if true == proba:
+        raise InvalidInputError(
+            f"y_true and y_proba must have shape (N,) or (N, labels); got {true}. Use reshape(-1) on both."
+        )
     remedy = "Give one probability per target, as (N,) or (N, labels)."
     if len(true) == 1 and proba == (*true, 2):
         remedy = "Both columns of predict_proba? Use y_proba[:, 1]."

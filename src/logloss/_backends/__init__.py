@@ -6,7 +6,10 @@ imported it.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
+
+import numpy as np
 
 from .._errors import UnsupportedTypeError
 
@@ -21,6 +24,8 @@ def framework_of(array: Any) -> str:
 
 def backend_of(logits: Any, targets: Any) -> Any:
     """The module that evaluates losses on these arrays."""
+    if type(logits) is np.ndarray and type(targets) is np.ndarray:
+        return _numpy()
     name, other = framework_of(logits), framework_of(targets)
     if name != other:
         raise UnsupportedTypeError(
@@ -33,6 +38,11 @@ def backend_of(logits: Any, targets: Any) -> Any:
             f"arrays of {name} are not supported by this version; got {type(logits).__name__}. "
             "Pass NumPy arrays, e.g. numpy.asarray(x)."
         )
-    from . import numpy as backend
+    return _numpy()
+
+
+@functools.cache
+def _numpy() -> Any:
+    from . import numpy as backend  # brings Numba
 
     return backend

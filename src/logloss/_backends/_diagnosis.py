@@ -21,19 +21,28 @@ def explain(x: Array, t: Any, terms: Terms, quantity: str | None) -> str:
         wrong = ~((t >= 0) & (t <= 1)) & counts
         if wrong.any():
             return _message("targets must be in [0, 1]", t, wrong, _target_hint(t[np.broadcast_to(counts, t.shape)]))
-    for name, weight in (("sample_weight", terms.row), ("weight", terms.element)):
-        if weight is not None:
-            wrong = ~((weight >= 0) & (weight < np.inf))
-            if wrong.any():
-                return _message(
-                    f"{name} must be finite and not negative",
-                    weight,
-                    wrong,
-                    "Use 0 to leave an element out of the sum.",
-                )
+    rows = None if terms.row is None else terms.row.reshape(-1)  # as the caller gave them
+    for name, weight in (("sample_weight", rows), ("weight", terms.element)):
+        if weight is not None and (message := _weight_message(name, weight, x)):
+            return message
     rule, hint = _quantity_rule(quantity)
     inside = (x <= 0) if quantity == "log_probs" else (x >= 0) & (x <= 1)
     return _message(rule, x, ~inside & counts, hint)
+
+
+def _weight_message(name: str, weight: Array, x: Array) -> str:
+    """What is wrong with a weight, "" if nothing is."""
+    wrong = ~((weight >= 0) & (weight < np.inf))
+    if wrong.any():
+        return _message(
+            f"{name} must be finite and not negative", weight, wrong, "Use 0 to leave an element out of the sum."
+        )
+    wrong = weight > np.finfo(np.float32).max
+    if x.dtype != np.float64 and wrong.any():
+        return _message(
+            f"{name} of {x.dtype} logits must be finite in float32", weight, wrong, "Use logits.astype('float64')."
+        )
+    return ""
 
 
 def _counted(t: Any, terms: Terms) -> Any:

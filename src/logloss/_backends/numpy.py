@@ -15,6 +15,7 @@ from ._diagnosis import explain
 Array = np.ndarray[Any, Any]
 
 _FLOATS = ("float16", "float32", "float64", "bfloat16")
+_COMMON = frozenset(map(np.dtype, ("float16", "float32", "float64")))  # a dtype's name takes microseconds to ask for
 _QUANTITY = {"probabilities": "probabilities", "log_probabilities": "log_probs"}
 
 
@@ -24,7 +25,7 @@ _QUANTITY = {"probabilities": "probabilities", "log_probabilities": "log_probs"}
 def floating(value: Any, name: str) -> Array:
     """Logits (or probabilities) as a floating array; lists and integers become float64."""
     array = value if type(value) is np.ndarray else _plain_array(value, name)
-    if array.dtype.name in _FLOATS:
+    if array.dtype in _COMMON or array.dtype.name in _FLOATS:
         return array
     if array.dtype.kind in "biu":
         return array.astype(np.float64)
@@ -35,9 +36,12 @@ def floating(value: Any, name: str) -> Array:
 
 def target_array(value: Any) -> Any:
     """Targets as an array of bool, any integer or any float, or positive indices as they are."""
-    if hasattr(value, "fill") and not isinstance(value, np.ndarray):
+    if type(value) is np.ndarray:
+        array = value
+    elif hasattr(value, "fill") and not isinstance(value, np.ndarray):
         return value
-    array = value if type(value) is np.ndarray else _plain_array(value, "targets")
+    else:
+        array = _plain_array(value, "targets")
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
         raise UnsupportedTypeError(
             f"targets must be bool, integer or floating; got dtype {array.dtype}. Encode labels as 0 and 1."
@@ -129,7 +133,7 @@ class _Problem:
 def hold_ignored(terms: Terms, t: Any) -> Terms:
     """Kernels compare in float32: an ignored value that float32 cannot tell from others becomes part of the mask."""
     value = terms.ignored
-    if value is None or value != value or _stands_out(value, t.dtype):
+    if terms is _spec.PLAIN or value is None or value != value or _stands_out(value, t.dtype):
         return terms
     counts = t != t.dtype.type(value)
     return terms._replace(ignored=None, mask=counts if terms.mask is None else counts & terms.mask)
@@ -150,11 +154,23 @@ def denominator(t: Any, options: Options) -> Any:
         terms = hold_ignored(_spec.weights_only(options, t.shape, dtype), t)
         if not weighted:
             terms = Terms(mask=terms.mask, ignored=terms.ignored)
-        if options.axis is None:
-            return cpu.tally(t, terms)[0]
-        return _totals(t, terms, _spec.reduced_axes(options.axis, len(t.shape)))
+        if options.axis is not None:
+            return _totals(t, terms, _spec.reduced_axes(options.axis, len(t.shape)))
+        if terms.mask is not None and not weighted and terms.ignored is None:
+            return float(np.count_nonzero(np.broadcast_to(terms.mask, t.shape)))
+        return cpu.tally(t, terms)[0]
 
     return _reduce.denominator(options, t.shape, total)
+
+
+def checked_denominator(t: Any, options: Options) -> Any:
+    """The denominator for a caller who has no logits yet: targets and weights are checked as a loss would."""
+    if options.validate:
+        terms = hold_ignored(_spec.terms(options, t.shape, getattr(t, "dtype", None)), t)
+        if cpu.tally(t, terms)[1]:
+            raise InvalidInputError(explain(np.empty(0), t, terms, None))
+    divisor = denominator(t, options)
+    return divisor if options.axis is None else np.full(_reduce.reduced_shape(options, t.shape), divisor)
 
 
 def target_sums(t: Any, options: Options) -> tuple[Any, Any]:
@@ -252,10 +268,10 @@ def _into(problem: _Problem, out: Array) -> tuple[Any, Array]:
         return _both(problem, out)
     problem.check_first()
     same = len(overlaps) == 1 and overlaps[0] is problem.x and _same_memory(out, problem.x)
-    result = _both(problem, out if same else _like(out))
+    value, gradient = _both(problem, problem.x if same else _like(out))
     if not same:
-        out[...] = result[1]
-    return result[0], out
+        out[...] = gradient
+    return value, out
 
 
 def _same_memory(a: Array, b: Array) -> bool:

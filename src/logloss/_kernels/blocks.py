@@ -18,6 +18,7 @@ from numba.extending import intrinsic
 
 from .jit import inline, summing
 from .ops import (
+    and_byte,
     bfloat_from_float,
     bit_or,
     float_from_bfloat,
@@ -165,22 +166,25 @@ def stretch(out, values, inner, first):
 
 @njit(**_PLAIN)
 def keep_counted(keep, t, job, first):
-    """keep[i] = -1, all bits set, where the element counts (mask and ignored value), else 0."""
+    """keep[i] = -1, all bits set, where the element counts (mask and ignored value), else 0.
+
+    No value is stored under a condition: LLVM would make a masked store of it, which is slow on many processors.
+    """
     n = keep.size
-    if job.mask:
-        mask = carray(pointer(job.mask + first), (n,), np.uint8)
-        for i in range(n):
-            keep[i] = -int_bits(mask[i] != 0)
-    else:
-        for i in range(n):
-            keep[i] = np.int32(-1)
     if job.ignore == NOT_NAN:
         for i in range(n):
-            keep[i] &= -int_bits(t[i] == t[i])
+            keep[i] = -int_bits(t[i] == t[i])
     elif job.ignore == NOT_VALUE:
         ignored = like(t[0], job.ignored)
         for i in range(n):
-            keep[i] &= -int_bits(t[i] != ignored)
+            keep[i] = -int_bits(t[i] != ignored)
+    else:
+        for i in range(n):
+            keep[i] = np.int32(-1)
+    if job.mask:
+        mask = carray(pointer(job.mask + first), (n,), np.uint8)
+        for i in range(n):
+            keep[i] = and_byte(keep[i], mask[i])
 
 
 @inline

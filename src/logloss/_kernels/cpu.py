@@ -37,11 +37,17 @@ _TASK = 1 << 18
 """Elements per task: below this a second thread costs more than it brings."""
 
 _DOMAINS = {"probabilities": blocks.UNIT, "log_probabilities": blocks.NOT_POSITIVE}
+# the types that the plain entries know, as what they are passed: signed integers travel as unsigned
+_PLAIN_TYPES = {
+    np.dtype(own): None if passed is None else np.dtype(passed)
+    for own, passed in (("f4", None), ("f8", None), ("u1", None), ("u8", None), ("?", "u1"), ("i1", "u1"), ("i8", "u8"))
+}
+_WORDS = blocks.JOB.itemsize // 8
 _EMPTY = {32: np.empty(0, np.float32), 64: np.empty(0, np.float64)}
 
 
 class Call(NamedTuple):
-    """One evaluation. Outputs may be any of the floating types, any layout, and x itself."""
+    """One evaluation. Outputs may be any of the floating types and any layout; they overlap no input, but may be x."""
 
     primitive: Primitive
     x: Array | None  # None where only targets and weights are asked about
@@ -78,15 +84,11 @@ def _plain_view(array: Array | Filling | None) -> Array | None:
 
     Numba gives read-only arrays a type of their own: they take the general way.
     """
-    if not isinstance(array, np.ndarray) or not (array.flags.carray and array.dtype.isnative):
+    if not isinstance(array, np.ndarray) or array.dtype not in _PLAIN_TYPES or not array.flags.carray:
         return None
-    kind = array.dtype.str[1:]
-    if kind in ("b1", "i1"):
-        array = array.view(np.uint8)
-    elif kind == "i8":
-        array = array.view(np.uint64)
-    elif kind not in ("f4", "f8", "u1", "u8"):
-        return None
+    passed = _PLAIN_TYPES[array.dtype]
+    if passed is not None:
+        array = array.view(passed)
     return array if array.ndim == 1 else array.reshape(-1)
 
 
@@ -111,8 +113,8 @@ def _plain(call: Call) -> tuple[float, int] | None:
     bits = 8 * x.itemsize
     g = _EMPTY[bits]
     if grad is not None:
-        view = _plain_view(grad)
-        if view is None or view.dtype != x.dtype or np.may_share_memory(view, x) or np.may_share_memory(view, t):
+        view = None if grad is call.x else _plain_view(grad)  # the plain loops know that g overlaps nothing
+        if view is None or view.dtype != x.dtype:
             return None
         g = view
     return _run(entries.PLAIN[bits], x.size, x, t, g, prices, scale)
@@ -134,7 +136,7 @@ def _run(entry: Callable[..., int], n: int, *args: Any) -> tuple[float, int]:
             functools.partial(entry, *args, low, min(low + step, count), partials) for low in range(0, count, step)
         ]
         flags = functools.reduce(int.__or__, threads.run(tasks))
-    return float(partials.sum()), flags
+    return float(partials[0] if count == 1 else partials.sum()), flags
 
 
 # ---- general --------------------------------------------------------------------------------------------------------
@@ -178,7 +180,7 @@ class _Prepared:
             for name in ("loss", "grad", "hess")
             if getattr(call, name) is not None
         }
-        self.job = np.zeros(1, blocks.JOB)
+        self.job = np.zeros(_WORDS, np.int64).view(blocks.JOB)
         self._describe()
 
     def _describe(self) -> None:
@@ -194,23 +196,30 @@ class _Prepared:
         self._price(terms.prices)
         self._weight("row", terms.row)
         self._weight("element", terms.element)
-        self._weight("scale", np.asarray(self.call.scale, self.dtype))
+        if type(self.call.scale) is float:
+            self._point("scale", Factor(np.array([self.call.scale], self.dtype), 1))
+        else:
+            self._weight("scale", self.call.scale)
 
     def _mask(self, mask: Array) -> None:
         self.inputs["mask"] = np.broadcast_to(_nonscalar(mask), self.shape)
 
     def _price(self, prices: tuple[Any, Any, Any, Any]) -> None:
-        full = np.broadcast_arrays(*(_spread(price, self.shape) for price in prices))
-        vectors = [self._stretched(array) for array in full]
-        self._point("price", Factor(np.concatenate([vector.values for vector in vectors]), vectors[0].inner))
-        self.job[0]["price_length"] = len(vectors[0].values)
+        if all(type(price) is float for price in prices):
+            vectors = [Factor(np.array(prices, self.dtype), 1)]
+        else:
+            full = np.broadcast_arrays(*(_spread(price, self.shape) for price in prices))
+            vectors = [self._stretched(array) for array in full]
+        table = np.concatenate([vector.values for vector in vectors])
+        self._point("price", Factor(table, vectors[0].inner))
+        self.job[0]["price_length"] = len(table) // 4
 
     def _stretched(self, array: Array) -> Factor:
         vector = factor(array, self.shape, self.dtype)
         assert vector is not None, "a price varies along one axis only"
         return vector
 
-    def _weight(self, slot: str, array: Array | None) -> None:
+    def _weight(self, slot: str, array: float | Array | None) -> None:
         if array is None:
             return
         spread = _spread(array, self.shape)
@@ -229,18 +238,15 @@ class _Prepared:
 
     def run(self) -> tuple[float, int]:
         operands = (*self.inputs.values(), *self.outputs.values())
-        staged = self.inputs.keys() & {
-            "row",
-            "element",
-            "scale",
-        }  # of another type, or varying along axes that do not lie together
+        # weights of another type, or that vary along axes which do not lie together
+        staged = self.inputs.keys() & {"row", "element", "scale"}
         if not staged and all(isinstance(array, np.ndarray) and is_direct(array) for array in operands):
             return self._run_whole()
         return self._run_pieces()
 
     def _run_whole(self) -> tuple[float, int]:
         n = self.size
-        job = self._placed(self.job.copy(), Piece((), 0, n), {**self.inputs, **self.outputs})
+        job = self._placed(_copied(self.job), Piece((), 0, n), {**self.inputs, **self.outputs})
         return _run(functools.partial(_general_range, self.entry, job), n)
 
     def _run_pieces(self) -> tuple[float, int]:
@@ -260,7 +266,7 @@ class _Prepared:
         total, flags = 0.0, 0
         for piece in group:
             staged = {name: self._stage(name, piece, room) for name, room in scratch.items()}
-            job = self._placed(self.job.copy(), piece, {**self.inputs, **self.outputs, **staged})
+            job = self._placed(_copied(self.job), piece, {**self.inputs, **self.outputs, **staged})
             partials = np.empty(-(-piece.size // blocks.BLOCK))
             job[0]["partials"] = address(partials)
             flags |= self.entry(job, 0, len(partials))
@@ -282,7 +288,8 @@ class _Prepared:
             source = self.inputs[name]
             if isinstance(source, np.ndarray):
                 part = source[piece.where]
-                np.copyto(room.reshape(part.shape), part, casting="unsafe")
+                with np.errstate(over="ignore"):  # a weight that becomes inf is the kernel's to find
+                    np.copyto(room.reshape(part.shape), part, casting="unsafe")
             else:
                 source.fill(room, piece.start, piece.start + piece.size)
         return room
@@ -301,6 +308,11 @@ class _Prepared:
         for name in (self.inputs.keys() & {"x", "t"}) | self.outputs.keys():
             record[f"{name}_type"] = code_of(arrays[name].dtype)
         return job
+
+
+def _copied(job: Array) -> Array:
+    """A job of its own for a thread. NumPy copies records field by field; words are faster."""
+    return job.view(np.int64).copy().view(blocks.JOB)
 
 
 def _general_range(entry: Any, job: Array, low: int, high: int, partials: Array) -> int:

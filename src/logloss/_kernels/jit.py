@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import types
 import warnings
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from numba import njit
+from numba.core.caching import FunctionCache
 from numba.core.errors import NumbaWarning
 
 # Numba's disk cache notices a change in the file that defines an entry and in no other. The name of every entry
@@ -29,15 +31,35 @@ summing: Callable[..., Any] = njit(forceinline=True, error_model="numpy", fastma
 """A piece that only adds numbers up, in the order that vectorises best. The order is fixed once compiled."""
 
 
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Numba's cache on disk, where a file that cannot be used is one that is not there.
+
+    A process killed at the wrong moment or a full disk leaves files that end too early; Numba would raise whatever
+    unpickling them raises, in every process from then on.
+    """
+
+    def load_overload(self, sig, target_context):
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # noqa: BLE001 - damaged pickles raise anything
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig, data):
+        with contextlib.suppress(Exception):
+            super().save_overload(sig, data)
+
+
 def entry(function: Callable[..., Any]) -> Any:
     """Compile a kernel that Python calls: without the GIL, and kept on disk where the disk allows it."""
     function.__qualname__ += "_" + _SOURCES
+    dispatcher = njit(nogil=True, **_OPTIONS)(function)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NumbaWarning)
-        try:
-            return njit(nogil=True, cache=True, **_OPTIONS)(function)
-        except RuntimeError:  # "no locator available": neither the package nor the home directory can be written
-            return njit(nogil=True, **_OPTIONS)(function)
+        with contextlib.suppress(RuntimeError):  # "no locator available": neither package nor home can be written
+            dispatcher._cache = _Cache(function)  # what `cache=True` does
+    return dispatcher
 
 
 def specialise(template: Callable[..., Any], **meaning: Any) -> Any:

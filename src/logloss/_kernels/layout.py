@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
@@ -50,6 +52,7 @@ def is_bfloat16(dtype: np.dtype[Any]) -> bool:
     return dtype.name == "bfloat16"
 
 
+@functools.cache
 def code_of(dtype: np.dtype[Any]) -> int | None:
     """The kernels' code of an element type, None for one that must be converted first."""
     return BFLOAT16 if is_bfloat16(dtype) else _CODES.get(dtype.str[1:])
@@ -91,7 +94,7 @@ def pieces(shape: tuple[int, ...]) -> Iterator[Piece]:
 
 def address(array: Array) -> int:
     """Where the array's first element lies."""
-    return int(array.__array_interface__["data"][0])
+    return array.ctypes.data
 
 
 class Factor(NamedTuple):
@@ -105,19 +108,26 @@ def factor(array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Factor
     """A broadcastable array as a stretched vector; None if the axes along which it varies do not lie together."""
     varying = [axis for axis in range(len(shape)) if array.shape[axis] != 1]
     if not varying:
-        return Factor(array.reshape(1).astype(dtype), 1)
+        return Factor(_converted(array.reshape(1), dtype), 1)
     first, last = varying[0], varying[-1]
     if any(shape[axis] != 1 for axis in range(first, last) if axis not in varying):
         return None
-    values = np.ascontiguousarray(array, dtype=dtype).reshape(-1)
-    inner = int(np.prod(shape[last + 1 :], dtype=np.int64))
-    return _lengthened(values, inner, outer=int(np.prod(shape[:first], dtype=np.int64)))
+    values = _converted(array, dtype).reshape(-1)
+    return _lengthened(values, math.prod(shape[last + 1 :]), rounds=math.prod(shape[:first]))
 
 
-def _lengthened(values: Array, inner: int, outer: int) -> Factor:
+def _converted(array: Array, dtype: np.dtype[Any]) -> Array:
+    """The array contiguous and of that type. What becomes inf there is for the kernel to find, not for a warning."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=dtype)
+
+
+def _lengthened(values: Array, inner: int, rounds: int) -> Factor:
     """Short runs cost a loop each: a vector that comes round again is repeated and tiled until it fills a block."""
-    if outer > 1 and 1 < inner < 64:
+    if rounds == 1 or rounds * len(values) * inner < 16 * BLOCK:
+        return Factor(values, inner)
+    if 1 < inner < 64:
         values, inner = np.repeat(values, inner), 1
-    if outer > 1 and inner == 1 and len(values) < BLOCK:
+    if inner == 1 and len(values) < BLOCK:
         values = np.tile(values, -(-BLOCK // len(values)))
     return Factor(values, inner)

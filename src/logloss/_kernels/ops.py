@@ -159,6 +159,17 @@ def keep_bits(typing, x, mask):
 
 
 @intrinsic
+def and_byte(typing, mask, byte):
+    """The int32 mask where the byte is not 0, else 0; arithmetic all through, for comparisons end in branches."""
+
+    def codegen(context, b, signature, args):
+        spread = b.ashr(b.neg(b.zext(args[1], _I32)), ir.Constant(_I32, 31))
+        return b.and_(args[0], spread)
+
+    return types.int32(mask, byte), codegen
+
+
+@intrinsic
 def int_bits(typing, condition):
     """A condition as an int32: `|=` of booleans would widen to int64 and halve the vector."""
     return types.int32(condition), lambda context, b, signature, args: b.zext(args[0], _I32)

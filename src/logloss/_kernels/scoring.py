@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .elementary import exp_neg, log1p_unit, minus_log, minus_log1m
+from .cores import minus_logs, small_sigmoid
+from .elementary import exp_neg, log1p_unit
 from .exact import BLOCK, MAX_LEVELS, deposit, split_products, window_holds
 from .jit import entry, inline
 from .ops import is_negative, magnitude, select
@@ -49,14 +50,8 @@ def _times(a, b):
 def _from_probabilities(x, p, rest, of_one, of_zero):
     """The prediction, its complement, and the losses that a target of 1 and of 0 would give."""
     for i in range(x.size):
-        upper = x[i] > 0.5
-        complement = 1.0 - x[i]
-        m = select(upper, complement, x[i])
-        far, near = minus_log(m), minus_log1m(m)
-        p[i] = x[i]
-        rest[i] = complement
-        of_one[i] = select(upper, near, far)
-        of_zero[i] = select(upper, far, near)
+        p[i], rest[i] = x[i], 1.0 - x[i]
+        of_one[i], of_zero[i] = minus_logs(x[i])
 
 
 @inline
@@ -65,7 +60,7 @@ def _from_logits(x, p, rest, of_one, of_zero):
         a = magnitude(x[i])
         negative = is_negative(x[i])
         z = exp_neg(-a)
-        q = z / (1.0 + z)
+        q = small_sigmoid(z)
         near = log1p_unit(z)
         p[i] = select(negative, q, 1.0 - q)
         rest[i] = select(negative, 1.0 - q, q)

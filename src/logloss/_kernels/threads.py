@@ -67,8 +67,8 @@ def _executor() -> ThreadPoolExecutor:
     global _pool
     with _lock:
         if _pool is None:
-            # The calling thread works too, so the pool holds one thread less than `count()`; one where another thread has just
-            # set the count to 1 after this call had decided to share its work.
+            # The calling thread works too, so the pool holds one thread less than `count()`; but one at least, where
+            # another thread has set the count to 1 after this call had decided to share its work.
             _pool = ThreadPoolExecutor(max(1, count() - 1), thread_name_prefix="logloss", initializer=_enter_worker)
         return _pool
 
