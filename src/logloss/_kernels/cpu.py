@@ -106,8 +106,7 @@ def _plain(call: Call) -> tuple[float, int] | None:
     if x is None or t is None or x.dtype.kind != "f":
         return None
     if name == "probabilities" and grad is None and call.primitive.parameters[1] == 0.0:
-        hard = t.dtype.kind == "u" and prices[1] == 0.0 == prices[3]
-        return _run(entries.plain_probabilities, x.size, x, t, prices, hard)
+        return _run(entries.plain_probabilities, x.size, x, t, prices)
     if name != "cross_entropy":
         return None
     bits = 8 * x.itemsize

@@ -34,7 +34,7 @@ from .blocks import (
 )
 from .elementary import minus_log_either
 from .jit import entry, inline, specialise
-from .ops import bit_or, flip_sign, fma, is_outside, like, magnitude, number, pointer, select
+from .ops import bit_or, flip_sign, fma, int_bits, is_outside, like, magnitude, number, pointer, select
 
 kind: Any = None
 core: Any = None
@@ -104,6 +104,15 @@ def _hard_probability_losses(p, t, a1, b1, l):
 
 
 @inline
+def _between(t):
+    """1 if any target is neither 0 nor 1, else 0."""
+    soft = np.int32(0)
+    for i in range(t.size):
+        soft = bit_or(soft, int_bits((t[i] != 0) & (t[i] != 1)))
+    return soft
+
+
+@inline
 def _probability_losses(p, t, a1, a0, b1, b0, l):
     bad, far_off = np.int32(0), np.int32(0)
     for i in range(p.size):
@@ -115,8 +124,8 @@ def _probability_losses(p, t, a1, a0, b1, b0, l):
 
 
 @entry
-def plain_probabilities(p, t, prices, hard, low, high, partials):
-    """Cross-entropy of probabilities; `hard`: targets are integers and nothing is smoothed, so one logarithm does."""
+def plain_probabilities(p, t, prices, low, high, partials):
+    """Cross-entropy of probabilities. Where nothing is smoothed and all targets of a block are 0 or 1, one log does."""
     a1, a0, b1, b0 = prices
     l_ = carray(stack(0.0), (BLOCK,), np.float64)
     bad = np.int32(0)
@@ -124,7 +133,7 @@ def plain_probabilities(p, t, prices, hard, low, high, partials):
         s = block * BLOCK
         e = min(s + BLOCK, p.size)
         l = l_[: e - s]
-        if hard:
+        if (a0 == 0.0) & (b0 == 0.0) and not _between(t[s:e]):
             bad = bit_or(bad, _hard_probability_losses(p[s:e], t[s:e], a1, b1, l))
         else:
             bad = bit_or(bad, _probability_losses(p[s:e], t[s:e], a1, a0, b1, b0, l))

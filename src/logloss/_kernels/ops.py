@@ -132,18 +132,24 @@ def power_of_two(typing, x):
 
 @intrinsic
 def split_exponent(typing, x, low):
-    """(m, k) with x = m·2^k and m in [low, 2·low), both in x's type; x positive and normal."""
+    """(m, k) with x = m·2^k and m in [low, 2·low), for float64; x positive and normal.
+
+    AVX2 has neither an arithmetic shift of int64 nor a conversion from it: k is held as k + 2048, never negative, and
+    becomes a float as the lowest bits of 2^52 + k.
+    """
 
     def codegen(context, b, signature, args):
-        i, width = _INT[x], ir.Constant(_INT[x], _MANTISSA[x])
-        bits, base = (b.bitcast(arg, i) for arg in args)
-        exponent = b.ashr(b.sub(bits, base), width)
-        mantissa = b.bitcast(b.sub(bits, b.shl(exponent, width)), args[0].type)
-        # AVX2 has no conversion from int64, so the small integer goes through int32.
-        k = b.sitofp(b.trunc(exponent, _I32) if i is _I64 else exponent, args[0].type)
+        def constant(value):
+            return ir.Constant(_I64, value)
+
+        bits, base = (b.bitcast(arg, _I64) for arg in args)
+        shifted = b.lshr(b.add(b.sub(bits, base), constant(2048 << 52)), constant(52))
+        mantissa = b.bitcast(b.add(b.sub(bits, b.shl(shifted, constant(52))), constant(2048 << 52)), ir.DoubleType())
+        number = b.bitcast(b.or_(shifted, constant(0x433 << 52)), ir.DoubleType())
+        k = b.fsub(number, ir.Constant(ir.DoubleType(), 2.0**52 + 2048))
         return context.make_tuple(b, signature.return_type, (mantissa, k))
 
-    return types.UniTuple(x, 2)(x, low), codegen
+    return types.UniTuple(types.float64, 2)(x, low), codegen
 
 
 @intrinsic

@@ -1,0 +1,252 @@
+"""Bad values: every error says the rule, how many, where, the first value and a hint; nothing is overwritten."""
+
+from __future__ import annotations
+
+import re
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import logloss as ll
+from reference import LOSSES, message
+
+bce = ll.binary_cross_entropy_with_logits
+X = np.zeros((3, 4))
+T = np.zeros((3, 4))
+
+
+TARGETS = [
+    ([0, 1, 2, 3], "Class indices? Use logloss.Positives", "2 of 4 values are not, the first at index 2: 2."),
+    ([-1, 1, 1, -1], "Labels of -1 and +1? Use (targets + 1) / 2.", "index 0: -1"),
+    (
+        [0, 255, 255, 0],
+        "A 0-255 mask? Use targets / 255, or ignore_index=255 if 255 means unlabelled.",
+        "2 of 4 values are not",
+    ),
+    (
+        [0, 1, -100, 1],
+        "A marker for missing labels? Use ignore_index=-100.",
+        "1 of 4 values is not, the first at index 2: -100",
+    ),
+    (
+        [0.0, np.nan, 1.0, 0.5],
+        "NaN targets count only as ignored: use ignore_index=float('nan') or mask=.",
+        "index 1: nan",
+    ),
+    ([0.0, 1.5, 0.25, 1.0], "Scale the targets to [0, 1], or leave them out with mask=.", "index 1: 1.5"),
+    ([0.0, 1.0, np.inf, 1.0], "Scale the targets", "index 2: inf"),
+    ([0.0, 1 + 1e-12, 0.0, 0.0], "Scale the targets", "the first at index 1: 1.000000000001"),
+]
+
+
+@pytest.mark.parametrize(("values", "hint", "place"), TARGETS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_targets_outside_the_domain(loss, values, hint, place):
+    x = np.full(4, -0.5 if loss == "log_probs" else 0.5)
+    for function, options in (
+        (LOSSES[loss], {}),
+        (ll.value_and_grad, {"loss": LOSSES[loss]}),
+        (ll.grad_and_hess, {"loss": LOSSES[loss]}),
+    ):
+        text = message(ll.InvalidInputError, function, x, values, **options)
+        assert text.startswith("targets must be in [0, 1]; ")
+        assert hint in text
+        assert place in text
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int64", "float16", "float32", ">f8", "bfloat16"])
+def test_the_value_is_shown_as_it_was_given(dtype):
+    t = np.zeros((2, 3), ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    t[1, 1] = 7
+    assert re.search(
+        r"1 of 6 values is not, the first at index \(1, 1\): 7(\.0)?\. Class indices\?",
+        message(ll.InvalidInputError, bce, np.zeros((2, 3)), t),
+    )
+
+
+def test_the_hint_looks_at_counted_targets_only():
+    text = message(ll.InvalidInputError, bce, np.zeros(4), [-1, 255, 0, 1], ignore_index=-1)
+    assert "A 0-255 mask?" in text
+    assert "1 of 4 values is not, the first at index 1: 255" in text
+
+
+def test_a_missing_label_is_named_by_its_value():
+    assert "ignore_index=-1." in message(ll.InvalidInputError, bce, np.zeros(3), [0.0, -1.0, 0.5])
+
+
+def test_large_counts_are_grouped():
+    assert "1,000,000 of 1,000,000 values are not" in message(
+        ll.InvalidInputError, bce, np.zeros(10**6, np.float32), np.full(10**6, 3, np.uint8)
+    )
+
+
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["sample_weight", "weight"])
+def test_weights_outside_the_domain(name, bad):
+    weight = np.ones(4)
+    weight[2] = bad
+    for function in (bce, ll.value_and_grad, ll.grad_and_hess):
+        text = message(ll.InvalidInputError, function, np.zeros(4), np.ones(4), **{name: weight})
+        assert text == (
+            f"{name} must be finite and not negative; 1 of 4 values is not, the first at index 2: {bad!s}. "
+            "Use 0 to leave an element out of the sum."
+        )
+    for options in ({}, {"reduction": "weighted_mean"}, {"reduction": "weighted_mean", "axis": 0}):
+        assert name in message(ll.InvalidInputError, ll.denominator, np.ones(4), **options, **{name: weight})
+
+
+def test_where_a_bad_weight_stands():
+    assert "the first at index 2: -1.0" in message(ll.InvalidInputError, bce, X, T, sample_weight=[1.0, 1.0, -1.0])
+    assert "the first at index (0, 2): -1.0" in message(ll.InvalidInputError, bce, X, T, weight=[[1.0, 1.0, -1.0, 1.0]])
+
+
+def test_a_weight_too_large_for_the_arithmetic():
+    large = np.ones(100_000)
+    large[-1] = 1e39  # so many are converted piece by piece
+    message(ll.InvalidInputError, bce, np.zeros(100_000, np.float32), np.zeros(100_000), weight=large)
+    x = np.zeros(2, np.float32)
+    text = message(ll.InvalidInputError, bce, x, [0, 1], weight=[1.0, 1e39])
+    assert text == (
+        "weight of float32 logits must be finite in float32; 1 of 2 values is not, the first at index 1: 1e+39. "
+        "Use logits.astype('float64')."
+    )
+    assert bce(x.astype(np.float64), [0, 1], weight=[1.0, 1e39]) == pytest.approx(np.log(2) / 2 * 1e39)
+
+
+def test_targets_of_a_denominator_are_checked():
+    assert "targets must be in [0, 1]; 1 of 3 values is not" in message(
+        ll.InvalidInputError, ll.denominator, [0, 1, -1]
+    )
+    assert ll.denominator([0, 1, -1], validate=False) == 3
+
+
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+@pytest.mark.parametrize("name", ["pos_weight", "label_weight"])
+def test_label_weights_outside_the_domain(name, bad):
+    text = message(ll.InvalidInputError, bce, X, T, **{name: [1, 1, bad, 1]})
+    assert text == f"{name} must be finite and not negative; got {bad:g} at index 2. Use 0 to leave something out."
+    assert f"got {bad:g}." in message(ll.InvalidInputError, bce, X, T, **{name: bad})
+
+
+@pytest.mark.parametrize(
+    ("loss", "bad", "rule"),
+    [
+        (
+            "probabilities",
+            1.5,
+            (
+                "probabilities must be in [0, 1] and not NaN; 1 of 3 values is not, the first at index 1: 1.5. "
+                "For logits use binary_cross_entropy_with_logits."
+            ),
+        ),
+        ("probabilities", -1e-9, "the first at index 1: -1e-09"),
+        ("probabilities", np.nan, "the first at index 1: nan"),
+        (
+            "log_probs",
+            0.1,
+            (
+                "log_probs must be at most 0 and not NaN; 1 of 3 values is not, the first at index 1: 0.1. For "
+                "probabilities use binary_cross_entropy"
+            ),
+        ),
+        ("log_probs", np.nan, "the first at index 1: nan"),
+    ],
+)
+@pytest.mark.parametrize("target", [0, 1, 0.5])
+def test_probabilities_outside_the_domain(loss, bad, rule, target):
+    x = np.array([-0.5 if loss == "log_probs" else 0.5, bad, 0.0])
+    for function, options in (
+        (LOSSES[loss], {}),
+        (ll.value_and_grad, {"loss": LOSSES[loss]}),
+        (ll.grad_and_hess, {"loss": LOSSES[loss]}),
+    ):
+        assert rule in message(ll.InvalidInputError, function, x, [0, target, 0], **options)
+
+
+def test_float32_probabilities_just_above_one_are_outside():
+    message(ll.InvalidInputError, ll.binary_cross_entropy, np.array([np.nextafter(np.float32(1), np.float32(2))]), [1])
+    message(ll.InvalidInputError, ll.binary_cross_entropy, np.array([-1e-45], np.float32), [1])
+
+
+@pytest.mark.parametrize("bad", [0, -1.0, np.nan, np.inf])
+def test_normalizers(bad):
+    assert "normalizer must be positive and finite; got" in message(ll.InvalidInputError, bce, X, T, normalizer=bad)
+    assert "Use reduction='sum' to divide by nothing." in message(
+        ll.InvalidInputError, ll.value_and_grad, X, T, normalizer=[1, bad, 1], axis=1
+    )
+
+
+def test_shape_of_a_normalizer():
+    assert "a number or have the reduced shape (3,); got shape (4,)" in message(
+        ll.InvalidInputError, bce, X, T, normalizer=np.ones(4), axis=1
+    )
+
+
+# ---- nothing is overwritten -----------------------------------------------------------------------------------------
+
+BROKEN = {
+    "target": ({"t": 3.0}, {}),
+    "weight": ({}, {"weight": -1.0}),
+    "sample_weight": ({}, {"sample_weight": np.nan}),
+}
+
+
+@pytest.mark.parametrize("size", [10, 600_001])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("case", [*BROKEN, "input"])
+def test_in_place_leaves_the_input_untouched(case, loss, size):
+    """The last element is bad: without a check first, all before it would have been overwritten."""
+    rng = np.random.default_rng(0)
+    x, t = rng.random(size) - (1 if loss == "log_probs" else 0), rng.random(size)
+    options = {}
+    if case == "input":
+        if loss not in ("probabilities", "log_probs"):
+            x[-1] = np.nan  # any real number is a logit, and NaN gives NaN
+            assert np.isnan(ll.value_and_grad(x, t, loss=LOSSES[loss], out=x)[0])
+            return
+        x[-1] = 2.0
+    if case == "target":
+        t[-1] = 3.0
+    if "weight" in case:
+        options[case] = np.ones(size)
+        options[case][-1] = BROKEN[case][1][case]
+    before = [x.copy(), t.copy()]
+    message(ll.InvalidInputError, ll.value_and_grad, x, t, loss=LOSSES[loss], out=x, **options)
+    message(ll.InvalidInputError, ll.value_and_grad, x, t, loss=LOSSES[loss], out=t, **options)
+    message(
+        ll.InvalidInputError,
+        ll.value_and_grad,
+        x[1:],
+        t[1:],
+        loss=LOSSES[loss],
+        out=x[:-1],
+        **{n: w[1:] for n, w in options.items()},
+    )
+    np.testing.assert_array_equal(x, before[0])
+    np.testing.assert_array_equal(t, before[1])
+
+
+def test_in_place_with_a_bad_normalizer_or_mean_leaves_the_input_untouched():
+    x, t = np.ones(5), np.ones(5)
+    for options in (
+        {"normalizer": 0},
+        {"reduction": "average"},
+        {"pos_weight": -1},
+        {"axis": 3},
+        {"ignore_index": "x"},
+        {"mask": [1, 0, 1, 1, 1]},
+    ):
+        message(ll.InvalidInputError, ll.value_and_grad, x, t, out=x, **options)
+    np.testing.assert_array_equal(x, 1)
+
+
+def test_without_validation_nothing_is_checked_and_the_rest_is_right():
+    x, t = np.array([0.5, 1.0, -2.0]), np.array([0.0, 7.0, 1.0])
+    value, gradient = ll.value_and_grad(x, t, validate=False, reduction="none")
+    np.testing.assert_array_equal(value[[0, 2]], bce(x[[0, 2]], t[[0, 2]], reduction="none"))
+    assert np.isfinite(gradient[[0, 2]]).all()
+    assert np.isfinite(bce(x, t, validate=False, weight=[1.0, -1.0, 1.0]))
+    ll.value_and_grad(x, t, validate=False, out=x)
+    assert (x != [0.5, 1.0, -2.0]).all()
+    message(ll.InvalidInputError, bce, x, t[:2], validate=False)  # shapes are no matter of values

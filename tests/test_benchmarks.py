@@ -1,0 +1,51 @@
+"""The benchmarks run, and their ratios are those of their times."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+def test_every_suite_runs(tmp_path: Path):
+    """On few elements, with whatever peers are installed; the others are named."""
+    suites = ["training", "loss", "metric", "dtypes", "layouts", "options", "small"]
+    command = [*suites, "--elements", "1280", "--rounds", "1", "--json", str(tmp_path / "measured.json")]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(BENCHMARKS / "losses.py"), *command],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    measured = json.loads((tmp_path / "measured.json").read_text(encoding="utf-8"))
+    assert measured["machine"]["cores"] >= 1
+    tables = {table["title"]: table for table in measured["tables"]}
+    assert len(tables) >= len(suites)
+    assert all(result["seconds"] for table in tables.values() for result in table["results"])
+    named = " ".join(result["name"] for table in tables.values() for result in table["results"])
+    absent = {name for table in tables.values() for name in table["absent"]}
+    assert all(peer in absent or peer in named for peer in ("torch", "optax", "TensorFlow", "scikit-learn"))
+    assert all(f"{name}: not installed" in done.stdout for name in absent)
+
+
+def test_ratios_and_order(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import harness
+
+    table = harness.Table(
+        "title", "ours", [harness.Result("ours", 10, [2.0, 1.0, 3.0]), harness.Result("theirs", 10, [8.0, 4.0, 5.0])]
+    )
+    assert table.ratios(table.results[1]) == (4.0, 2.5)
+    assert "| theirs | 400000000.00 | 4.00 | 2.50 |" in harness.markdown(table)
+
+    calls: list[str] = []
+    cases = [harness.Case(name, lambda name=name: calls.append(name), 1, before=lambda: None) for name in "ab"]
+    results = harness.measure(cases, rounds=2)
+    assert calls == [*"aabb", *"aabb", *"bbaa"]  # two to warm up, then in turn, one untimed each, the order turning
+    assert [len(result.seconds) for result in results] == [2, 2]
