@@ -202,6 +202,18 @@ def test_soft_targets(dtype: type, options: dict[str, float]) -> None:
     oracle.assert_ulp(gradient, [one.gradient for one in wanted], 5.0, terms=larger)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("options", [{}, {"sample_weight": np.ones(4)}])
+def test_float64_targets_next_to_one_keep_their_digits(dtype: type, options: dict[str, Any]) -> None:
+    """1 - t is taken in the target's type: rounding t to float32 first would lose the price of the negative."""
+    x, t = np.array([50.0, 20.0, 50.0, 3.0], dtype), 1 - np.array([1e-10, 1e-12, 0.0, 1e-16])
+    losses, _ = ll.value_and_grad(x, t, reduction="none", **options)
+    total = ll.binary_cross_entropy_with_logits(x, t, reduction="sum", **options)
+    wanted = [oracle.cross_entropy(a, b, 1 - b).loss for a, b in zip(x.astype(float), map(mp.mpf, t), strict=True)]
+    oracle.assert_ulp(losses, wanted, 4.0)
+    oracle.assert_ulp(np.float32([total]), [mp.fsum(wanted)], 4.0)
+
+
 def _probabilities() -> np.ndarray:
     rng = np.random.default_rng(22)
     tails = 10.0 ** rng.uniform(-323, 0, 3000)

@@ -250,3 +250,17 @@ def test_without_validation_nothing_is_checked_and_the_rest_is_right():
     ll.value_and_grad(x, t, validate=False, out=x)
     assert (x != [0.5, 1.0, -2.0]).all()
     message(ll.InvalidInputError, bce, x, t[:2], validate=False)  # shapes are no matter of values
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, ml_dtypes.bfloat16])
+def test_prices_that_float32_cannot_hold(dtype):
+    x, t = np.zeros((2, 2), dtype), np.zeros((2, 2))
+    for options in ({"pos_weight": 1e39}, {"pos_weight": 1e20, "label_weight": [1.0, 1e20]}):
+        text = message(ll.InvalidInputError, bce, x, t, **options)
+        assert "at most 3.4e38" in text
+        assert "float64" in text
+        assert bce(x.astype(np.float64), t, **options) > 0
+
+
+def test_a_label_axis_is_checked_even_where_nothing_uses_it():
+    assert "label_axis" in message(ll.InvalidInputError, bce, X, T, label_axis=2)

@@ -143,6 +143,7 @@ def _is_plain(options: Options) -> bool:
         and options.ignore_index is None
         and options.mask is None
         and options.label_smoothing == 0.0
+        and options.label_axis == -1
     )
 
 

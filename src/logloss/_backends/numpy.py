@@ -102,10 +102,9 @@ class _Problem:
         self.x = floating(logits, _QUANTITY.get(primitive.name, "logits"))
         self.t = target_array(targets)
         check_shapes(self.x, self.t)
-        self.terms = self._held(_spec.terms(options, self.x.shape, getattr(self.t, "dtype", None)))
-
-    def _held(self, terms: Terms) -> Terms:
-        return hold_ignored(terms, self.t)
+        self.terms = hold_ignored(_spec.terms(options, self.x.shape, getattr(self.t, "dtype", None)), self.t)
+        if self.terms is not _spec.PLAIN and self.x.itemsize <= 4:
+            _check_prices(self.terms)
 
     def denominator(self) -> Any:
         return denominator(self.t, self.options)
@@ -128,6 +127,16 @@ class _Problem:
 
     def refuse(self) -> None:
         raise InvalidInputError(explain(self.x, self.t, self.terms, _QUANTITY.get(self.primitive.name)))
+
+
+def _check_prices(terms: Terms) -> None:
+    """Logits of up to 32 bits are computed with in float32, and so are the prices that belong to them."""
+    largest = max(float(np.max(price, initial=0.0)) for price in terms.prices)
+    if largest > float(np.finfo(np.float32).max):
+        raise InvalidInputError(
+            f"pos_weight times label_weight must be at most 3.4e38 for logits of up to 32 bits; got {largest:g}. "
+            "Use float64 logits."
+        )
 
 
 def hold_ignored(terms: Terms, t: Any) -> Terms:

@@ -23,6 +23,7 @@ from .ops import (
     bit_or,
     float_from_bfloat,
     float_from_half,
+    fma,
     half_from_float,
     int_bits,
     is_outside,
@@ -164,6 +165,109 @@ def stretch(out, values, inner, first):
         done += run
 
 
+CONSTANT, DIRECT, BROKEN = range(3)
+
+
+@inline
+def _span(values, inner, first, n):
+    """How a factor lies over n elements: (one value, a slice, or runs; where it begins)."""
+    place = first // inner
+    which = place % values.size
+    if (values.size == 1) | ((place + 1) * inner >= first + n):
+        return CONSTANT, which
+    if (inner == 1) & (which + n <= values.size):
+        return DIRECT, which
+    return BROKEN, which
+
+
+@inline
+def _price_by(u, v, t, rest, a1, a0, b1, b0):
+    for i in range(t.size):
+        u[i] = fma(a1[i], t[i], a0[i])
+        v[i] = fma(b1[i], rest[i], b0[i])
+
+
+@njit(**_PLAIN)
+def price(u, v, t, rest, table, inner, first, spare, spare2):
+    """The factored prices a1·t + a0 and b1·(1-t) + b0; `table` holds the vectors a1, a0, b1, b0 as rows."""
+    n = t.size
+    how, k = _span(table[0], inner, first, n)
+    if how == CONSTANT:
+        a1, a0, b1, b0 = table[0, k], table[1, k], table[2, k], table[3, k]
+        for i in range(n):
+            u[i] = fma(a1, t[i], a0)
+            v[i] = fma(b1, rest[i], b0)
+    elif how == DIRECT:
+        _price_by(u, v, t, rest, table[0][k : k + n], table[1][k : k + n], table[2][k : k + n], table[3][k : k + n])
+    else:
+        rows = (u, spare, v, spare2)
+        for row in range(4):
+            stretch(rows[row], table[row], inner, first)
+        _price_by(u, v, t, rest, u, spare, v, spare2)
+
+
+@inline
+def _not_a_weight(w):
+    return int_bits(not ((w >= like(w, 0.0)) & (w < like(w, np.inf))))
+
+
+@njit(**_PLAIN)
+def weigh(u, v, values, inner, first, spare):
+    """u and v times a factor of weights; 2 if one of those is negative, infinite or NaN, else 0."""
+    n, bad = u.size, np.int32(0)
+    how, k = _span(values, inner, first, n)
+    if how == CONSTANT:
+        w = values[k]
+        bad = _not_a_weight(w)
+        for i in range(n):
+            u[i] *= w
+            v[i] *= w
+        return np.int32(2 * bad)
+    by = values[k : k + n]
+    if how == BROKEN:
+        stretch(spare, values, inner, first)
+        by = spare
+    for i in range(n):
+        bad = bit_or(bad, _not_a_weight(by[i]))
+        u[i] *= by[i]
+        v[i] *= by[i]
+    return np.int32(2 * bad)
+
+
+@njit(**_PLAIN)
+def scale(values, factors, inner, first, spare):
+    """values times a factor."""
+    n = values.size
+    how, k = _span(factors, inner, first, n)
+    if how == CONSTANT:
+        factor = factors[k]
+        for i in range(n):
+            values[i] *= factor
+        return
+    by = factors[k : k + n]
+    if how == BROKEN:
+        stretch(spare, factors, inner, first)
+        by = spare
+    for i in range(n):
+        values[i] *= by[i]
+
+
+@njit(**_PLAIN)
+def complement(rest, t, address, code, first):
+    """rest[:] = 1 - t, from the targets' own digits where these are float64; 1 if a target is out of range, else 0."""
+    n, bad = t.size, np.int32(0)
+    if code == FLOAT64:
+        own = carray(pointer(address + 8 * first), (n,), np.float64)
+        for i in range(n):
+            rest[i] = 1.0 - own[i]
+    else:
+        for i in range(n):
+            rest[i] = like(t[i], 1.0) - t[i]
+    for i in range(n):
+        bad = bit_or(bad, is_outside(t[i]))
+    return bad
+
+
 @njit(**_PLAIN)
 def keep_counted(keep, t, job, first):
     """keep[i] = -1, all bits set, where the element counts (mask and ignored value), else 0.
@@ -209,15 +313,6 @@ def outside_domain(x, domain):
 
 
 @inline
-def not_a_weight(w):
-    """2 if any weight is negative, infinite or NaN, else 0."""
-    bad = np.int32(0)
-    for i in range(w.size):
-        bad = bit_or(bad, int_bits(not ((w[i] >= like(w[i], 0.0)) & (w[i] < like(w[i], np.inf)))))
-    return np.int32(2 * bad)
-
-
-@inline
 def zero_where_dropped(values, keep):
     """Select away, never multiply: a NaN that does not count must leave no trace."""
     for i in range(values.size):
@@ -225,10 +320,12 @@ def zero_where_dropped(values, keep):
 
 
 @inline
-def multiply(values, by):
-    """values *= by."""
-    for i in range(values.size):
-        values[i] *= by[i]
+def drop(x, u, v, keep):
+    """Elements that do not count get the logit 0 and the prices 0."""
+    for i in range(x.size):
+        x[i] = keep_bits(x[i], keep[i])
+        u[i] = keep_bits(u[i], keep[i])
+        v[i] = keep_bits(v[i], keep[i])
 
 
 @summing

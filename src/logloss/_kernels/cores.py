@@ -1,9 +1,9 @@
 """Loss, gradient and Hessian of each primitive over one block: `_formula`, in the order that a processor likes.
 
-Every core has the arguments (x, u, v, t, p, z, l, g, h): logits (or probabilities), the prices of missing a positive
-and a negative, the raw targets, the primitive's parameters, scratch, and the three results. t and p matter to the
-focal family alone. Separate short loops keep all constants of a loop in registers; one long loop is 40 % slower on
-AVX2 (`benchmarks/README.md`).
+Every core has the arguments (x, u, v, t, p, z, l, g, h, bent): logits (or probabilities), the prices of missing a
+positive and a negative, the raw targets, the primitive's parameters, scratch, the three results, and whether the
+Hessian is wanted. t and p matter to the focal family alone. Separate short loops keep all constants of a loop in
+registers; one long loop is 40 % slower on AVX2 (`benchmarks/README.md`).
 
 The algebra: with a = |x|, z = e^-a, q = sigmoid(-a), W = u + v and U = the price of the wrong side (u for x < 0,
 else v),
@@ -54,16 +54,19 @@ def loss_at(a, l, w, side):
 
 
 @inline
-def cross_entropy(x, u, v, t, p, z, l, g, h):
+def cross_entropy(x, u, v, t, p, z, l, g, h, bent):
     """Binary cross-entropy of logits."""
     exponentials(x, z)
     softplus_of_minus(z, l)
-    one = like(x[0], 1.0)
     for i in range(x.size):
         w, side, q = u[i] + v[i], price_of_side(x[i], u[i], v[i]), small_sigmoid(z[i])
         l[i] = loss_at(magnitude(x[i]), l[i], w, side)
         g[i] = flip_sign(fma(-w, q, side), x[i])
-        h[i] = w * (q * (one - q))
+    if bent:
+        one = like(x[0], 1.0)
+        for i in range(x.size):
+            q = small_sigmoid(z[i])
+            h[i] = (u[i] + v[i]) * (q * (one - q))
 
 
 @inline
@@ -82,7 +85,7 @@ def minus_logs(p):
 
 
 @inline
-def probabilities(x, u, v, t, p, z, l, g, h):
+def probabilities(x, u, v, t, p, z, l, g, h, bent):
     """Binary cross-entropy of probabilities.
 
     p: the largest loss, -log ε, and ε, below which nothing slopes (inf and 0: exact).
@@ -100,7 +103,7 @@ def probabilities(x, u, v, t, p, z, l, g, h):
 
 
 @inline
-def log_probabilities(x, u, v, t, p, z, l, g, h):
+def log_probabilities(x, u, v, t, p, z, l, g, h, bent):
     """Binary cross-entropy of x = log p <= 0: a positive costs -x, a negative -log(1 - e^x).
 
     That comes from 1 - e^x where this is small and from e^x where that is (Mächler 2012, *Accurately computing
@@ -127,7 +130,7 @@ def _smoothed(t, p):
 
 
 @inline
-def focal(x, u, v, t, p, z, l, g, h):
+def focal(x, u, v, t, p, z, l, g, h, bent):
     """Focal loss α_t·m^γ·(u·softplus(-x) + v·softplus(x)), m = t'·σ(-x) + (1-t')·σ(x).
 
     p: 1-s, s/2, γ, α of t' = 1, α of t' = 0. m = σ(|x|)·(near·z + far), near being the weight of the right side, so
@@ -161,7 +164,7 @@ def focal(x, u, v, t, p, z, l, g, h):
 
 
 @inline
-def asymmetric(x, u, v, t, p, z, l, g, h):
+def asymmetric(x, u, v, t, p, z, l, g, h, bent):
     """Asymmetric loss M^Γ·(u·softplus(-x) - v·log q), q = min(1-σ(x)+c, 1), M = t'·σ(-x) + (1-t')·(1-q).
 
     Γ = γ+·t' + γ-·(1-t') (Ridnik et al. 2021). p: 1-s, s/2, γ+, γ-, c. Where q = 1 the negative part and its

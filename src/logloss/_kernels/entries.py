@@ -20,21 +20,24 @@ from . import cores
 from .blocks import (
     BLOCK,
     EVERYTHING,
+    complement,
+    drop,
     keep_counted,
     load,
-    multiply,
-    not_a_weight,
     outside_domain,
     outside_unit,
+    price,
+    scale,
     stack,
     store,
     stretch,
     total,
+    weigh,
     zero_where_dropped,
 )
 from .elementary import minus_log_either
 from .jit import entry, inline, specialise
-from .ops import bit_or, flip_sign, fma, int_bits, is_outside, like, magnitude, number, pointer, select
+from .ops import bit_or, flip_sign, fma, int_bits, is_outside, magnitude, number, pointer, rest, select
 
 kind: Any = None
 core: Any = None
@@ -49,7 +52,7 @@ def _losses(x, t, a1, a0, b1, b0, z, l):
     for i in range(x.size):
         y = number(x[i], t[i])
         bad = bit_or(bad, is_outside(t[i]))
-        u, v = fma(a1, y, a0), fma(b1, like(y, 1.0) - y, b0)
+        u, v = fma(a1, y, a0), fma(b1, rest(x[i], t[i]), b0)
         l[i] = cores.loss_at(magnitude(x[i]), l[i], u + v, cores.price_of_side(x[i], u, v))
     return bad
 
@@ -60,7 +63,7 @@ def _losses_and_gradients(x, t, a1, a0, b1, b0, scale, z, l, g):
     for i in range(x.size):
         y = number(x[i], t[i])
         bad = bit_or(bad, is_outside(t[i]))
-        u, v = fma(a1, y, a0), fma(b1, like(y, 1.0) - y, b0)
+        u, v = fma(a1, y, a0), fma(b1, rest(x[i], t[i]), b0)
         w, side = u + v, cores.price_of_side(x[i], u, v)
         l[i] = cores.loss_at(magnitude(x[i]), l[i], w, side)
         g[i] = flip_sign(fma(-w, cores.small_sigmoid(z[i]), side), x[i]) * scale
@@ -145,48 +148,30 @@ def plain_probabilities(p, t, prices, low, high, partials):
 
 
 @inline
-def _prices(job, first, t, u, v, u0, v0, kind):
-    """u and v of a block: the factored prices a1·t + a0 and b1·(1-t) + b0 at the elements' places."""
-    n = job.price_length
-    vectors = carray(pointer(job.price), (4 * n,), kind)
-    rows = (u, u0, v, v0)
-    for k in range(4):
-        stretch(rows[k], vectors[k * n : (k + 1) * n], job.price_inner, first)
-    for i in range(t.size):
-        u[i] = fma(u[i], t[i], u0[i])
-        v[i] = fma(v[i], like(t[i], 1.0) - t[i], v0[i])
-
-
-@inline
-def _weigh(job, first, u, v, w, kind):
+def _weigh(job, first, u, v, spare, kind):
     """u and v times the weights of row and element."""
     bad = np.int32(0)
-    for k in range(2):
-        address = job.row if k == 0 else job.element
-        if address:
-            length = job.row_length if k == 0 else job.element_length
-            inner = job.row_inner if k == 0 else job.element_inner
-            stretch(w, carray(pointer(address), (length,), kind), inner, first)
-            bad = bit_or(bad, not_a_weight(w))
-            for i in range(w.size):
-                u[i] *= w[i]
-                v[i] *= w[i]
+    if job.row:
+        values = carray(pointer(job.row), (job.row_length,), kind)
+        bad = weigh(u, v, values, job.row_inner, first, spare)
+    if job.element:
+        values = carray(pointer(job.element), (job.element_length,), kind)
+        bad = bit_or(bad, weigh(u, v, values, job.element_inner, first, spare))
     return bad
 
 
 @inline
-def _write(job, s, first, l, g, h, w, kind):
+def _write(job, s, first, l, g, h, spare, kind):
     """The elementwise results that were asked for, derivatives times their scale."""
     if job.loss:
         store(l, job.loss, job.loss_type, s)
-    if job.grad or job.hess:
-        stretch(w, carray(pointer(job.scale), (job.scale_length,), kind), job.scale_inner, first)
-        if job.grad:
-            multiply(g, w)
-            store(g, job.grad, job.grad_type, s)
-        if job.hess:
-            multiply(h, w)
-            store(h, job.hess, job.hess_type, s)
+    factors = carray(pointer(job.scale), (job.scale_length,), kind)
+    if job.grad:
+        scale(g, factors, job.scale_inner, first, spare)
+        store(g, job.grad, job.grad_type, s)
+    if job.hess:
+        scale(h, factors, job.scale_inner, first, spare)
+        store(h, job.hess, job.hess_type, s)
 
 
 def _general(jobs, low, high):
@@ -199,6 +184,7 @@ def _general(jobs, low, high):
     g_, h_ = carray(stack(zero), (BLOCK,), kind), carray(stack(zero), (BLOCK,), kind)
     keep_ = carray(stack(np.int32(0)), (BLOCK,), np.int32)
     partials = carray(pointer(job.partials), ((job.n + BLOCK - 1) // BLOCK,), np.float64)
+    table = carray(pointer(job.price), (4, job.price_length), kind)
     parameters = (kind(job.p0), kind(job.p1), kind(job.p2), kind(job.p3), kind(job.p4))
     selective = (job.mask != 0) | (job.ignore != EVERYTHING)
     bad = np.int32(0)
@@ -211,15 +197,13 @@ def _general(jobs, low, high):
         if selective:
             keep_counted(keep, t, job, s)
             zero_where_dropped(t, keep)
-        bad = bit_or(bad, outside_unit(t))
-        _prices(job, job.start + s, t, u, v, l, z, kind)
+        bad = bit_or(bad, complement(z, t, job.t, job.t_type, s))
+        price(u, v, t, z, table, job.price_inner, job.start + s, l, g)
         bad = bit_or(bad, _weigh(job, job.start + s, u, v, z, kind))
         if selective:
-            zero_where_dropped(x, keep)
-            zero_where_dropped(u, keep)
-            zero_where_dropped(v, keep)
+            drop(x, u, v, keep)
         bad = bit_or(bad, outside_domain(x, job.domain))
-        core(x, u, v, t, parameters, z, l, g, h)
+        core(x, u, v, t, parameters, z, l, g, h, job.hess != 0)
         partials[block] = total(l)
         _write(job, s, job.start + s, l, g, h, z, kind)
     return bad

@@ -45,6 +45,17 @@ def _number(x, t):
     return lambda x, t: like(x, t)
 
 
+def rest(x, t):
+    """1 - t in x's type, the difference taken in the wider of both: a float64 target next to 1 keeps its digits."""
+
+
+@overload(rest, jit_options=_JIT)
+def _rest(x, t):
+    if t == types.float64:
+        return lambda x, t: like(x, 1.0 - t)
+    return lambda x, t: like(x, 1.0) - number(x, t)
+
+
 def narrowed(value, out):
     """A float64 in out's type. One just outside [0, 1] must not round into it: it becomes 2."""
 
