@@ -368,6 +368,8 @@ def _value(loss: Callable[..., Any], logits: Any, targets: Any, options: dict[st
 
 def _split(loss: Callable[..., Any], options: dict[str, Any]) -> tuple[Primitive, Options]:
     """The primitive of a public loss and the options that all losses share."""
+    if not options and loss is binary_cross_entropy_with_logits:
+        return _spec.CROSS_ENTROPY, _spec.DEFAULTS
     if loss not in _OWN:
         names = ", ".join(known.__name__ for known in _OWN)
         raise TypeError(f"loss must be one of this package's losses ({names}); got {loss!r}.")

@@ -77,7 +77,7 @@ def check_shapes(x: Array, t: Any) -> None:
 
 
 def _output(out: Any, x: Array) -> Array:
-    if not isinstance(out, np.ndarray) or out.dtype.name not in _FLOATS:
+    if not isinstance(out, np.ndarray) or (out.dtype not in _COMMON and out.dtype.name not in _FLOATS):
         raise UnsupportedTypeError(
             f"out must be a floating NumPy array; got {type(out).__name__}{getattr(out, 'dtype', '')!s:.20}."
         )
@@ -109,9 +109,10 @@ class _Problem:
     def denominator(self) -> Any:
         return denominator(self.t, self.options)
 
-    def run(self, **outputs: Any) -> float:
+    def run(self, loss: Any = None, grad: Any = None, hess: Any = None, scale: Any = 1.0) -> float:
         """Evaluate into the outputs; the sum of losses."""
-        total, flags = cpu.evaluate(cpu.Call(self.primitive, self.x, self.t, self.terms, **outputs))
+        call = cpu.Call(self.primitive, self.x, self.t, self.terms, scale, loss, grad, hess)
+        total, flags = cpu.evaluate(call)
         if flags and self.options.validate:
             self.refuse()
         return total
