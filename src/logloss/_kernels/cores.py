@@ -15,16 +15,27 @@ where only a can be infinite, so one comparison makes 0·inf = 0; the side is ch
 
 from __future__ import annotations
 
-from .elementary import exp_neg, log1p_unit, minus_log, minus_log1m, minus_log_either, one_minus_exp
+from .elementary import (
+    exp_neg,
+    exp_rebuilt,
+    exp_reduced,
+    log1p_unit,
+    minus_log,
+    minus_log1m,
+    minus_log_either,
+    one_minus_exp,
+)
 from .jit import inline
 from .ops import flip_sign, fma, is_negative, like, magnitude, select
 
 
 @inline
-def exponentials(x, z):
-    """z = e^-|x|."""
+def exponentials(x, z, r):
+    """z = e^-|x|, in two loops; r is scratch."""
     for i in range(x.size):
-        z[i] = exp_neg(-magnitude(x[i]))
+        r[i], z[i] = exp_reduced(-magnitude(x[i]))
+    for i in range(x.size):
+        z[i] = exp_rebuilt(r[i], z[i])
 
 
 @inline
@@ -56,7 +67,7 @@ def loss_at(a, l, w, side):
 @inline
 def cross_entropy(x, u, v, t, p, z, l, g, h, bent):
     """Binary cross-entropy of logits."""
-    exponentials(x, z)
+    exponentials(x, z, l)
     softplus_of_minus(z, l)
     for i in range(x.size):
         w, side, q = u[i] + v[i], price_of_side(x[i], u[i], v[i]), small_sigmoid(z[i])
@@ -138,7 +149,7 @@ def focal(x, u, v, t, p, z, l, g, h, bent):
     cancellation, no underflow. With ρ = m'/m (bounded) and the plain loss B: L' = α·m^γ·(B' + γρB) and L'' =
     α·m^γ·(B'' + 2γρB' + γρ·B·((γ - 1)·ρ + σ(-x) - σ(x))).
     """
-    exponentials(x, z)
+    exponentials(x, z, l)
     softplus_of_minus(z, l)
     gamma = p[2]
     for i in range(x.size):
@@ -170,7 +181,7 @@ def asymmetric(x, u, v, t, p, z, l, g, h, bent):
     Γ = γ+·t' + γ-·(1-t') (Ridnik et al. 2021). p: 1-s, s/2, γ+, γ-, c. Where q = 1 the negative part and its
     derivatives are 0.
     """
-    exponentials(x, z)
+    exponentials(x, z, l)
     softplus_of_minus(z, l)
     for i in range(x.size):
         a, negative = magnitude(x[i]), is_negative(x[i])

@@ -69,46 +69,60 @@ _SQRT_HALF = 0.5**0.5
 
 
 @inline
-def _exp_parts32(t):
+def _exp_reduced32(t):
     t = select(t < like(t, -104.0), like(t, -104.0), t)  # NaN compares false and goes on
     shifted = fma(t, like(t, _LOG2E), like(t, 12582912.0))  # 1.5·2^23 rounds to an integer in the lowest bits
     n = shifted - like(t, 12582912.0)
-    r = fma(n, like(t, -_LN2_LOW32), fma(n, like(t, -_LN2_HIGH32), t))
-    return fma(r * r, _P32(r), r), power_of_two(shifted)
+    return fma(n, like(t, -_LN2_LOW32), fma(n, like(t, -_LN2_HIGH32), t)), power_of_two(shifted)
 
 
 @inline
-def _exp_parts64(t):
+def _exp_reduced64(t):
     t = select(t < -746.0, -746.0, t)
     shifted = fma(t, _LOG2E, 6755399441055744.0)  # 1.5·2^52
     n = shifted - 6755399441055744.0
-    r = fma(n, -_LN2_LOW, fma(n, -_LN2_HIGH, t))
-    return fma(r * r, _P64(r), r), power_of_two(shifted)
+    return fma(n, -_LN2_LOW, fma(n, -_LN2_HIGH, t)), power_of_two(shifted)
 
 
-def exp_parts(t):
-    """(e^r - 1, 2^(n+64)) with t = n·ln 2 + r, for t <= 0."""
+def exp_reduced(t):
+    """(r, 2^(n+64)) with t = n·ln 2 + r, for t <= 0."""
 
 
-@overload(exp_parts, jit_options=_JIT)
-def _exp_parts(t):
-    parts = _exp_parts32 if t == types.float32 else _exp_parts64
-    return lambda t: parts(t)
+@overload(exp_reduced, jit_options=_JIT)
+def _exp_reduced(t):
+    reduced = _exp_reduced32 if t == types.float32 else _exp_reduced64
+    return lambda t: reduced(t)
+
+
+def _expm1_polynomial(r):
+    """e^r - 1 for |r| <= ln(2)/2."""
+
+
+@overload(_expm1_polynomial, jit_options=_JIT)
+def _expm1(r):
+    polynomial = _P32 if r == types.float32 else _P64
+    return lambda r: fma(r * r, polynomial(r), r)
+
+
+@inline
+def exp_rebuilt(r, power):
+    """e^t from its parts; the power of two is applied in two steps so that subnormal results are right."""
+    return ((like(r, 1.0) + _expm1_polynomial(r)) * power) * like(r, 2.0**-64)
 
 
 @inline
 def exp_neg(t):
-    """e^t for t <= 0, within 1 ulp; the power of two is applied in two steps so that subnormal results are right."""
-    e, power = exp_parts(t)
-    return ((like(t, 1.0) + e) * power) * like(t, 2.0**-64)
+    """e^t for t <= 0, within 1 ulp."""
+    r, power = exp_reduced(t)
+    return exp_rebuilt(r, power)
 
 
 @inline
 def one_minus_exp(t):
     """1 - e^t for t <= 0 with full relative accuracy: near 0 it is -(e^r - 1), elsewhere (1 - 2^n) - 2^n·(e^r - 1)."""
-    e, power = exp_parts(t)
+    r, power = exp_reduced(t)
     power *= like(t, 2.0**-64)
-    return fma(-power, e, like(t, 1.0) - power)
+    return fma(-power, _expm1_polynomial(r), like(t, 1.0) - power)
 
 
 @inline

@@ -79,7 +79,7 @@ def _plain(x, t, g, prices, scale, low, high, partials):
         s = block * BLOCK
         e = min(s + BLOCK, x.size)
         z, l = z_[: e - s], l_[: e - s]
-        cores.exponentials(x[s:e], z)
+        cores.exponentials(x[s:e], z, l)
         cores.softplus_of_minus(z, l)
         if g.size:
             bad = bit_or(bad, _losses_and_gradients(x[s:e], t[s:e], a1, a0, b1, b0, k, z, l, g[s:e]))
