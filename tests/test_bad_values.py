@@ -264,3 +264,10 @@ def test_prices_that_float32_cannot_hold(dtype):
 
 def test_a_label_axis_is_checked_even_where_nothing_uses_it():
     assert "label_axis" in message(ll.InvalidInputError, bce, X, T, label_axis=2)
+
+
+@pytest.mark.parametrize("name", ["weight", "mask", "pos_weight"])
+def test_masked_options_would_lose_their_mask(name):
+    value = np.ma.masked_array(np.ones(X.shape, bool if name == "mask" else float), mask=False)
+    with pytest.raises(ll.UnsupportedTypeError, match=f"{name} must not be a masked array"):
+        bce(X, T, **{name: value})

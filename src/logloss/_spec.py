@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._errors import InvalidInputError
+from ._errors import InvalidInputError, UnsupportedTypeError
 
 REDUCTIONS = ("none", "sum", "mean", "weighted_mean", "batchmean")
 
@@ -204,7 +204,14 @@ def _check_vector(name: str, array: Any) -> None:
         )
 
 
-def _array(name: str, value: Any) -> Any:
+def array_of(name: str, value: Any) -> Any:
+    """What a caller gave as a NumPy array; subclasses such as memmap become plain arrays."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise UnsupportedTypeError(
+            f"{name} must not be a masked array: its mask would be lost. Use {name}.data and mask=~{name}.mask."
+        )
+    if isinstance(value, np.ndarray):
+        return value.view(np.ndarray)
     try:
         return np.asarray(value)
     except ValueError as error:
@@ -214,7 +221,7 @@ def _array(name: str, value: Any) -> Any:
 
 
 def _numeric(name: str, value: Any) -> Any:
-    array = _array(name, value)
+    array = array_of(name, value)
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
         raise InvalidInputError(
             f"{name} must hold real numbers; got dtype {array.dtype}. Convert it to float32 or float64."
@@ -281,7 +288,7 @@ def _reshape_remedy(name: str, got: tuple[int, ...], shape: tuple[int, ...]) -> 
 def _mask(value: Any, shape: tuple[int, ...]) -> Any:
     if value is None:
         return None
-    array = _array("mask", value)
+    array = array_of("mask", value)
     if array.dtype != np.bool_:
         raise InvalidInputError(
             f"mask must be boolean, True where an element counts; got dtype {array.dtype}. Use mask != 0."

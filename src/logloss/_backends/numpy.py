@@ -24,7 +24,7 @@ _QUANTITY = {"probabilities": "probabilities", "log_probabilities": "log_probs"}
 
 def floating(value: Any, name: str) -> Array:
     """Logits (or probabilities) as a floating array; lists and integers become float64."""
-    array = value if type(value) is np.ndarray else _plain_array(value, name)
+    array = value if type(value) is np.ndarray else _spec.array_of(name, value)
     if array.dtype in _COMMON or array.dtype.name in _FLOATS:
         return array
     if array.dtype.kind in "biu":
@@ -41,27 +41,12 @@ def target_array(value: Any) -> Any:
     elif hasattr(value, "fill") and not isinstance(value, np.ndarray):
         return value
     else:
-        array = _plain_array(value, "targets")
+        array = _spec.array_of("targets", value)
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
         raise UnsupportedTypeError(
             f"targets must be bool, integer or floating; got dtype {array.dtype}. Encode labels as 0 and 1."
         )
     return array
-
-
-def _plain_array(value: Any, name: str) -> Array:
-    if isinstance(value, np.ma.MaskedArray):
-        raise UnsupportedTypeError(
-            f"{name} must not be a masked array: its mask would be lost. Use {name}.data and mask=~{name}.mask."
-        )
-    if isinstance(value, np.ndarray):  # memmap and other subclasses
-        return value.view(np.ndarray)
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise InvalidInputError(
-            f"{name} must be a rectangular array; {error}. Pad ragged rows and use mask=."
-        ) from None
 
 
 def check_shapes(x: Array, t: Any) -> None:
