@@ -38,19 +38,26 @@ class Positives:
         Saad, *Iterative Methods for Sparse Linear Systems* (2003), section 3.4, for compressed sparse rows.
     """
 
-    __slots__ = ("indices", "indptr", "shape")
+    __slots__ = ("_places", "indptr", "shape")
 
     def __init__(self, indptr: Any, indices: Any, shape: tuple[int, int]) -> None:
         rows, labels = (int(length) for length in shape)
         self.shape = (rows, labels)
         self.indptr = _integers("indptr", indptr)
         _check_indptr(self.indptr, rows, _integers("indices", indices).size)
-        self.indices = _sorted(self.indptr, _integers("indices", indices), labels)
+        # every positive's place in the matrix, counted along its rows: what a kernel that asks for a range needs
+        self._places = _places(self.indptr, _integers("indices", indices), labels)
+
+    @property
+    def indices(self) -> Array:
+        """The positive labels, sorted within each row."""
+        labels: Array = self._places - self.shape[1] * _rows(self.indptr)
+        return labels
 
     @property
     def nnz(self) -> int:
         """The number of positives."""
-        return len(self.indices)
+        return len(self._places)
 
     def __repr__(self) -> str:
         return f"Positives(shape={self.shape}, nnz={self.nnz})"
@@ -87,13 +94,9 @@ class Positives:
 
     def fill(self, out: Array, start: int, stop: int) -> None:
         """Write elements start..stop of the matrix, counted along its rows, into `out` (what kernels call)."""
-        labels = self.shape[1]
-        first, last = start // labels, (stop - 1) // labels
-        bounds = self.indptr[first : last + 2]
-        rows = np.repeat(np.arange(first, last + 1), np.diff(bounds))
-        places = rows * labels + self.indices[bounds[0] : bounds[-1]] - start
+        low, high = np.searchsorted(self._places, (start, stop))
         out[: stop - start] = 0
-        out[places[(places >= 0) & (places < stop - start)]] = 1
+        out[self._places[low:high] - start] = 1
 
 
 def _integers(name: str, value: Any, ndim: int = 1) -> Array:
@@ -115,20 +118,24 @@ def _check_indptr(indptr: Array, rows: int, count: int) -> None:
         )
 
 
-def _sorted(indptr: Array, indices: Array, labels: int) -> Array:
+def _rows(indptr: Array) -> Array:
+    """The row of every positive."""
+    return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+
+
+def _places(indptr: Array, indices: Array, labels: int) -> Array:
+    """row·labels + label of every positive, in rising order."""
     wrong = (indices < 0) | (indices >= labels)
     if wrong.any():
         raise InvalidInputError(
             f"positive labels must be in [0, {labels}); {int(wrong.sum()):,} are not, the first is "
             f"{indices[wrong][0]}. Is `labels` too small, or is it a padding value (Positives.from_padded)?"
         )
-    rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-    indices = indices[np.lexsort((indices, rows))]
-    double = (rows[1:] == rows[:-1]) & (indices[1:] == indices[:-1])
+    places: Array = np.sort(_rows(indptr) * labels + indices)
+    double = places[1:] == places[:-1]
     if double.any():
-        at = int(np.flatnonzero(double)[0])
+        row, label = divmod(int(places[np.flatnonzero(double)[0]]), labels)
         raise InvalidInputError(
-            f"a label is positive once per row; label {indices[at]} stands twice in row {rows[at]}. "
-            "Drop duplicates first."
+            f"a label is positive once per row; label {label} stands twice in row {row}. Drop duplicates first."
         )
-    return indices
+    return places
