@@ -218,7 +218,10 @@ def _scale(problem: _Problem, denominator: Any) -> Any:
 
 
 def _like(x: Array, dtype: Any = None) -> Array:
-    return np.empty_like(x, dtype=dtype, subok=False)
+    """An array that lies in memory as x does."""
+    if x.flags.c_contiguous:
+        return np.empty(x.shape, dtype or x.dtype)
+    return np.empty_like(x, dtype=dtype)
 
 
 def value(primitive: Primitive, logits: Any, targets: Any, options: Options) -> Any:

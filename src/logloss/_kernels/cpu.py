@@ -94,25 +94,22 @@ def _plain_view(array: Array | Filling | None) -> Array | None:
 
 def _plain(call: Call) -> tuple[float, int] | None:
     """The common case: contiguous, scalar prices, all elements count, at most the gradient is wanted."""
-    terms, scale, grad = call.terms, call.scale, call.grad
-    if (
-        (terms is not PLAIN and not _is_scalar(terms))
-        or call.loss is not None
-        or call.hess is not None
-        or type(scale) is not float
-    ):
+    primitive, logits, targets, terms, scale, loss, grad, hess = call
+    if loss is not None or hess is not None or type(scale) is not float:
         return None
-    x, t, prices, name = _plain_view(call.x), _plain_view(call.t), terms.prices, call.primitive.name
+    if terms is not PLAIN and not _is_scalar(terms):
+        return None
+    x, t, prices, name = _plain_view(logits), _plain_view(targets), terms.prices, primitive.name
     if x is None or t is None or x.dtype.kind != "f":
         return None
-    if name == "probabilities" and grad is None and call.primitive.parameters[1] == 0.0:
+    if name == "probabilities" and grad is None and primitive.parameters[1] == 0.0:
         return _run(entries.plain_probabilities, x.size, x, t, prices)
     if name != "cross_entropy":
         return None
     bits = 8 * x.itemsize
     g = _EMPTY[bits]
     if grad is not None:
-        view = None if grad is call.x else _plain_view(grad)  # the plain loops know that g overlaps nothing
+        view = None if grad is logits else _plain_view(grad)  # the plain loops know that g overlaps nothing
         if view is None or view.dtype != x.dtype:
             return None
         g = view
