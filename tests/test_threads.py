@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
-import hashlib
 import multiprocessing
 import os
 import shutil
@@ -20,6 +19,7 @@ import pytest
 import logloss as ll
 from logloss._kernels import threads
 from reference import LOSSES, data
+from worker import digest, evaluate_part
 
 N = 1_100_000  # several tasks of every kind
 SOURCE = Path(ll.__file__).parents[1]
@@ -30,13 +30,6 @@ def restore_threads():
     before = threads.count()
     yield
     ll.set_num_threads(before)
-
-
-def digest(*arrays):
-    state = hashlib.sha256()
-    for array in arrays:
-        state.update(np.ascontiguousarray(array).tobytes())
-    return state.hexdigest()
 
 
 @functools.cache
@@ -135,12 +128,6 @@ def test_number_of_threads_may_change_meanwhile():
 
 
 # ---- processes ------------------------------------------------------------------------------------------------------
-
-
-def evaluate_part(seed):
-    """What a worker process does; the pool's threads must be its own."""
-    x, t = data("logits", (600_000,), seed, "int")
-    return digest(*ll.value_and_grad(x.astype(np.float32), t))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
