@@ -255,13 +255,17 @@ def _element_weight(value: Any, shape: tuple[int, ...]) -> Any:
     """`weight`, with as many axes as the logits, each as long or of length 1."""
     if value is None:
         return None
-    array = _numeric("weight", value)
+    return _fitted("weight", _numeric("weight", value), shape)
+
+
+def _fitted(name: str, array: Any, shape: tuple[int, ...]) -> Any:
+    """An array that broadcasts against the logits without guessing: a number, or every axis as long or of length 1."""
     if array.ndim == 0:
         return array.reshape((1,) * len(shape))
     if not _fits(array.shape, shape):
         raise InvalidInputError(
-            f"weight must have the logits' shape {shape}, or 1 in place of any length; got shape {array.shape}. "
-            + _reshape_remedy("weight", array.shape, shape)
+            f"{name} must have the logits' shape {shape}, or 1 in place of any length; got shape {array.shape}. "
+            + _reshape_remedy(name, array.shape, shape)
         )
     return array
 
@@ -293,14 +297,7 @@ def _mask(value: Any, shape: tuple[int, ...]) -> Any:
         raise InvalidInputError(
             f"mask must be boolean, True where an element counts; got dtype {array.dtype}. Use mask != 0."
         )
-    if array.ndim == 0:
-        return array.reshape((1,) * len(shape))
-    if not _fits(array.shape, shape):
-        raise InvalidInputError(
-            f"mask must have the logits' shape {shape}, or 1 in place of any length; got shape {array.shape}. "
-            + _reshape_remedy("mask", array.shape, shape)
-        )
-    return array
+    return _fitted("mask", array, shape)
 
 
 def _ignored(value: Any, dtype: Any) -> float | None:

@@ -342,7 +342,7 @@ def denominator(targets: Any, *, reduction: str = "mean", **options: Any) -> Any
         3.0
 
     References:
-        The design of the reductions: ARCHITECTURE.md.
+        docs/options.md, "What the sum is divided by".
     """
     _, common = _split(binary_cross_entropy_with_logits, {**options, "reduction": reduction})
     _spec.check_reduction(common)

@@ -3,7 +3,7 @@
 Every core has the arguments (x, u, v, t, p, z, l, g, h, bent): logits (or probabilities), the prices of missing a
 positive and a negative, the raw targets, the primitive's parameters, scratch, the three results, and whether the
 Hessian is wanted. t and p matter to the focal family alone. Separate short loops keep all constants of a loop in
-registers; one long loop is 40 % slower on AVX2 (`benchmarks/README.md`).
+registers; one long loop takes half as long again on AVX2 (`benchmarks/README.md`).
 
 The algebra: with a = |x|, z = e^-a, q = sigmoid(-a), W = u + v and U = the price of the wrong side (u for x < 0,
 else v),

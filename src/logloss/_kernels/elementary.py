@@ -3,8 +3,8 @@
 Numba's `math.exp` and `math.log1p` are scalar library calls. Here every function is a range reduction and a minimax
 polynomial (Muller, *Elementary Functions*, ch. 3-5; the float64 logarithm is fdlibm's form), right for subnormals,
 ±inf and NaN, and the same bits on every machine with a fused multiply-add. Largest errors, found over all float32
-and over dense float64 samples against mpmath, stand in the docstrings; `tests/kernels/` repeats the search on the
-compiled loops.
+and over dense float64 samples against mpmath, stand in the docstrings; `tests/test_accuracy.py` repeats the search
+on the compiled loops.
 """
 
 from __future__ import annotations
