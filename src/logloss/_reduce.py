@@ -22,13 +22,15 @@ def reduced_shape(options: _spec.Options, shape: tuple[int, ...]) -> tuple[int, 
     return tuple(length for axis, length in enumerate(shape) if axis not in axes)
 
 
-def denominator(options: _spec.Options, shape: tuple[int, ...], total: Callable[[bool], Any]) -> Any:
+def denominator(
+    options: _spec.Options, shape: tuple[int, ...], total: Callable[[bool], Any], arrays: _spec.Arrays
+) -> Any:
     """What the reduction divides by: a number, or with `axis` an array of the reduced shape.
 
     `total(weighted)` is the sum over the reduced axes of 1, or of the weight, of every element that counts.
     """
     if options.normalizer is not None:
-        return _spec.normalizer(options.normalizer, reduced_shape(options, shape))
+        return _spec.normalizer(options.normalizer, reduced_shape(options, shape), arrays)
     if options.reduction in ("none", "sum"):
         return 1.0
     if options.reduction == "batchmean":

@@ -14,11 +14,10 @@ stay factored: nothing of the logits' size is built for an option.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+import numbers
+from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-
-from ._errors import InvalidInputError, UnsupportedTypeError
+from ._errors import InvalidInputError
 
 REDUCTIONS = ("none", "sum", "mean", "weighted_mean", "batchmean")
 
@@ -116,20 +115,42 @@ def _number(name: str, value: Any, low: float, high: float, remedy: str) -> floa
 # ---- options to terms -----------------------------------------------------------------------------------------------
 
 
-def terms(options: Options, shape: tuple[int, ...], target_dtype: Any) -> Terms:
+class Arrays(Protocol):
+    """What an array library must say of the values of options, so that this file needs none."""
+
+    def real(self, name: str, value: Any) -> Any:
+        """The value as an array of real numbers of any type; an error if it is none."""
+
+    def double(self, name: str, value: Any) -> Any:
+        """The same in float64, for prices and denominators."""
+
+    def single(self, array: Any) -> Any:
+        """An array of one number as a number, or as a 0-d array where asking for its value would wait for a device."""
+
+    def boolean(self, name: str, value: Any) -> Any:
+        """The value as a boolean array; an error if it is none."""
+
+    def check(self, name: str, array: Any, *, positive: bool) -> None:
+        """Refuse numbers that are not finite, or not >= 0 (`positive`: not > 0). May be left to the kernels."""
+
+    def held(self, dtype: Any, value: Any) -> float | None:
+        """The number as a target of this dtype holds it, None if it cannot."""
+
+
+def terms(options: Options, shape: tuple[int, ...], target_dtype: Any, arrays: Arrays) -> Terms:
     """The coefficients of these options for elements of this shape."""
     if _is_plain(options):
         return PLAIN
     label_axis = _label_axis(options.label_axis, shape)
-    a = _label_vector("pos_weight", options.pos_weight, shape, label_axis)
-    c = _label_vector("label_weight", options.label_weight, shape, label_axis)
+    a = _label_vector("pos_weight", options.pos_weight, shape, label_axis, arrays)
+    c = _label_vector("label_weight", options.label_weight, shape, label_axis, arrays)
     keep, half = _smoothing(options.label_smoothing)
     return Terms(
         prices=(c * a * keep, c * a * half, c * keep, c * half),
-        row=_row_weight(options.sample_weight, shape),
-        element=_element_weight(options.weight, shape),
-        mask=_mask(options.mask, shape),
-        ignored=_ignored(options.ignore_index, target_dtype),
+        row=_row_weight(options.sample_weight, shape, arrays),
+        element=_element_weight(options.weight, shape, arrays),
+        mask=_mask(options.mask, shape, arrays),
+        ignored=_ignored(options.ignore_index, target_dtype, arrays),
     )
 
 
@@ -147,9 +168,9 @@ def _is_plain(options: Options) -> bool:
     )
 
 
-def weights_only(options: Options, shape: tuple[int, ...], target_dtype: Any) -> Terms:
+def weights_only(options: Options, shape: tuple[int, ...], target_dtype: Any, arrays: Arrays) -> Terms:
     """Terms whose first price is an element's weight without pos_weight and smoothing: for "weighted_mean"."""
-    full = terms(options._replace(pos_weight=None, label_smoothing=0.0), shape, target_dtype)
+    full = terms(options._replace(pos_weight=None, label_smoothing=0.0), shape, target_dtype, arrays)
     return full._replace(prices=(full.prices[0], 0.0, 0.0, 0.0))
 
 
@@ -164,108 +185,78 @@ def _label_axis(axis: int, shape: tuple[int, ...]) -> int | None:
     return axis % len(shape)
 
 
-def _label_vector(name: str, value: Any, shape: tuple[int, ...], label_axis: int | None) -> Any:
+def _label_vector(name: str, value: Any, shape: tuple[int, ...], label_axis: int | None, arrays: Arrays) -> Any:
     """A number, or a vector along the label axis with all other axes of length 1."""
     if value is None:
         return 1.0
-    array = _numeric(name, value).astype(np.float64)
-    _check_vector(name, array)
-    if array.ndim == 0 or (array.size == 1 and array.ndim == 1):
-        return float(array.reshape(()))
+    if isinstance(value, float) and 0.0 <= value < math.inf:
+        return value
+    array = arrays.double(name, value)
+    arrays.check(name, array, positive=False)
+    got = tuple(array.shape)
+    if got in ((), (1,)):
+        return arrays.single(array)
     labels = None if label_axis is None else shape[label_axis]
-    if array.ndim != 1 or label_axis is None or len(array) != labels:
+    if len(got) != 1 or label_axis is None or got[0] != labels:
         length = "1 (1-d logits have no label axis)" if labels is None else f"{labels}, the logits' axis {label_axis}"
         raise InvalidInputError(
             f"{name} must be a number or a vector of length {length}; "
-            f"got shape {array.shape} for logits of shape {shape}. " + _label_remedy(name, array, shape)
+            f"got shape {got} for logits of shape {shape}. " + _label_remedy(name, got, shape)
         )
     return array.reshape(tuple(-1 if axis == label_axis else 1 for axis in range(len(shape))))
 
 
-def _label_remedy(name: str, array: Any, shape: tuple[int, ...]) -> str:
+def _label_remedy(name: str, got: tuple[int, ...], shape: tuple[int, ...]) -> str:
     """The reshape or axis that would make the vector fit, if there is one."""
+    size = math.prod(got)
     for axis, length in enumerate(shape):
-        if len(shape) > 1 and array.size == length:
-            flat = "" if array.ndim == 1 else f"{name}.reshape(-1) and "
+        if len(shape) > 1 and size == length:
+            flat = "" if len(got) == 1 else f"{name}.reshape(-1) and "
             return f"Use {flat}label_axis={axis}."
-    if shape and array.size == shape[0]:
+    if shape and size == shape[0]:
         return f"For one weight per row use sample_weight={name}.reshape(-1)."
     return "Give one number per label."
 
 
-def _check_vector(name: str, array: Any) -> None:
-    wrong = ~(np.isfinite(array) & (array >= 0.0))
-    if wrong.any():
-        where = np.flatnonzero(wrong)
-        at = "" if array.ndim == 0 else f" at index {where[0]}"
-        raise InvalidInputError(
-            f"{name} must be finite and not negative; got {array.reshape(-1)[where[0]]:g}{at}. "
-            "Use 0 to leave something out."
-        )
-
-
-def array_of(name: str, value: Any) -> Any:
-    """What a caller gave as a NumPy array; subclasses such as memmap become plain arrays."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise UnsupportedTypeError(
-            f"{name} must not be a masked array: its mask would be lost. Use {name}.data and mask=~{name}.mask."
-        )
-    if isinstance(value, np.ndarray):
-        return value.view(np.ndarray)
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise InvalidInputError(
-            f"{name} must be a rectangular array; {error}. Pad ragged rows and use mask=."
-        ) from None
-
-
-def _numeric(name: str, value: Any) -> Any:
-    array = array_of(name, value)
-    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
-        raise InvalidInputError(
-            f"{name} must hold real numbers; got dtype {array.dtype}. Convert it to float32 or float64."
-        )
-    return array
-
-
-def _row_weight(value: Any, shape: tuple[int, ...]) -> Any:
+def _row_weight(value: Any, shape: tuple[int, ...], arrays: Arrays) -> Any:
     """`sample_weight`, one number per row, as an array with all other axes of length 1."""
     if value is None:
         return None
-    array = _numeric("sample_weight", value)
-    if array.ndim == 0:
+    array = arrays.real("sample_weight", value)
+    got = tuple(array.shape)
+    if not got:
         return array.reshape((1,) * len(shape))
-    if not shape or array.shape != shape[:1]:
+    if not shape or got != shape[:1]:
         remedy = "Give one weight per row."
-        if array.shape == shape:
+        if got == shape:
             remedy = "For one weight per element use weight=."
-        elif shape and array.size == shape[0]:
+        elif shape and math.prod(got) == shape[0]:
             remedy = f"Use sample_weight.reshape({shape[0]})."
-        elif len(shape) > 1 and array.shape == shape[-1:]:
+        elif len(shape) > 1 and got == shape[-1:]:
             remedy = "For one weight per label use label_weight=."
         raise InvalidInputError(
             f"sample_weight must have shape {shape[:1]}, one weight per row of logits of shape {shape}; "
-            f"got shape {array.shape}. {remedy}"
+            f"got shape {got}. {remedy}"
         )
     return array.reshape((-1,) + (1,) * (len(shape) - 1))
 
 
-def _element_weight(value: Any, shape: tuple[int, ...]) -> Any:
+def _element_weight(value: Any, shape: tuple[int, ...], arrays: Arrays) -> Any:
     """`weight`, with as many axes as the logits, each as long or of length 1."""
     if value is None:
         return None
-    return _fitted("weight", _numeric("weight", value), shape)
+    return _fitted("weight", arrays.real("weight", value), shape)
 
 
 def _fitted(name: str, array: Any, shape: tuple[int, ...]) -> Any:
     """An array that broadcasts against the logits without guessing: a number, or every axis as long or of length 1."""
-    if array.ndim == 0:
+    got = tuple(array.shape)
+    if not got:
         return array.reshape((1,) * len(shape))
-    if not _fits(array.shape, shape):
+    if not _fits(got, shape):
         raise InvalidInputError(
-            f"{name} must have the logits' shape {shape}, or 1 in place of any length; got shape {array.shape}. "
-            + _reshape_remedy(name, array.shape, shape)
+            f"{name} must have the logits' shape {shape}, or 1 in place of any length; got shape {got}. "
+            + _reshape_remedy(name, got, shape)
         )
     return array
 
@@ -289,18 +280,11 @@ def _reshape_remedy(name: str, got: tuple[int, ...], shape: tuple[int, ...]) -> 
     return "Nothing broadcasts silently: give every axis its length or 1."
 
 
-def _mask(value: Any, shape: tuple[int, ...]) -> Any:
-    if value is None:
-        return None
-    array = array_of("mask", value)
-    if array.dtype != np.bool_:
-        raise InvalidInputError(
-            f"mask must be boolean, True where an element counts; got dtype {array.dtype}. Use mask != 0."
-        )
-    return _fitted("mask", array, shape)
+def _mask(value: Any, shape: tuple[int, ...], arrays: Arrays) -> Any:
+    return None if value is None else _fitted("mask", arrays.boolean("mask", value), shape)
 
 
-def _ignored(value: Any, dtype: Any) -> float | None:
+def _ignored(value: Any, dtype: Any, arrays: Arrays) -> float | None:
     """The ignored target, if targets of this dtype (None: positive indices) can hold it."""
     if value is None:
         return None
@@ -308,23 +292,15 @@ def _ignored(value: Any, dtype: Any) -> float | None:
         raise InvalidInputError(
             "ignore_index needs an array of targets; got positive indices. Use mask= to leave elements out."
         )
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise InvalidInputError(f"ignore_index must be one number; got {value!r}. For several values use mask=.")
-    dtype = np.dtype(dtype)
-    if dtype.kind in "iu":
-        info = np.iinfo(dtype)
-        held = float(value).is_integer() and info.min <= value <= info.max
-    elif dtype.kind == "b":
-        held = False
-    else:
-        with np.errstate(over="ignore"):
-            held = value != value or float(np.asarray(value).astype(dtype)) == value
-    if not held:
+    held = arrays.held(dtype, value)
+    if held is None:
         raise InvalidInputError(
             f"ignore_index must be a value that targets of dtype {dtype} can hold; got {value!r}. "
             "Convert the targets or use mask=."
         )
-    return int(value) if dtype.kind in "iu" else float(value)
+    return held
 
 
 # ---- reductions -----------------------------------------------------------------------------------------------------
@@ -350,7 +326,9 @@ def check_reduction(options: Options) -> None:
 def reduced_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     """The axes to reduce, as sorted positions from the front."""
     axes = axis if isinstance(axis, tuple) else (axis,)
-    if any(isinstance(one, bool) or not isinstance(one, int | np.integer) or not -ndim <= one < ndim for one in axes):
+    if any(
+        isinstance(one, bool) or not isinstance(one, numbers.Integral) or not -ndim <= int(one) < ndim for one in axes
+    ):
         raise InvalidInputError(
             f"axis must name axes of logits with {ndim} axes; got {axis!r}. Use None to reduce over all of them."
         )
@@ -360,15 +338,12 @@ def reduced_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     return positions
 
 
-def normalizer(value: Any, shape: tuple[int, ...]) -> Any:
+def normalizer(value: Any, shape: tuple[int, ...], arrays: Arrays) -> Any:
     """The caller's denominator: one number, or one per reduced value."""
-    array = _numeric("normalizer", value).astype(np.float64)
-    if array.shape not in ((), shape):
+    array = arrays.double("normalizer", value)
+    if tuple(array.shape) not in ((), shape):
         raise InvalidInputError(
-            f"normalizer must be a number or have the reduced shape {shape}; got shape {array.shape}."
+            f"normalizer must be a number or have the reduced shape {shape}; got shape {tuple(array.shape)}."
         )
-    if not (np.isfinite(array) & (array > 0.0)).all():
-        raise InvalidInputError(
-            f"normalizer must be positive and finite; got {value!r}. Use reduction='sum' to divide by nothing."
-        )
+    arrays.check("normalizer", array, positive=True)
     return array

@@ -7,72 +7,14 @@ from typing import Any
 import numpy as np
 
 from .. import _reduce, _spec
-from .._errors import InvalidInputError, UnsupportedTypeError
+from .._errors import InvalidInputError
 from .._kernels import cpu
 from .._spec import Options, Primitive, Terms
 from ._diagnosis import explain
+from ._operands import Array, OptionArrays, check_shapes, floating, output, target_array
 
-Array = np.ndarray[Any, Any]
-
-_FLOATS = ("float16", "float32", "float64", "bfloat16")
-_COMMON = frozenset(map(np.dtype, ("float16", "float32", "float64")))  # a dtype's name takes microseconds to ask for
+_ARRAYS = OptionArrays()
 _QUANTITY = {"probabilities": "probabilities", "log_probabilities": "log_probs"}
-
-
-# ---- arguments ------------------------------------------------------------------------------------------------------
-
-
-def floating(value: Any, name: str) -> Array:
-    """Logits (or probabilities) as a floating array; lists and integers become float64."""
-    array = value if type(value) is np.ndarray else _spec.array_of(name, value)
-    if array.dtype in _COMMON or array.dtype.name in _FLOATS:
-        return array
-    if array.dtype.kind in "biu":
-        return array.astype(np.float64)
-    raise UnsupportedTypeError(
-        f"{name} must be float16, bfloat16, float32 or float64; got dtype {array.dtype}. Use {name}.astype('float32')."
-    )
-
-
-def target_array(value: Any) -> Any:
-    """Targets as an array of bool, any integer or any float, or positive indices as they are."""
-    if type(value) is np.ndarray:
-        array = value
-    elif hasattr(value, "fill") and not isinstance(value, np.ndarray):
-        return value
-    else:
-        array = _spec.array_of("targets", value)
-    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
-        raise UnsupportedTypeError(
-            f"targets must be bool, integer or floating; got dtype {array.dtype}. Encode labels as 0 and 1."
-        )
-    return array
-
-
-def check_shapes(x: Array, t: Any) -> None:
-    """One shape for both: nothing broadcasts silently."""
-    if x.shape == t.shape:
-        return
-    remedy = "Give one target per logit."
-    if int(np.prod(x.shape)) == int(np.prod(t.shape)):
-        remedy = f"Use targets.reshape({x.shape}) or logits.reshape({t.shape})."
-    elif t.shape[:1] == x.shape[:1] and len(t.shape) == 1:
-        remedy = "Class indices? Use logloss.Positives.from_lists, or one column of targets per label."
-    raise InvalidInputError(f"logits and targets must have one shape; got {x.shape} and {t.shape}. {remedy}")
-
-
-def _output(out: Any, x: Array) -> Array:
-    if not isinstance(out, np.ndarray) or (out.dtype not in _COMMON and out.dtype.name not in _FLOATS):
-        raise UnsupportedTypeError(
-            f"out must be a floating NumPy array; got {type(out).__name__}{getattr(out, 'dtype', '')!s:.20}."
-        )
-    if out.shape != x.shape:
-        raise InvalidInputError(
-            f"out must have the logits' shape {x.shape}; got {out.shape}. Use numpy.empty_like(logits)."
-        )
-    if not out.flags.writeable:
-        raise InvalidInputError("out must be writable; got a read-only array. Use numpy.empty_like(logits).")
-    return out
 
 
 # ---- evaluation -----------------------------------------------------------------------------------------------------
@@ -87,7 +29,7 @@ class _Problem:
         self.x = floating(logits, _QUANTITY.get(primitive.name, "logits"))
         self.t = target_array(targets)
         check_shapes(self.x, self.t)
-        self.terms = hold_ignored(_spec.terms(options, self.x.shape, getattr(self.t, "dtype", None)), self.t)
+        self.terms = hold_ignored(_spec.terms(options, self.x.shape, getattr(self.t, "dtype", None), _ARRAYS), self.t)
         if self.terms is not _spec.PLAIN and self.x.itemsize <= 4:
             _check_prices(self.terms)
 
@@ -146,7 +88,7 @@ def denominator(t: Any, options: Options) -> Any:
 
     def total(weighted: bool) -> Any:
         dtype = getattr(t, "dtype", None)
-        terms = hold_ignored(_spec.weights_only(options, t.shape, dtype), t)
+        terms = hold_ignored(_spec.weights_only(options, t.shape, dtype, _ARRAYS), t)
         if not weighted:
             terms = Terms(mask=terms.mask, ignored=terms.ignored)
         if options.axis is not None:
@@ -155,13 +97,13 @@ def denominator(t: Any, options: Options) -> Any:
             return float(np.count_nonzero(np.broadcast_to(terms.mask, t.shape)))
         return cpu.tally(t, terms)[0]
 
-    return _reduce.denominator(options, t.shape, total)
+    return _reduce.denominator(options, t.shape, total, _ARRAYS)
 
 
 def checked_denominator(t: Any, options: Options) -> Any:
     """The denominator for a caller who has no logits yet: targets and weights are checked as a loss would."""
     if options.validate:
-        terms = hold_ignored(_spec.terms(options, t.shape, getattr(t, "dtype", None)), t)
+        terms = hold_ignored(_spec.terms(options, t.shape, getattr(t, "dtype", None), _ARRAYS), t)
         if cpu.tally(t, terms)[1]:
             raise InvalidInputError(explain(np.empty(0), t, terms, None))
     divisor = denominator(t, options)
@@ -254,7 +196,7 @@ def value_and_grad(
     """The loss, reduced, and its gradient with respect to the logits (or probabilities)."""
     problem = _Problem(primitive, logits, targets, options)
     if out is not None:
-        return _into(problem, _output(out, problem.x))
+        return _into(problem, output(out, problem.x))
     return _both(problem, _like(problem.x))
 
 

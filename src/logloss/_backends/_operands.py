@@ -1,0 +1,145 @@
+"""What callers give, as NumPy arrays: logits, targets, outputs and the values of options."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .._errors import InvalidInputError, UnsupportedTypeError
+
+Array = np.ndarray[Any, Any]
+
+_FLOATS = ("float16", "float32", "float64", "bfloat16")
+_COMMON = frozenset(map(np.dtype, ("float16", "float32", "float64")))  # a dtype's name takes microseconds to ask for
+
+
+def array_of(name: str, value: Any) -> Array:
+    """What a caller gave as a NumPy array; subclasses such as memmap become plain arrays."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise UnsupportedTypeError(
+            f"{name} must not be a masked array: its mask would be lost. Use {name}.data and mask=~{name}.mask."
+        )
+    if isinstance(value, np.ndarray):
+        return value.view(np.ndarray)
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"{name} must be a rectangular array; {error}. Pad ragged rows and use mask=."
+        ) from None
+
+
+def floating(value: Any, name: str) -> Array:
+    """Logits (or probabilities) as a floating array; lists and integers become float64."""
+    array = value if type(value) is np.ndarray else array_of(name, value)
+    if array.dtype in _COMMON or array.dtype.name in _FLOATS:
+        return array
+    if array.dtype.kind in "biu":
+        return array.astype(np.float64)
+    raise UnsupportedTypeError(
+        f"{name} must be float16, bfloat16, float32 or float64; got dtype {array.dtype}. Use {name}.astype('float32')."
+    )
+
+
+def target_array(value: Any) -> Any:
+    """Targets as an array of bool, any integer or any float, or positive indices as they are."""
+    if type(value) is np.ndarray:
+        array = value
+    elif hasattr(value, "fill") and not isinstance(value, np.ndarray):
+        return value
+    else:
+        array = array_of("targets", value)
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+        raise UnsupportedTypeError(
+            f"targets must be bool, integer or floating; got dtype {array.dtype}. Encode labels as 0 and 1."
+        )
+    return array
+
+
+def check_shapes(x: Any, t: Any) -> None:
+    """One shape for both: nothing broadcasts silently."""
+    if x.shape == t.shape:
+        return
+    remedy = "Give one target per logit."
+    if math.prod(x.shape) == math.prod(t.shape):
+        remedy = f"Use targets.reshape({tuple(x.shape)}) or logits.reshape({tuple(t.shape)})."
+    elif t.shape[:1] == x.shape[:1] and len(t.shape) == 1:
+        remedy = "Class indices? Use logloss.Positives.from_lists, or one column of targets per label."
+    raise InvalidInputError(
+        f"logits and targets must have one shape; got {tuple(x.shape)} and {tuple(t.shape)}. {remedy}"
+    )
+
+
+def output(out: Any, x: Array) -> Array:
+    """The caller's array for the gradient."""
+    if not isinstance(out, np.ndarray) or (out.dtype not in _COMMON and out.dtype.name not in _FLOATS):
+        raise UnsupportedTypeError(
+            f"out must be a floating NumPy array; got {type(out).__name__}{getattr(out, 'dtype', '')!s:.20}."
+        )
+    if out.shape != x.shape:
+        raise InvalidInputError(
+            f"out must have the logits' shape {x.shape}; got {out.shape}. Use numpy.empty_like(logits)."
+        )
+    if not out.flags.writeable:
+        raise InvalidInputError("out must be writable; got a read-only array. Use numpy.empty_like(logits).")
+    return out
+
+
+class OptionArrays:
+    """Values of options as NumPy arrays (`_spec.Arrays`)."""
+
+    @staticmethod
+    def real(name: str, value: Any) -> Array:
+        """Real numbers of any type."""
+        array = array_of(name, value)
+        if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+            raise InvalidInputError(
+                f"{name} must hold real numbers; got dtype {array.dtype}. Convert it to float32 or float64."
+            )
+        return array
+
+    @classmethod
+    def double(cls, name: str, value: Any) -> Array:
+        """Real numbers in float64."""
+        return cls.real(name, value).astype(np.float64)
+
+    @staticmethod
+    def single(array: Array) -> float:
+        """The array's one number."""
+        return float(array.reshape(()))
+
+    @staticmethod
+    def boolean(name: str, value: Any) -> Array:
+        """A boolean array."""
+        array = array_of(name, value)
+        if array.dtype != np.bool_:
+            raise InvalidInputError(
+                f"{name} must be boolean, True where an element counts; got dtype {array.dtype}. Use {name} != 0."
+            )
+        return array
+
+    @staticmethod
+    def check(name: str, array: Array, *, positive: bool) -> None:
+        """Refuse what is not finite, negative, or (`positive`) 0."""
+        wrong = ~(np.isfinite(array) & ((array > 0.0) if positive else (array >= 0.0)))
+        if not wrong.any():
+            return
+        where = int(np.flatnonzero(wrong)[0])
+        at = "" if array.ndim == 0 else f" at index {where}"
+        rule = "positive and finite" if positive else "finite and not negative"
+        remedy = "Use reduction='sum' to divide by nothing." if positive else "Use 0 to leave something out."
+        raise InvalidInputError(f"{name} must be {rule}; got {array.reshape(-1)[where]:g}{at}. {remedy}")
+
+    @staticmethod
+    def held(dtype: Any, value: Any) -> float | None:
+        """The number as a target of this dtype holds it: an int for integers."""
+        dtype = np.dtype(dtype)
+        if dtype.kind in "iu":
+            info = np.iinfo(dtype)
+            return int(value) if float(value).is_integer() and info.min <= value <= info.max else None
+        if dtype.kind == "b":
+            return None
+        with np.errstate(over="ignore"):
+            return float(value) if value != value or float(np.asarray(value).astype(dtype)) == value else None
