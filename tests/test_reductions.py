@@ -167,3 +167,28 @@ def test_axes_of_transposed_arrays(axes, axis):
     value, gradient = ll.value_and_grad(x, t, **options)
     close(value, want.value)
     close(gradient, want.gradient)
+
+
+SEVERAL_TASKS = {
+    "labels fewer than a task's elements": ((300_000, 3), 0),
+    "labels more than a task's elements": ((3, 300_000), 0),
+    "rows": ((2_000, 301), -1),
+    "rows of one": ((600_000, 1), 1),
+    "NCHW, per label": ((5, 7, 150, 130), (0, 2, 3)),
+    "NCHW, per row and label": ((5, 7, 150, 130), (2, 3)),
+    "kept axes that do not lie together": ((40, 70, 250), 1),
+    "last axis alone": ((40, 70, 250), (0, 1)),
+}
+
+
+@pytest.mark.parametrize("order", ["C", "F", "strided"])
+@pytest.mark.parametrize("case", SEVERAL_TASKS)
+def test_axes_of_arrays_that_are_cut_into_tasks(case, order):
+    shape, axis = SEVERAL_TASKS[case]
+    x, t = data("logits", shape, 3, "soft")
+    if order == "strided":
+        x = np.repeat(x, 2, axis=-1)[..., ::2]
+    x = np.asarray(x, order="F") if order == "F" else x
+    losses = ll.binary_cross_entropy_with_logits(x, t, reduction="none")
+    value = ll.binary_cross_entropy_with_logits(x, t, axis=axis, reduction="sum")
+    np.testing.assert_allclose(value, losses.sum(axis=axis), rtol=1e-13)

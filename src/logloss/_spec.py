@@ -190,7 +190,7 @@ def _label_vector(name: str, value: Any, shape: tuple[int, ...], label_axis: int
     if value is None:
         return 1.0
     if isinstance(value, float) and 0.0 <= value < math.inf:
-        return value
+        return float(value)
     array = arrays.double(name, value)
     arrays.check(name, array, positive=False)
     got = tuple(array.shape)

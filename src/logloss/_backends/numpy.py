@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from .. import _reduce, _spec
 from .._errors import InvalidInputError
 from .._kernels import cpu
+from .._kernels.general import Call
 from .._spec import Options, Primitive, Terms
 from ._diagnosis import explain
 from ._operands import Array, OptionArrays, check_shapes, floating, output, target_array
@@ -36,9 +38,10 @@ class _Problem:
     def denominator(self) -> Any:
         return denominator(self.t, self.options)
 
-    def run(self, loss: Any = None, grad: Any = None, hess: Any = None, scale: Any = 1.0) -> float:
-        """Evaluate into the outputs; the sum of losses."""
-        call = cpu.Call(self.primitive, self.x, self.t, self.terms, scale, loss, grad, hess)
+    def run(self, loss: Any = None, grad: Any = None, hess: Any = None, scale: Any = 1.0) -> Any:
+        """Evaluate into the outputs; the sum of losses over the reduced axes."""
+        kept = _kept(self.options, self.x.ndim)
+        call = Call(self.primitive, self.x, self.t, self.terms, scale, loss, grad, hess, kept)
         total, flags = cpu.evaluate(call)
         if flags and self.options.validate:
             self.refuse()
@@ -57,9 +60,17 @@ class _Problem:
         raise InvalidInputError(explain(self.x, self.t, self.terms, _QUANTITY.get(self.primitive.name)))
 
 
+def _kept(options: Options, ndim: int) -> tuple[int, ...]:
+    """The axes that stay when a loss is reduced over `axis`."""
+    if options.axis is None:
+        return ()
+    reduced = _spec.reduced_axes(options.axis, ndim)
+    return tuple(axis for axis in range(ndim) if axis not in reduced)
+
+
 def _check_prices(terms: Terms) -> None:
     """Logits of up to 32 bits are computed with in float32, and so are the prices that belong to them."""
-    largest = max(float(np.max(price, initial=0.0)) for price in terms.prices)
+    largest = max(price if type(price) is float else float(price.max(initial=0.0)) for price in terms.prices)
     if largest > float(np.finfo(np.float32).max):
         raise InvalidInputError(
             f"pos_weight times label_weight must be at most 3.4e38 for logits of up to 32 bits; got {largest:g}. "
@@ -91,11 +102,11 @@ def denominator(t: Any, options: Options) -> Any:
         terms = hold_ignored(_spec.weights_only(options, t.shape, dtype, _ARRAYS), t)
         if not weighted:
             terms = Terms(mask=terms.mask, ignored=terms.ignored)
-        if options.axis is not None:
-            return _totals(t, terms, _spec.reduced_axes(options.axis, len(t.shape)))
-        if terms.mask is not None and not weighted and terms.ignored is None:
+        if terms.mask is None and terms.ignored is None and terms.element is None:
+            return _product_of_sums(terms, t.shape, _kept(options, len(t.shape)))
+        if terms.mask is not None and not weighted and terms.ignored is None and options.axis is None:
             return float(np.count_nonzero(np.broadcast_to(terms.mask, t.shape)))
-        return cpu.tally(t, terms)[0]
+        return cpu.tally(t, terms, _kept(options, len(t.shape)))[0]
 
     return _reduce.denominator(options, t.shape, total, _ARRAYS)
 
@@ -116,34 +127,27 @@ def target_sums(t: Any, options: Options) -> tuple[Any, Any]:
     certain = np.broadcast_to(np.float64(-1.0), t.shape)
     positives = _Problem(_spec.LOG_PROBABILITIES, certain, t, options)
     positives.terms = positives.terms._replace(prices=(1.0, 0.0, 0.0, 0.0))
-    sums = _total(positives)
+    sums = positives.run()
     return sums, denominator(t, options._replace(reduction="weighted_mean")) - sums
 
 
-def _total(problem: _Problem) -> Any:
-    if problem.options.axis is None:
-        return problem.run()
-    losses = np.empty(problem.x.shape)
-    problem.run(loss=losses)
-    return losses.sum(axis=_spec.reduced_axes(problem.options.axis, losses.ndim))
-
-
-def _totals(t: Any, terms: Terms, axes: tuple[int, ...]) -> Array:
-    """Sums of weights over some axes: per row, per label."""
-    weight: Any = np.asarray(terms.prices[0], dtype=np.float64)
-    for factor in (terms.row, terms.element):
-        weight = weight if factor is None else weight * factor
-    counts: Any = True if terms.mask is None else terms.mask
-    if terms.ignored is not None:
-        counts = counts & ((t == t) if terms.ignored != terms.ignored else (t != t.dtype.type(terms.ignored)))
-    total: Array = np.sum(np.broadcast_to(weight, t.shape), axis=axes, where=np.broadcast_to(counts, t.shape))
-    return total
+def _product_of_sums(terms: Terms, shape: tuple[int, ...], kept: tuple[int, ...]) -> Any:
+    """The sum of the weights where every element counts: they are products of a label's and a row's."""
+    total: Any = np.ones((1,) * len(shape))
+    for weight in (terms.prices[0], terms.row):
+        if weight is not None:
+            total = total * np.asarray(weight, dtype=np.float64)
+    reduced = tuple(axis for axis in range(len(shape)) if axis not in kept)
+    repeated = math.prod(shape[axis] for axis in reduced if total.shape[axis] == 1)
+    sums = total.sum(axis=reduced) * repeated
+    return np.broadcast_to(sums, [shape[axis] for axis in kept]) if kept else float(sums)
 
 
 def _divide(total: Any, denominator: Any) -> Any:
     """total / denominator, 0 where nothing counts."""
-    if type(denominator) is float:
+    if type(denominator) is float and type(total) is float:
         return np.float64(total / denominator) if denominator else np.float64(0.0)
+    denominator = np.asarray(denominator)
     nothing = denominator == 0
     return np.where(nothing, 0.0, total / np.where(nothing, 1.0, denominator))[()]
 
@@ -173,21 +177,7 @@ def value(primitive: Primitive, logits: Any, targets: Any, options: Options) -> 
         losses = _like(problem.x)
         problem.run(loss=losses)
         return losses[()]
-    if options.axis is None:
-        return _divide(problem.run(), problem.denominator())
-    losses = _like(problem.x, _accurate(problem))
-    problem.run(loss=losses)
-    return _reduced(problem, losses, problem.denominator())
-
-
-def _accurate(problem: _Problem) -> Any:
-    """The dtype of elementwise losses on their way into a sum: at least float32."""
-    return np.float64 if problem.x.dtype == np.float64 or problem.primitive.name != "cross_entropy" else np.float32
-
-
-def _reduced(problem: _Problem, losses: Array, denominator: Any) -> Any:
-    axes = _spec.reduced_axes(problem.options.axis, problem.x.ndim)
-    return _divide(losses.sum(axis=axes, dtype=np.float64), np.asarray(denominator))
+    return _divide(problem.run(), problem.denominator())
 
 
 def value_and_grad(
@@ -227,12 +217,8 @@ def _both(problem: _Problem, grad: Array) -> tuple[Any, Array]:
         problem.run(loss=losses, grad=grad)
         return losses[()], grad
     denominator = problem.denominator()
-    scale = _scale(problem, denominator)
-    if options.axis is None:
-        return _divide(problem.run(grad=grad, scale=scale), denominator), grad
-    losses = _like(problem.x, _accurate(problem))
-    problem.run(loss=losses, grad=grad, scale=scale)
-    return _reduced(problem, losses, denominator), grad
+    total = problem.run(grad=grad, scale=_scale(problem, denominator))
+    return _divide(total, denominator), grad
 
 
 def grad_and_hess(primitive: Primitive, logits: Any, targets: Any, options: Options) -> tuple[Array, Array]:

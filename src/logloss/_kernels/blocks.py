@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 
 from .jit import inline, summing
 from .ops import (
-    and_byte,
+    all_bits,
     bfloat_from_float,
     bit_or,
     float_from_bfloat,
@@ -70,11 +70,12 @@ JOB = np.dtype(
     + [("ignored", np.float64), ("price", np.int64), ("price_length", np.int64), ("price_inner", np.int64)]
     + [(f"{name}{part}", np.int64) for name in ("row", "element", "scale") for part in ("", "_length", "_inner")]
     + [(name, np.int64) for name in ("loss", "loss_type", "grad", "grad_type", "hess", "hess_type", "partials")]
+    + [(name, np.int64) for name in ("sums", "sums_length", "sums_inner", "sums_base")]
     + [(f"p{k}", np.float64) for k in range(5)]
 )
 """One call of a general kernel. `n` elements from flat position `start`; addresses, 0 where absent; the prices are
-four vectors (a1, a0, b1, b0) one after another; `p0`… are the primitive's own parameters; `partials` holds (loss,
-weight, count) per block."""
+four vectors (a1, a0, b1, b0) one after another; `p0`… are the primitive's own parameters; `partials` holds the sum of
+each block's losses, `sums` those of each cell (`fold`)."""
 
 _PLAIN = {"error_model": "numpy", "fastmath": False}
 
@@ -117,26 +118,35 @@ def load(out, address, code, first):
             out[i] = select(np.int64(small) == i64[i], small, np.int32(2))
 
 
+@inline
+def fetch(room, address, code, first):
+    """The elements from `first` on: where they lie if they have the room's type already, else loaded into it."""
+    if code == (FLOAT32 if room.itemsize == 4 else FLOAT64):
+        return carray(pointer(address + room.itemsize * first), (room.size,), room.dtype)
+    load(room, address, code, first)
+    return room
+
+
 @njit(**_PLAIN)
-def store(values, address, code, first):
-    """The inverse of `load`, for the floating types: each value is rounded once."""
+def store(values, factor, address, code, first):
+    """The inverse of `load`, for the floating types: values times a factor, rounded once to what is stored."""
     n = values.size
     if code == FLOAT32:
         a32 = carray(pointer(address + 4 * first), (n,), np.float32)
         for i in range(n):
-            a32[i] = values[i]
+            a32[i] = values[i] * factor
     elif code == FLOAT64:
         a64 = carray(pointer(address + 8 * first), (n,), np.float64)
         for i in range(n):
-            a64[i] = values[i]
+            a64[i] = values[i] * factor
     elif code == FLOAT16:
         h16 = carray(pointer(address + 2 * first), (n,), np.int16)
         for i in range(n):
-            h16[i] = half_from_float(round_to_odd(values[i]))
+            h16[i] = half_from_float(round_to_odd(values[i] * factor))
     else:
         b16 = carray(pointer(address + 2 * first), (n,), np.uint16)
         for i in range(n):
-            b16[i] = bfloat_from_float(round_to_odd(values[i]))
+            b16[i] = bfloat_from_float(round_to_odd(values[i] * factor))
 
 
 @njit(**_PLAIN)
@@ -236,20 +246,36 @@ def weigh(u, v, values, inner, first, spare):
 
 @njit(**_PLAIN)
 def scale(values, factors, inner, first, spare):
-    """values times a factor."""
+    """Multiply by a factor that varies within the block; return the number that all are still to be multiplied by."""
     n = values.size
     how, k = _span(factors, inner, first, n)
     if how == CONSTANT:
-        factor = factors[k]
-        for i in range(n):
-            values[i] *= factor
-        return
+        return factors[k]
     by = factors[k : k + n]
     if how == BROKEN:
         stretch(spare, factors, inner, first)
         by = spare
     for i in range(n):
         values[i] *= by[i]
+    return like(values[0], 1.0)
+
+
+@njit(**_PLAIN)
+def fold(sums, values, inner, first, base):
+    """Add each value to its cell: the inverse of `stretch`. Element i belongs to cell (i // inner - base) % length."""
+    n, done = values.size, 0
+    while done < n:
+        place = first + done
+        cell = (place // inner - base) % sums.size
+        if inner == 1:
+            run = min(n - done, sums.size - cell)
+            piece, room = values[done : done + run], sums[cell : cell + run]
+            for i in range(run):
+                room[i] += piece[i]
+        else:
+            run = min(n - done, inner - place % inner)
+            sums[cell] += total(values[done : done + run])
+        done += run
 
 
 @njit(**_PLAIN)
@@ -259,36 +285,38 @@ def complement(rest, t, address, code, first):
     if code == FLOAT64:
         own = carray(pointer(address + 8 * first), (n,), np.float64)
         for i in range(n):
+            bad = bit_or(bad, is_outside(t[i]))
             rest[i] = 1.0 - own[i]
     else:
         for i in range(n):
+            bad = bit_or(bad, is_outside(t[i]))
             rest[i] = like(t[i], 1.0) - t[i]
-    for i in range(n):
-        bad = bit_or(bad, is_outside(t[i]))
     return bad
 
 
 @njit(**_PLAIN)
 def keep_counted(keep, t, job, first):
-    """keep[i] = -1, all bits set, where the element counts (mask and ignored value), else 0.
+    """keep[i] = -1, all bits set, where the element counts (mask and ignored value), else 0; targets there become 0.
 
-    No value is stored under a condition: LLVM would make a masked store of it, which is slow on many processors.
+    Selected away, never multiplied: a NaN that does not count must leave no trace. Mask and targets have loops of
+    their own: in one, LLVM sees that the target is selected and makes a branch of it.
     """
     n = keep.size
     if job.ignore == NOT_NAN:
         for i in range(n):
-            keep[i] = -int_bits(t[i] == t[i])
+            keep[i] = all_bits(t[i] == t[i])
     elif job.ignore == NOT_VALUE:
         ignored = like(t[0], job.ignored)
         for i in range(n):
-            keep[i] = -int_bits(t[i] != ignored)
+            keep[i] = all_bits(t[i] != ignored)
     else:
         for i in range(n):
             keep[i] = np.int32(-1)
     if job.mask:
         mask = carray(pointer(job.mask + first), (n,), np.uint8)
         for i in range(n):
-            keep[i] = and_byte(keep[i], mask[i])
+            keep[i] = all_bits((mask[i] != np.uint8(0)) & (keep[i] != np.int32(0)))
+    zero_where_dropped(t, keep)
 
 
 @inline
@@ -320,12 +348,13 @@ def zero_where_dropped(values, keep):
 
 
 @inline
-def drop(x, u, v, keep):
-    """Elements that do not count get the logit 0 and the prices 0."""
-    for i in range(x.size):
-        x[i] = keep_bits(x[i], keep[i])
-        u[i] = keep_bits(u[i], keep[i])
-        v[i] = keep_bits(v[i], keep[i])
+def drop(l, g, h, keep, bent):
+    """Elements that do not count cost nothing, whatever came out for them: NaN from a NaN logit, say."""
+    for i in range(l.size):
+        l[i] = keep_bits(l[i], keep[i])
+        g[i] = keep_bits(g[i], keep[i])
+    if bent:
+        zero_where_dropped(h, keep)
 
 
 @summing

@@ -18,10 +18,13 @@ from numba import carray
 
 from . import cores
 from .blocks import (
+    ANY,
     BLOCK,
     EVERYTHING,
     complement,
     drop,
+    fetch,
+    fold,
     keep_counted,
     load,
     outside_domain,
@@ -164,14 +167,14 @@ def _weigh(job, first, u, v, spare, kind):
 def _write(job, s, first, l, g, h, spare, kind):
     """The elementwise results that were asked for, derivatives times their scale."""
     if job.loss:
-        store(l, job.loss, job.loss_type, s)
+        store(l, kind(1), job.loss, job.loss_type, s)
     factors = carray(pointer(job.scale), (job.scale_length,), kind)
     if job.grad:
-        scale(g, factors, job.scale_inner, first, spare)
-        store(g, job.grad, job.grad_type, s)
+        factor = scale(g, factors, job.scale_inner, first, spare)
+        store(g, factor, job.grad, job.grad_type, s)
     if job.hess:
-        scale(h, factors, job.scale_inner, first, spare)
-        store(h, job.hess, job.hess_type, s)
+        factor = scale(h, factors, job.scale_inner, first, spare)
+        store(h, factor, job.hess, job.hess_type, s)
 
 
 def _general(jobs, low, high):
@@ -184,6 +187,7 @@ def _general(jobs, low, high):
     g_, h_ = carray(stack(zero), (BLOCK,), kind), carray(stack(zero), (BLOCK,), kind)
     keep_ = carray(stack(np.int32(0)), (BLOCK,), np.int32)
     partials = carray(pointer(job.partials), ((job.n + BLOCK - 1) // BLOCK,), np.float64)
+    sums = carray(pointer(job.sums), (job.sums_length,), np.float64)
     table = carray(pointer(job.price), (4, job.price_length), kind)
     parameters = (kind(job.p0), kind(job.p1), kind(job.p2), kind(job.p3), kind(job.p4))
     selective = (job.mask != 0) | (job.ignore != EVERYTHING)
@@ -192,19 +196,27 @@ def _general(jobs, low, high):
         s = block * BLOCK
         c = min(job.n - s, BLOCK)
         x, t, u, v, l, z, g, h, keep = x_[:c], t_[:c], u_[:c], v_[:c], l_[:c], z_[:c], g_[:c], h_[:c], keep_[:c]
-        load(x, job.x, job.x_type, s)
-        load(t, job.t, job.t_type, s)
         if selective:
+            load(t, job.t, job.t_type, s)
             keep_counted(keep, t, job, s)
-            zero_where_dropped(t, keep)
+        else:
+            t = fetch(t, job.t, job.t_type, s)
+        if selective & (job.domain != ANY):
+            load(x, job.x, job.x_type, s)
+            zero_where_dropped(x, keep)
+        else:
+            x = fetch(x, job.x, job.x_type, s)
         bad = bit_or(bad, complement(z, t, job.t, job.t_type, s))
         price(u, v, t, z, table, job.price_inner, job.start + s, l, g)
         bad = bit_or(bad, _weigh(job, job.start + s, u, v, z, kind))
-        if selective:
-            drop(x, u, v, keep)
         bad = bit_or(bad, outside_domain(x, job.domain))
         core(x, u, v, t, parameters, z, l, g, h, job.hess != 0)
-        partials[block] = total(l)
+        if selective:
+            drop(l, g, h, keep, job.hess != 0)
+        if job.sums:
+            fold(sums, l, job.sums_inner, job.start + s, job.sums_base)
+        else:
+            partials[block] = total(l)
         _write(job, s, job.start + s, l, g, h, z, kind)
     return bad
 
@@ -214,7 +226,13 @@ def _count(keep):
     counted = 0
     for i in range(keep.size):
         counted -= keep[i]
-    return np.float64(counted)
+    return counted
+
+
+@inline
+def _ones(u):
+    for i in range(u.size):
+        u[i] = 1.0
 
 
 @entry
@@ -225,24 +243,34 @@ def tally(jobs, low, high):
     u_, v_ = carray(stack(0.0), (BLOCK,), np.float64), carray(stack(0.0), (BLOCK,), np.float64)
     w_, keep_ = carray(stack(0.0), (BLOCK,), np.float64), carray(stack(np.int32(0)), (BLOCK,), np.int32)
     partials = carray(pointer(job.partials), ((job.n + BLOCK - 1) // BLOCK,), np.float64)
+    sums = carray(pointer(job.sums), (job.sums_length,), np.float64)
     prices = carray(pointer(job.price), (4 * job.price_length,), np.float64)
+    selective = (job.mask != 0) | (job.ignore != EVERYTHING)
     weighted = (job.price_length > 1) | (prices[0] != 1.0) | (job.row != 0) | (job.element != 0)
+    counting = (not weighted) & (job.sums == 0)
     bad = np.int32(0)
     for block in range(low, high):
         s = block * BLOCK
         c = min(job.n - s, BLOCK)
         t, u, v, w, keep = t_[:c], u_[:c], v_[:c], w_[:c], keep_[:c]
         load(t, job.t, job.t_type, s)
-        keep_counted(keep, t, job, s)
-        zero_where_dropped(t, keep)
+        if selective:
+            keep_counted(keep, t, job, s)
         bad = bit_or(bad, outside_unit(t))
+        if counting:
+            partials[block] = _count(keep) if selective else c
+            continue
         if weighted:
             stretch(u, prices[: job.price_length], job.price_inner, job.start + s)
             bad = bit_or(bad, _weigh(job, job.start + s, u, v, w, np.float64))
-            zero_where_dropped(u, keep)
-            partials[block] = total(u)
         else:
-            partials[block] = _count(keep)
+            _ones(u)
+        if selective:
+            zero_where_dropped(u, keep)
+        if job.sums:
+            fold(sums, u, job.sums_inner, job.start + s, job.sums_base)
+        else:
+            partials[block] = total(u)
     return bad
 
 

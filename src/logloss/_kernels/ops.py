@@ -176,14 +176,9 @@ def keep_bits(typing, x, mask):
 
 
 @intrinsic
-def and_byte(typing, mask, byte):
-    """The int32 mask where the byte is not 0, else 0; arithmetic all through, for comparisons end in branches."""
-
-    def codegen(context, b, signature, args):
-        spread = b.ashr(b.neg(b.zext(args[1], _I32)), ir.Constant(_I32, 31))
-        return b.and_(args[0], spread)
-
-    return types.int32(mask, byte), codegen
+def all_bits(typing, condition):
+    """The int32 -1, all bits set, where the condition holds, else 0."""
+    return types.int32(condition), lambda context, b, signature, args: b.sext(args[0], _I32)
 
 
 @intrinsic
