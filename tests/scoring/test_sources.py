@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,6 +121,38 @@ def test_standard_input(suffix: str, tmp_path: Path, expected: tuple[Result, ...
     content = io.BytesIO(written(suffix, tmp_path).read_bytes())
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(content))
     assert results("-") == expected
+
+
+@pytest.mark.parametrize("codec", ["gzip", "zstd"])
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
+def test_compressed_standard_input(
+    suffix: str, codec: str, tmp_path: Path, expected: tuple[Result, ...], monkeypatch: pytest.MonkeyPatch
+):
+    content = io.BytesIO(compressed(written(suffix, tmp_path), codec).read_bytes())
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(content))
+    assert results("-") == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is empty"), (b"\x1f\x8bno gzip", "standard input is compressed, and cannot be read")],
+)
+def test_bad_standard_input(content: bytes, message: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    with pytest.raises(InvalidInputError, match=message):
+        results("-")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+@pytest.mark.parametrize("name", ["pipe", "pipe.parquet"])
+def test_pipes(name: str, tmp_path: Path, expected: tuple[Result, ...]):
+    """A pipe of any name, as of the shell's <(command): its content tells what it is."""
+    pipe, content = tmp_path / name, written("parquet", tmp_path).read_bytes()
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+    writer.start()
+    assert results(pipe) == expected
+    writer.join()
 
 
 def test_text_may_begin_with_whole_numbers(tmp_path: Path):

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .._errors import InvalidInputError
 
@@ -26,6 +26,7 @@ _FORMATS = {
     ".feather": "Arrow IPC",
 }
 _COMPRESSED_TEXT = (".gz", ".zst")
+_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 _READABLE = ".parquet, .csv, .tsv, .jsonl or .arrow (text also with .gz or .zst)"
 
 
@@ -46,7 +47,7 @@ def find_files(texts: Sequence[str]) -> tuple[Found, ...]:
     Raises InvalidInputError if one of them means none, or a file that cannot be read.
     """
     paths = [path for text in texts for path in _expand(text)]
-    return tuple(_spooled() if path is None else _found(path) for path in dict.fromkeys(paths))
+    return tuple(_found(path) for path in dict.fromkeys(paths))
 
 
 def _expand(text: str) -> Iterator[Path | None]:
@@ -109,7 +110,12 @@ def _format(path: Path) -> str | None:
     return found if stem == name or found in ("CSV", "TSV", "JSON lines") else None
 
 
-def _found(path: Path) -> Found:
+def _found(path: Path | None) -> Found:
+    if path is None:
+        return _standard_input()
+    if path.exists() and not path.is_file():  # a pipe, as of `mkfifo` or the shell's <(command)
+        with path.open("rb") as stream:
+            return _spooled(stream, shown(path))
     name, found = shown(path), _format(path)
     if os.fsencode(path) != str(path).encode("utf-8", "replace"):
         raise InvalidInputError(f"a file's name must be UTF-8; got {name}; rename the file.")
@@ -124,18 +130,39 @@ def shown(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _spooled() -> Found:
-    """Standard input as a temporary file: formats are told by their first bytes, and Parquet is read from its end."""
+def _standard_input() -> Found:
     if sys.stdin.isatty():
         raise InvalidInputError(
             "standard input must be a file or pipe with predictions; it is a terminal; name a file."
         )
+    return _spooled(sys.stdin.buffer, "standard input")
+
+
+def _spooled(stream: IO[bytes], name: str) -> Found:
+    """A pipe's content as a temporary file: formats are told by their first bytes, and Parquet is read from its end."""
     spool = tempfile.NamedTemporaryFile(prefix="logloss-")  # noqa: SIM115 - closed and removed with the last reference
-    shutil.copyfileobj(sys.stdin.buffer, spool, 1 << 20)
+    shutil.copyfileobj(stream, spool, 1 << 20)
     spool.flush()
-    with Path(spool.name).open("rb") as file:
+    return Found(Path(spool.name), name, _sniff(_head(Path(spool.name), name)), keep=spool)
+
+
+def _head(path: Path, name: str) -> bytes:
+    """The first bytes of a file, or of what it holds where it is compressed."""
+    import polars as pl
+
+    with path.open("rb") as file:
         head = file.read(4096)
-    return Found(Path(spool.name), "standard input", _sniff(head), keep=spool)
+    if not head:
+        raise InvalidInputError(f"{name} must hold predictions; it is empty.")
+    if head.startswith(_COMPRESSED):
+        line = pl.scan_csv(path, has_header=False, separator="\0", quote_char=None, infer_schema=False, n_rows=1)
+        try:
+            return str(line.collect().item()).encode()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise InvalidInputError(
+                f"{name} is compressed, and cannot be read ({error}); check that it is whole."
+            ) from error
+    return head
 
 
 def _sniff(head: bytes) -> str:
