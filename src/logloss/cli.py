@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -106,19 +107,33 @@ def _version() -> str:
 
 
 def _score(arguments: argparse.Namespace) -> Scores:
-    from .scores import score
+    from .scores import Progress, score_and_tell
 
-    return score(
-        arguments.files,
-        target=arguments.target,
-        probability=arguments.probability,
-        logit=arguments.logit,
-        weight=arguments.weight,
-        group=arguments.group.split(",") if arguments.group else None,
-        where=arguments.where,
-        nulls=arguments.nulls,
-        invalid=arguments.invalid,
-    )
+    def tell(progress: Progress) -> None:
+        display.show(progress.rows, progress.total, progress.log_loss)
+
+    with _display() as display:
+        return score_and_tell(
+            arguments.files,
+            tell if display else None,
+            target=arguments.target,
+            probability=arguments.probability,
+            logit=arguments.logit,
+            weight=arguments.weight,
+            group=arguments.group.split(",") if arguments.group else None,
+            where=arguments.where,
+            nulls=arguments.nulls,
+            invalid=arguments.invalid,
+        )
+
+
+def _display() -> AbstractContextManager[Any]:
+    """What shows progress; nothing where standard error is no terminal, or one that cannot rewrite a line."""
+    from .report.progress import Display
+
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return nullcontext()
+    return Display(sys.stderr, color=not os.environ.get("NO_COLOR"))
 
 
 def _merge(arguments: argparse.Namespace) -> Scores:
@@ -130,8 +145,6 @@ def _merge(arguments: argparse.Namespace) -> Scores:
 def _report(scores: Scores, arguments: argparse.Namespace) -> str:
     from .report import json, rows, text
 
-    if arguments.save_state:
-        scores.save(arguments.save_state)
     render = {"json": json.render, "jsonl": rows.render_jsonl, "csv": rows.render_csv, "md": text.render_markdown}
     if arguments.format in render:
         return render[arguments.format](scores.summary)
@@ -156,10 +169,17 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _run_command(arguments: argparse.Namespace) -> int:
-    from .scores import Gate
+    from .scores import Gate, Interrupted
 
     gates = [Gate.of(text) for text in arguments.fail_if]  # before hours of reading
-    scores = _score(arguments) if arguments.command == "score" else _merge(arguments)
+    try:
+        scores = _score(arguments) if arguments.command == "score" else _merge(arguments)
+    except Interrupted as stop:
+        _print(_report(stop.scores, arguments))
+        _complain(f"interrupted: the result is partial, of {stop.scores.summary.rows:,} rows; no state was saved")
+        return INTERRUPTED
+    if arguments.save_state:
+        scores.save(arguments.save_state)
     _print(_report(scores, arguments))
     failures = [failure for gate in gates for failure in gate.failures(scores.summary)]
     for failure in failures:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ._errors import InvalidInputError
 from .engines import local
+from .engines.progress import Meter, Progress
 from .evaluate import storage
 from .evaluate.gate import Gate
 from .evaluate.problems import Predictions, make_plan
@@ -20,7 +21,7 @@ from .sources.columns import check_columns
 from .sources.frames import from_rows
 from .sources.paths import shown
 
-__all__ = ["Gate", "Scores", "load", "merge", "score"]
+__all__ = ["Gate", "Interrupted", "Progress", "Scores", "load", "merge", "score", "score_and_tell"]
 
 
 class Scores:
@@ -31,9 +32,9 @@ class Scores:
         state: the additive state that they were computed from.
     """
 
-    def __init__(self, state: State, sources: tuple[str, ...]) -> None:
+    def __init__(self, state: State, sources: tuple[str, ...], partial: bool = False) -> None:
         self.state = state
-        self.summary: Summary = summarize(state, sources)
+        self.summary: Summary = summarize(state, sources, partial)
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, in the structure of `logloss score --json`; numbers that are not finite stay floats."""
@@ -55,13 +56,32 @@ class Scores:
         return text.render_html(self.summary)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the state to a file that `load` and `logloss merge` read; half a file never replaces a whole one."""
+        """Write the state to a file that `load` and `logloss merge` read; half a file never replaces a whole one.
+
+        Raises InvalidInputError if it cannot be written, or if the scores are those of an interrupted run.
+        """
+        if self.summary.partial:
+            raise InvalidInputError(
+                "only whole results can be saved; these are of an interrupted run, and lack rows; run it again."
+            )
         _write(Path(path), storage.dumps(self.state, self.summary.sources))
 
     def __str__(self) -> str:
         return text.render(self.summary, width=80)
 
     __repr__ = __str__
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C ended `score` early.
+
+    Attributes:
+        scores: the scores of the rows added before, marked partial.
+    """
+
+    def __init__(self, scores: Scores) -> None:
+        super().__init__()
+        self.scores = scores
 
 
 def merge(*scores: Scores) -> Scores:
@@ -93,7 +113,8 @@ def merge(*scores: Scores) -> Scores:
     total = State(scores[0].state.plan)
     for one in scores:
         total.merge(one.state)
-    return Scores(total, tuple(source for one in scores for source in one.summary.sources))
+    partial = any(one.summary.partial for one in scores)
+    return Scores(total, tuple(source for one in scores for source in one.summary.sources), partial)
 
 
 def load(path: str | os.PathLike[str]) -> Scores:
@@ -182,6 +203,7 @@ def score(
     Raises:
         InvalidInputError: a file, column or value breaks a rule; the message says which and where.
         UnsupportedTypeError: the source is of a kind that cannot be read.
+        KeyboardInterrupt: Ctrl-C; the exception's `scores` are those of the rows so far, if there are any.
 
     Example:
         >>> import polars as pl
@@ -192,20 +214,36 @@ def score(
     Reference:
         He et al., Practical Lessons from Predicting Clicks on Ads at Facebook, 2014 (normalized entropy).
     """
-    opened = open_source(source, where)
-    plan = make_plan(
-        _columns(opened),
+    return score_and_tell(
+        source,
+        None,
+        where=where,
         target=target,
         probability=probability,
         logit=logit,
         weight=weight,
         group=group,
-        where=where,
         nulls=nulls,
         invalid=invalid,
     )
+
+
+def score_and_tell(
+    source: Any, tell: Callable[[Progress], None] | None, *, where: str | None = None, **options: Any
+) -> Scores:
+    """As `score`, and tell a function how far it is, about five times a second and from several threads."""
+    meter = Meter(tell) if tell else None
+    opened = open_source(source, where, meter.read if meter else None)
+    plan = make_plan(_columns(opened), where=where, **options)
     check_columns(opened.schemas(), plan.numbers, plan.groups)
-    state = local.partial(opened.batches(plan.numbers, plan.groups), plan)
+    if meter:
+        meter.total = opened.total()
+    try:
+        state = local.partial(opened.batches(plan.numbers, plan.groups), plan, meter)
+    except local.Interrupted as stop:
+        if stop.state.rows == 0:
+            raise
+        raise Interrupted(Scores(stop.state, opened.names, partial=True)) from None
     _require_rows(state, opened.names, where)
     return Scores(state, opened.names)
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -296,7 +294,7 @@ def test_help_shows_examples_first(run: Run):
 
 
 def test_internal_errors_are_one_line(run: Run, acs_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("logloss.scores.score", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("logloss.scores.score_and_tell", lambda *_, **__: 1 / 0)
     code, out, err = run("score", acs_path, *ACS_COLUMNS)
     assert (code, out) == (101, "")
     assert "internal error, please report it: ZeroDivisionError at test_cli.py:" in err
@@ -318,17 +316,3 @@ def test_a_closed_pipe_ends_quietly(acs_path: Path):
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=300)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="pipes and signals of POSIX")
-def test_interrupted(tmp_path: Path, acs_path: Path):
-    """Ctrl-C amid a minute of reading."""
-    files = [tmp_path / f"{number}.parquet" for number in range(5_000)]
-    for file in files:
-        file.symlink_to(acs_path)
-    command = [sys.executable, "-m", "logloss", "score", *map(str, files), *ACS_COLUMNS]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        time.sleep(3)
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
-    assert (running.returncode, out, err) == (130, "", "logloss: interrupted\n")

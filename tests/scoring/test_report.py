@@ -68,6 +68,19 @@ def test_tables_of_other_libraries(scores: Scores):
     assert pd.DataFrame.from_arrow(scores)["model"].tolist() == ["first"] * 3 + ["second"] * 3
 
 
+def test_partial_results_are_marked_in_every_format(scores: Scores):
+    partial = Scores(scores.state, ("rows",), partial=True)
+    summary, mark = partial.summary, "Partial result: interrupted after 5 rows"
+    assert json.loads(render(summary))["partial"] is True
+    assert json.loads(render(scores.summary))["partial"] is False
+    assert {json.loads(line)["partial"] for line in rows.render_jsonl(summary).splitlines()} == {True}
+    assert {line["partial"] for line in csv.DictReader(io.StringIO(rows.render_csv(summary)))} == {"True"}
+    assert "partial" not in rows.render_csv(scores.summary)
+    assert text.render(summary, 80).startswith(mark)
+    assert text.render_markdown(summary).startswith(mark)
+    assert f"<caption>{mark}" in partial._repr_html_()
+
+
 @pytest.mark.parametrize("width", [40, 50, 60, 70, 80, 120])
 def test_numbers_are_shown_whole_or_not_at_all(scores: Scores, width: int):
     lines = text.render(scores.summary, width).splitlines()

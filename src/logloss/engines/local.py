@@ -1,9 +1,12 @@
-"""All cores of this machine: each thread takes batches from the one reader and adds them to a state of its own."""
+"""All cores of this machine: each thread takes batches from the one reader and adds them to a state of its own.
+
+The calling thread only waits, so that Ctrl-C reaches it at once and never amid an addition.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +15,18 @@ from .._errors import InvalidInputError
 from ..evaluate.plan import Domain, Plan
 from ..evaluate.state import InvalidRowsError, State
 from ..sources.batch import Batch, complete, refuse_missing, segments
+from .progress import Meter
+
+_PATIENCE = 2.0
+"""Seconds that an interrupted run waits for a thread that reads; one that waits for a pipe may never come back."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C came; the state holds the batches that were added before it."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__()
+        self.state = state
 
 
 class _Shared:
@@ -21,9 +36,15 @@ class _Shared:
         self._batches = enumerate(batches)
         self._lock = threading.Lock()
         self._stopped = False
+        self.abandoned = False
 
     def stop(self) -> None:
+        """Hand out no more; what was handed out is still added."""
         self._stopped = True
+
+    def abandon(self) -> None:
+        """Hand out no more, and add no more."""
+        self._stopped = self.abandoned = True
 
     def __iter__(self) -> Iterator[tuple[int, Batch]]:
         while True:
@@ -37,18 +58,26 @@ class _Shared:
 class _Worker:
     """One thread's state, and the first batch it could not add."""
 
-    def __init__(self, plan: Plan, batches: _Shared) -> None:
+    def __init__(self, plan: Plan, batches: _Shared, meter: Meter | None) -> None:
         self.state = State(plan)
         self.failure: tuple[int, InvalidInputError] | None = None
+        self.error: BaseException | None = None
+        self.adding = threading.Lock()
         self._batches = batches
+        self._meter = meter
 
     def run(self) -> None:
         try:
             for number, batch in self._batches:
-                self._add(number, batch)
-        except BaseException:
+                with self.adding:
+                    if self._batches.abandoned:
+                        return
+                    self._add(number, batch)
+                if self._meter:
+                    self._meter.added(self.state)
+        except BaseException as error:  # noqa: BLE001 - the calling thread raises it
+            self.error = error
             self._batches.stop()
-            raise
 
     def _add(self, number: int, batch: Batch) -> None:
         plan = self.state.plan
@@ -102,16 +131,40 @@ def _first_outside(batch: Batch, domain: Domain) -> int | None:
     return int(outside.argmax()) if outside.any() else None
 
 
-def partial(batches: Iterator[Batch], plan: Plan) -> State:
-    """The state of these batches. Raises InvalidInputError for the first batch that holds an invalid value."""
+def partial(batches: Iterator[Batch], plan: Plan, meter: Meter | None = None) -> State:
+    """The state of these batches, of which the meter is told.
+
+    Raises InvalidInputError for the first batch that holds an invalid value, and Interrupted on Ctrl-C.
+    """
     from .._kernels import threads
 
     shared = _Shared(batches)
-    workers = [_Worker(plan, shared) for _ in range(threads.count())]
+    workers = [_Worker(plan, shared, meter) for _ in range(threads.count())]
+    running = [threading.Thread(target=worker.run, name="logloss-score", daemon=True) for worker in workers]
     try:
-        threads.run([worker.run for worker in workers])
-    finally:  # Ctrl-C reaches this thread only: the others end with the batch they are at
-        shared.stop()
+        for thread in running:
+            thread.start()
+        for thread in running:
+            _wait(thread)
+    except KeyboardInterrupt:
+        shared.abandon()
+        for thread in running:
+            thread.join(_PATIENCE / len(running))
+        for worker in workers:
+            worker.adding.acquire()  # one that still runs is reading, and will not add what it reads
+        raise Interrupted(_sum(workers)) from None
+    return _sum(workers)
+
+
+def _wait(thread: threading.Thread) -> None:
+    while thread.is_alive():
+        thread.join(0.1)  # without a limit, Windows would not hear Ctrl-C
+
+
+def _sum(workers: Sequence[_Worker]) -> State:
+    for worker in workers:
+        if worker.error:
+            raise worker.error
     failures = [worker.failure for worker in workers if worker.failure]
     if failures:  # every batch before the first failure was taken by then and has been looked at
         raise min(failures, key=lambda failure: failure[0])[1]

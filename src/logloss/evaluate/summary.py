@@ -37,9 +37,10 @@ class Summary:
     rows: int
     dropped: dict[str, int]
     results: tuple[Result, ...]
+    partial: bool = False  # the run was interrupted: some rows are counted, others not
 
 
-def summarize(state: State, sources: tuple[str, ...]) -> Summary:
+def summarize(state: State, sources: tuple[str, ...], partial: bool = False) -> Summary:
     """The summary of a state."""
     groups = [*state.groups, None] if state.plan.groups else [None]
     numbered = enumerate(state.plan.problems)
@@ -48,7 +49,7 @@ def summarize(state: State, sources: tuple[str, ...]) -> Summary:
         for model, found in groupby(numbered, key=lambda pair: pair[1].model)
         for result in _of_model(state, model, [index for index, _ in found], groups)
     ]
-    return Summary(state.plan, sources, state.rows, dict(state.dropped), tuple(results))
+    return Summary(state.plan, sources, state.rows, dict(state.dropped), tuple(results), partial)
 
 
 def _of_model(

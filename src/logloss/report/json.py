@@ -18,6 +18,7 @@ def document(summary: Summary) -> dict[str, Any]:
     plan = summary.plan
     return {
         "schema_version": SCHEMA_VERSION,
+        "partial": summary.partial,
         "input": {"sources": list(summary.sources), "rows": summary.rows, "dropped": summary.dropped},
         "plan": _plan(plan),
         "results": [_result(result, plan) for result in summary.results],

@@ -15,20 +15,24 @@ _NAMES = ("model", "label", "average")
 
 
 def rows(summary: Summary) -> list[dict[str, Any]]:
-    """What a result is about, the values of its group columns (None over all groups), and its statistics."""
+    """What a result is about, the values of its group columns (None over all groups), and its statistics.
+
+    Rows of an interrupted run say so in a column of their own, "partial".
+    """
     groups = summary.plan.groups
+    mark = {"partial": True} if summary.partial else {}
     found = []
     for result in summary.results:
         values = result.group or (None,) * len(groups)
         names = {name: getattr(result, name) for name in _NAMES}
         about = {**names, **{_free(name): value for name, value in zip(groups, values, strict=True)}}
-        found.append({**about, **dataclasses.asdict(result.statistics)})
+        found.append({**mark, **about, **dataclasses.asdict(result.statistics)})
     return found
 
 
 def _free(name: str) -> str:
     """A group column's name, unless a statistic or another column has it already."""
-    taken = {*_NAMES, *(field.name for field in dataclasses.fields(Statistics))}
+    taken = {"partial", *_NAMES, *(field.name for field in dataclasses.fields(Statistics))}
     return f"group_{name}" if name in taken else name
 
 

@@ -39,7 +39,9 @@ def render(summary: Summary, width: int, color: bool = False) -> str:
     columns = _columns(summary, width)
     shown = [column.name for column in columns]
     legend = _grid([line for line in _LEGEND if line[0] in shown])
-    console.print(Group(Text(_title(summary)), _table(summary, columns), *notes, _grid(_details(summary)), legend))
+    head = [Text(_partial(summary), style="bold yellow")] if summary.partial else []
+    head.append(Text(_title(summary)))
+    console.print(Group(*head, _table(summary, columns), *notes, _grid(_details(summary)), legend))
     return "".join(line.rstrip() + "\n" for line in output.getvalue().splitlines())
 
 
@@ -48,7 +50,8 @@ def render_markdown(summary: Summary) -> str:
     columns = _all_columns(summary)
     lines = [[column.name for column in columns], ["--:" if column.numeric else ":--" for column in columns]]
     lines += map(list, zip(*([_escaped(cell) for cell in column.cells] for column in columns), strict=True))
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    mark = f"{_partial(summary)}\n\n" if summary.partial else ""
+    return mark + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def render_html(summary: Summary) -> str:
@@ -57,7 +60,7 @@ def render_html(summary: Summary) -> str:
     head = "".join(f"<th>{escape(column.name)}</th>" for column in columns)
     cells = zip(*(column.cells for column in columns), strict=True)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in cells)
-    title = escape(_title(summary))
+    title = escape(f"{_partial(summary)} {_title(summary)}" if summary.partial else _title(summary))
     return f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -184,6 +187,10 @@ def _notes(summary: Summary) -> Iterator[str]:
     if few:
         lines = "one line" if few == 1 else f"{few:,} lines"
         yield f"In {lines} fewer than {FEW} positives or negatives count: too few to trust the 95 % interval there."
+
+
+def _partial(summary: Summary) -> str:
+    return f"Partial result: interrupted after {summary.rows:,} rows; the others are not in it."
 
 
 def _details(summary: Summary) -> list[tuple[str, str]]:

@@ -6,7 +6,8 @@ A source has `names`, `schemas()` and `batches(columns)`; `open_source` finds th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._errors import InvalidInputError
@@ -31,17 +32,50 @@ class Source(Protocol):
         """Each part's name with its columns and their types."""
         ...
 
+    def total(self) -> int | None:
+        """How many rows there are to read, if that can be known without reading them."""
+        ...
+
     def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
         """The rows of these columns, in order."""
         ...
 
 
-def open_source(source: Any, where: str | None = None) -> Source:
+@dataclass(frozen=True)
+class Counted:
+    """A source that says how many rows it hands out."""
+
+    source: Source
+    count: Callable[[int], None]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the parts of the source are called."""
+        return self.source.names
+
+    def schemas(self) -> Iterator[tuple[str, pl.Schema]]:
+        """The source's columns."""
+        return self.source.schemas()
+
+    def total(self) -> int | None:
+        """The source's rows."""
+        return self.source.total()
+
+    def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
+        """The source's rows."""
+        for batch in self.source.batches(numbers, others):
+            self.count(batch.frame.height)
+            yield batch
+
+
+def open_source(source: Any, where: str | None = None, count: Callable[[int], None] | None = None) -> Source:
     """The source for a path, several paths, a table or several, with the rows for which the condition `where` holds.
 
-    Nothing but schemas is read yet.
+    Nothing but schemas is read yet. `count` is told how many rows each batch has, before the condition is asked.
     """
     opened = _open(source)
+    if count:
+        opened = Counted(opened, count)
     return opened if where is None else Filtered.of(opened, where)
 
 

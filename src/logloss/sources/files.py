@@ -74,6 +74,15 @@ class File:
         }
         return pl.Schema({**self._own_schema, **literals})
 
+    def total(self) -> int | None:
+        """How many rows a Parquet or Arrow file says it has; other formats do not say."""
+        import polars as pl
+
+        if self.found.format not in ("Parquet", "Arrow IPC"):
+            return None
+        with _reading(self):
+            return int(self._scan().select(pl.len()).collect().item())
+
     def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
         """The rows of these columns, in order."""
         import polars as pl
@@ -130,6 +139,11 @@ class Files:
         """Each file's name with its columns and their types."""
         for file in self.files:
             yield file.name, file.schema
+
+    def total(self) -> int | None:
+        """The rows of all files, if each of them says how many it has."""
+        known = [file.total() for file in self.files]
+        return None if None in known else sum(filter(None, known))
 
     def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
         """The rows of these columns, file after file."""

@@ -31,6 +31,10 @@ class Frame:
         """The table's columns and their types."""
         yield self.name, self.frame.collect_schema()
 
+    def total(self) -> int | None:
+        """Unknown: a query or stream tells by its end."""
+        return None
+
     def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
         """The rows of these columns, in order."""
         row = 0
@@ -55,6 +59,10 @@ class Frames:
     def schemas(self) -> Iterator[tuple[str, pl.Schema]]:
         """The columns of the first table; `batches` checks the others as they come."""
         yield from self.first.schemas()
+
+    def total(self) -> int | None:
+        """Unknown: the last table tells by its end."""
+        return None
 
     def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
         """The rows of these columns, table after table."""

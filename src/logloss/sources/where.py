@@ -84,6 +84,10 @@ class Filtered:
                 raise InvalidInputError(f"a condition must be true or false; {self.text!r} is {kind} in {name}.")
             yield name, schema
 
+    def total(self) -> int | None:
+        """How many rows the condition is asked of."""
+        return self.source.total()
+
     def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
         """The rows that the condition holds for, which remember their numbers in the source."""
         needed = [name for name in self.expression.meta.root_names() if name not in numbers]

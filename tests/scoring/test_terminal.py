@@ -1,0 +1,194 @@
+"""A run as seen from a terminal: progress while it goes on, and what Ctrl-C leaves of it."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from logloss.cli import main
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="terminals and signals of POSIX")
+
+LOGLOSS = (sys.executable, "-m", "logloss")
+COLUMNS = ("--target", "employed", "--probability", "predicted_probability")
+PATIENCE = 120
+"""Seconds for what takes two, on a machine where kernels have yet to be compiled."""
+
+
+class Terminal:
+    """Standard error of a process: a terminal of 100 columns."""
+
+    def __init__(self) -> None:
+        import fcntl
+        import pty
+        import struct
+        import termios
+
+        self._screen, self.line = pty.openpty()
+        fcntl.ioctl(self.line, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        self.text = ""
+
+    def until(self, pattern: str) -> re.Match[str]:
+        """Read on until the pattern has been written."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            if (found := re.search(pattern, self.text)) is not None:
+                return found
+            if select.select([self._screen], [], [], 0.1)[0]:
+                self.text += os.read(self._screen, 65536).decode()
+        raise AssertionError(f"no {pattern!r} within {PATIENCE} s of {self.text!r}")
+
+    def rest(self) -> str:
+        """Everything, once all processes have left it."""
+        os.close(self.line)
+        try:
+            while part := os.read(self._screen, 65536):
+                self.text += part.decode()
+        except OSError:  # how Linux says that nobody can write any more
+            pass
+        os.close(self._screen)
+        return self.text
+
+
+@contextmanager
+def running(*arguments: object, **environment: str) -> Iterator[tuple[subprocess.Popen[str], Terminal]]:
+    terminal = Terminal()
+    command = [*LOGLOSS, *map(str, arguments)]
+    settings = {**os.environ, "TERM": "xterm", **environment}
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=terminal.line, text=True, env=settings
+    ) as process:
+        try:
+            yield process, terminal
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory, acs_path: Path) -> Path:
+    """Half a minute of reading."""
+    directory = tmp_path_factory.mktemp("long")
+    for number in range(2_500):
+        (directory / f"{number}.parquet").symlink_to(acs_path)
+    return directory
+
+
+def test_progress_and_partial_result(long: Path, tmp_path: Path):
+    """The line has rows, speed, remaining time and log loss; Ctrl-C leaves a table marked partial, and no state."""
+    state = tmp_path / "state.json"
+    state.write_text("whole")
+    with running("score", long, *COLUMNS, "--save-state", state) as (process, terminal):
+        terminal.until(r"[\d,]+ rows, [\d.,]+M? rows/s, [\d:]+ left, log loss 0\.379")
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=PATIENCE)
+        err = terminal.rest()
+    assert process.returncode == 130
+    rows = re.match(r"Partial result: interrupted after ([\d,]+) rows", out)
+    assert rows
+    assert re.search(rf"^ {rows[1]}  0\.\d{{5}}  0\.379", out, re.MULTILINE)
+    assert "\x1b" not in out
+    assert err.endswith(
+        f"\x1b[2Klogloss: interrupted: the result is partial, of {rows[1]} rows; no state was saved\r\n"
+    )
+    assert state.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [state]
+
+
+def test_nothing_but_the_result_where_nobody_watches(acs_path: Path):
+    command = [*LOGLOSS, "score", *[str(acs_path)], *COLUMNS]
+    environment = {**os.environ, "FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=PATIENCE)
+    assert done.stderr == ""
+    assert "\x1b" not in done.stdout
+
+
+def test_a_quick_run_shows_no_progress(acs_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.stderr", screen := Screen())
+    monkeypatch.setattr("logloss.report.progress.DELAY", 60.0)
+    assert main(["score", str(acs_path), *COLUMNS]) == 0
+    assert screen.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, None)]
+)
+def test_progress_is_gone_at_the_end(
+    acs_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], coloured: bool | None
+):
+    """NO_COLOR takes the colours; a terminal that cannot rewrite a line gets nothing."""
+    for name, value in {"TERM": "xterm", "NO_COLOR": "", **environment}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.stderr", screen := Screen())
+    monkeypatch.setattr("logloss.report.progress.DELAY", 0.0)
+    assert main(["score", *[str(acs_path)], *COLUMNS]) == 0
+    shown = screen.getvalue()
+    if coloured is None:
+        assert shown == ""
+    else:
+        assert shown.endswith("\x1b[1A\x1b[2K")
+        assert ("\x1b[9" in shown) == coloured
+
+
+class Screen(io.StringIO):
+    """A terminal that remembers what was written."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_interrupted_before_the_first_row(tmp_path: Path):
+    """Waiting for a pipe into which nobody writes."""
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    command = [*LOGLOSS, "score", str(pipe), *COLUMNS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, err) == (130, "", "logloss: interrupted\n")
+
+
+SCRIPT = """
+import os, signal, threading, numpy as np, logloss as ll
+
+def tables():
+    yield {"y": np.array([1, 0]), "p": np.array([0.5, 0.25])}
+    yield {"y": np.array([1]), "p": np.array([0.75])}
+    os.kill(os.getpid(), signal.SIGINT)
+    threading.Event().wait()  # as a pipe that never ends
+
+try:
+    ll.score(tables(), target="y", probability="p")
+except KeyboardInterrupt as stop:
+    scores = stop.scores
+assert scores.summary.partial and scores.summary.rows == 3
+assert ll.merge(scores).summary.partial
+assert scores.to_dict()["partial"] and "Partial result" in scores._repr_html_() and "Partial result" in str(scores)
+try:
+    scores.save("state.json")
+except ll.InvalidInputError as error:
+    print(error, os.path.exists("state.json"))
+"""
+
+
+def test_interrupted_in_python(tmp_path: Path):
+    """Batches added before Ctrl-C count, also while the reader hangs."""
+    environment = {**os.environ, "LOGLOSS_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", SCRIPT]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment, timeout=PATIENCE
+    )
+    assert done.stdout == (
+        "only whole results can be saved; these are of an interrupted run, and lack rows; run it again. False\n"
+    )
