@@ -85,6 +85,10 @@ def _parser() -> argparse.ArgumentParser:
     drop: Any = {"choices": ("error", "drop"), "default": "error"}
     score.add_argument("--nulls", help="rows without a value: refuse (default), or leave out and count", **drop)
     score.add_argument("--invalid", help="rows with a number out of its domain: likewise", **drop)
+    eps_help = (
+        "count at least this probability for what happened, as 1e-15, so that no loss is inf (default: clip nothing)"
+    )
+    score.add_argument("--eps", metavar="P", type=float, help=eps_help)
     score.add_argument("--save-state", metavar="FILE", help="also write the state, which merge adds to others")
     merge = commands.add_parser("merge", help="add up saved states of parts of the data", epilog=_MERGE_EXAMPLES)
     merge.add_argument("states", nargs="+", metavar="STATE", help="file that --save-state wrote")
@@ -124,6 +128,7 @@ def _score(arguments: argparse.Namespace) -> Scores:
             where=arguments.where,
             nulls=arguments.nulls,
             invalid=arguments.invalid,
+            eps=arguments.eps,
         )
 
 

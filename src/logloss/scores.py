@@ -170,6 +170,7 @@ def score(
     where: str | None = None,
     nulls: str = "error",
     invalid: str = "error",
+    eps: float | None = None,
 ) -> Scores:
     """Score predictions of any size in one pass: log loss and what explains it, overall and per group.
 
@@ -196,6 +197,9 @@ def score(
         where: condition in SQL about the columns of a row; other rows are left out.
         nulls: "drop" leaves out rows that lack a value in one of the columns, and counts them; "error" refuses them.
         invalid: "drop" leaves out rows with a number outside its domain, and counts them; "error" refuses them.
+        eps: the least probability that counts as given to what happened: p is floored at eps where the target is above
+            0, 1 - p where it is below 1, as in `log_loss(eps=eps)`, and how often is counted. In [0, 0.5]; None clips
+            nothing.
 
     Returns:
         Scores, which prints as a table.
@@ -225,6 +229,7 @@ def score(
         group=group,
         nulls=nulls,
         invalid=invalid,
+        eps=eps,
     )
 
 

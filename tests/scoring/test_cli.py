@@ -58,7 +58,8 @@ def test_json(run: Run, acs_path: Path):
     assert (code, err) == (0, "")
     document = json.loads(out)
     assert document["schema_version"] == 1
-    assert document["input"] == {"sources": [str(acs_path)], "rows": 277_677, "dropped": {"missing": 0, "invalid": 0}}
+    dropped = {"missing": 0, "invalid": 0}
+    assert document["input"] == {"sources": [str(acs_path)], "rows": 277_677, "dropped": dropped, "clipped": 0}
     assert document["plan"]["groups"] == ["year", "sex"]
     assert len(document["results"]) == 9
     assert document["results"][0]["group"] == {"year": 2015, "sex": 1}

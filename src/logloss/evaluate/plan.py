@@ -42,6 +42,7 @@ class Plan:
     where: str | None = None
     drop_missing: bool = False
     drop_invalid: bool = False
+    eps: float | None = None
 
     def __post_init__(self) -> None:
         for problem in self.problems:

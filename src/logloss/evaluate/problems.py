@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from .._errors import InvalidInputError
+from .._spec import probabilities
 from .plan import Plan, Problem
 
 _TARGETS = ("y", "y_true", "target", "label", "clicked", "click", "outcome")
@@ -27,6 +28,7 @@ def make_plan(
     where: str | None = None,
     nulls: str = "error",
     invalid: str = "error",
+    eps: float | None = None,
 ) -> Plan:
     """The plan for a source with these columns.
 
@@ -40,6 +42,8 @@ def make_plan(
             "the column of predictions must be named as probability or as logit; "
             f"which of them it holds is never guessed; {_suggestion(columns, names)}."
         )
+    if logit and eps is not None:
+        raise InvalidInputError("eps is a floor of probabilities, and these are logits; leave it out.")
     if probability and logit:
         raise InvalidInputError("predictions must be named as probability or as logit, not as both; leave one out.")
     problems = [
@@ -59,6 +63,7 @@ def make_plan(
         where=where,
         drop_missing=nulls == "drop",
         drop_invalid=invalid == "drop",
+        eps=None if eps is None else probabilities(eps).parameters[1] or None,
     )
 
 

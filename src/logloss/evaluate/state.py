@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .._errors import InvalidInputError
 from . import sums
+from .clip import Rows, floored
 from .moments import UNWEIGHTED_TERMS, WEIGHTED_TERMS, Moments, moments
 from .plan import Plan
 
@@ -58,6 +59,7 @@ class State:
         self._sums = np.zeros((len(plan.problems), 0, self._terms, sums.NARROW_WIDTH), np.int64)
         self._additions = 0
         self.dropped = dict.fromkeys(REASONS, 0)
+        self.clipped = 0
 
     def add(self, keys: list[Key], ends: Integers, columns: Mapping[str, Floats]) -> None:
         """Add rows that are sorted by group: those up to `ends[k]` belong to `keys[k]`.
@@ -65,17 +67,25 @@ class State:
         Raises InvalidRowsError, and is then of no further use, where a value is outside its domain.
         """
         cells = self._cells(keys)
-        frozen = {name: _frozen(column) for name, column in columns.items()}
-        weight = frozen[self.plan.weight] if self.plan.weight else _frozen(np.empty(0))
-        where = _frozen(ends), _frozen(cells)
+        weights = columns[self.plan.weight] if self.plan.weight else np.empty(0)
         for index, problem in enumerate(self.plan.problems):
-            rows = frozen[problem.prediction], self.plan.logits, frozen[problem.target], weight, *where
-            self._add_problem(index, rows)
+            rows = Rows(columns[problem.prediction], self.plan.logits, columns[problem.target], weights, ends)
+            for part in self._floored(rows):
+                self._add_problem(index, part, cells)
         self._count_additions(int(ends[-1]) if ends.size else 0)
 
-    def _add_problem(self, index: int, rows: tuple[Any, ...]) -> None:
+    def _floored(self, rows: Rows) -> Iterator[Rows]:
+        if self.plan.eps is None:
+            return iter([rows])
+        parts, changed = floored(rows, self.plan.eps)
+        self.clipped += changed
+        return parts
+
+    def _add_problem(self, index: int, part: Rows, cells: Integers) -> None:
         from .._kernels import scoring
 
+        x, y, w = _frozen(part.predictions), _frozen(part.targets), _frozen(part.weights)
+        rows = x, part.logits, y, w, _frozen(part.ends), _frozen(cells)
         status, segment, row = scoring.TOO_NARROW, 0, 0
         while status == scoring.TOO_NARROW:
             arrays = self._sums[index], self._counts[index], self._overflows[index]
@@ -127,6 +137,7 @@ class State:
         self._additions = 1
         for reason in REASONS:
             self.dropped[reason] += other.dropped[reason]
+        self.clipped += other.clipped
 
     @property
     def rows(self) -> int:

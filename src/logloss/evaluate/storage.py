@@ -27,6 +27,7 @@ def dumps(state: State, sources: tuple[str, ...]) -> str:
         "sources": list(sources),
         "plan": dataclasses.asdict(state.plan),
         "dropped": state.dropped,
+        "clipped": state.clipped,
         "cells": [_cell_to_json(cell, terms) for cell in state.cells()],
     }
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -42,6 +43,7 @@ def loads(text: str, name: str) -> tuple[State, tuple[str, ...]]:
         cells = [_cell_from_json(cell, terms) for cell in document["cells"]]
         state = State.of(plan, cells)
         state.dropped = {reason: int(document["dropped"][reason]) for reason in REASONS}
+        state.clipped = int(document.get("clipped", 0))  # files of before there was an eps
         return state, tuple(document["sources"])
     except (ValueError, KeyError, TypeError, IndexError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)

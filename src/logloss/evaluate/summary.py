@@ -37,6 +37,7 @@ class Summary:
     rows: int
     dropped: dict[str, int]
     results: tuple[Result, ...]
+    clipped: int = 0  # predictions that were floored at the plan's eps
     partial: bool = False  # the run was interrupted: some rows are counted, others not
 
 
@@ -49,7 +50,7 @@ def summarize(state: State, sources: tuple[str, ...], partial: bool = False) -> 
         for model, found in groupby(numbered, key=lambda pair: pair[1].model)
         for result in _of_model(state, model, [index for index, _ in found], groups)
     ]
-    return Summary(state.plan, sources, state.rows, dict(state.dropped), tuple(results), partial)
+    return Summary(state.plan, sources, state.rows, dict(state.dropped), tuple(results), state.clipped, partial)
 
 
 def _of_model(

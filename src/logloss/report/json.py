@@ -19,7 +19,12 @@ def document(summary: Summary) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "partial": summary.partial,
-        "input": {"sources": list(summary.sources), "rows": summary.rows, "dropped": summary.dropped},
+        "input": {
+            "sources": list(summary.sources),
+            "rows": summary.rows,
+            "dropped": summary.dropped,
+            "clipped": summary.clipped,
+        },
         "plan": _plan(plan),
         "results": [_result(result, plan) for result in summary.results],
     }
@@ -32,6 +37,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "weight": plan.weight,
         "groups": list(plan.groups),
         "where": plan.where,
+        "eps": plan.eps,
     }
 
 

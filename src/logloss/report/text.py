@@ -71,6 +71,8 @@ def _escaped(cell: str) -> str:
 def _title(summary: Summary) -> str:
     plan = summary.plan
     kind = "logit" if plan.logits else "probability"
+    if plan.eps is not None:
+        kind += f", at least {plan.eps!r} for what happened"
     weight = f", weighted by {plan.weight}" if plan.weight else ""
     where = f" with {plan.where}" if plan.where else ""
     source = summary.sources[0] if len(summary.sources) == 1 else f"{len(summary.sources):,} files"
@@ -177,6 +179,9 @@ def _notes(summary: Summary) -> Iterator[str]:
         rows = "1 row has" if infinite == 1 else f"{infinite:,} rows have"
         finite = f" The others have {number(overall[0].finite_log_loss)} on average." if len(overall) == 1 else ""
         yield f"{rows} infinite loss: what was predicted with probability 0 happened. Nothing was clipped.{finite}"
+    if summary.clipped:
+        predictions = "1 prediction" if summary.clipped == 1 else f"{summary.clipped:,} predictions"
+        yield f"{predictions} of less than eps = {summary.plan.eps!r} for what happened counted as eps."
     for reason, meaning in (("missing", "a value"), ("invalid", "a valid number")):
         if summary.dropped[reason]:
             rows = "1 row was" if summary.dropped[reason] == 1 else f"{summary.dropped[reason]:,} rows were"
