@@ -17,8 +17,9 @@ from .evaluate.state import State
 from .evaluate.summary import Summary, summarize
 from .report import json, rows, text
 from .sources import Source, open_source
-from .sources.columns import check_columns
+from .sources.columns import check_columns, lists_among
 from .sources.frames import from_rows
+from .sources.lists import unpack
 from .sources.paths import shown
 
 __all__ = ["Gate", "Interrupted", "Progress", "Scores", "load", "merge", "score", "score_and_tell"]
@@ -190,7 +191,8 @@ def score(
         target: column of what happened, in [0, 1].
         probability: column of predicted probabilities, in [0, 1]; 0 for something that happened gives inf. For several
             models, their names with a column each. For several labels, a pattern such as "p_*", with `target` "y_*":
-            columns pair by what * stands for.
+            columns pair by what * stands for. Columns of lists, in `target` and here, hold a value for each label; the
+            labels are then 0, 1, 2 and so on.
         logit: column of predicted logits, instead of probabilities; ±inf allowed.
         group: column or columns whose values get a result each.
         weight: column of weights, in [0, 1e300].
@@ -240,11 +242,16 @@ def score_and_tell(
     meter = Meter(tell) if tell else None
     opened = open_source(source, where, meter.read if meter else None)
     plan = make_plan(_columns(opened), where=where, **options)
-    check_columns(opened.schemas(), plan.numbers, plan.groups)
+    lists = lists_among(opened.schemas(), [name for name in plan.numbers if name != plan.weight])
+    check_columns(opened.schemas(), plan.numbers, plan.groups, lists)
     if meter:
         meter.total = opened.total()
+    batches = opened.batches(plan.numbers, plan.groups)
+    if lists:
+        places, batches = unpack(batches, lists)
+        plan = plan.unpacked(places)
     try:
-        state = local.partial(opened.batches(plan.numbers, plan.groups), plan, meter)
+        state = local.partial(batches, plan, meter)
     except local.Interrupted as stop:
         if stop.state.rows == 0:
             raise

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from .._errors import InvalidInputError
 
@@ -17,6 +17,21 @@ class Problem:
     prediction: str
     model: str | None = None
     label: str | None = None
+
+    def unpacked(self, places: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
+        """The problem itself, or one for each place of its lists, labelled 0, 1, 2 and so on."""
+        if (self.target in places) != (self.prediction in places):
+            one, other = (self.target, self.prediction) if self.target in places else (self.prediction, self.target)
+            raise InvalidInputError(
+                "a target and its prediction must both hold lists, a value for each label, or both numbers; "
+                f"{one!r} holds lists and {other!r} numbers; name another column."
+            )
+        if self.target not in places:
+            yield self
+        for place, (target, prediction) in enumerate(
+            zip(places.get(self.target, ()), places.get(self.prediction, ()), strict=True)
+        ):
+            yield Problem(target, prediction, self.model, f"{self.label}[{place}]" if self.label else str(place))
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,13 @@ class Plan:
     def columns(self) -> tuple[str, ...]:
         """All columns that must be read, each once."""
         return tuple(dict.fromkeys([*self.numbers, *self.groups]))
+
+    def unpacked(self, places: Mapping[str, Sequence[str]]) -> Plan:
+        """The plan for columns of lists, given the columns that their places became: a label for each place.
+
+        Raises InvalidInputError unless a target and its prediction both hold lists, or both numbers.
+        """
+        return replace(self, problems=tuple(part for problem in self.problems for part in problem.unpacked(places)))
 
     def domains(self) -> Iterator[Domain]:
         """The rules that the numbers must keep, as `_kernels.scoring` checks them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,13 @@ class Batch:
         return replace(
             self, frame=self.frame.filter(choice), kept=rows if self.kept is None else self.kept.gather(rows)
         )
+
+    def pieces(self, rows: int) -> Iterator[Batch]:
+        """The batch cut into batches of at most so many rows."""
+        for start in range(0, self.frame.height, rows):
+            kept = None if self.kept is None else self.kept.slice(start, rows)
+            first_row = self.first_row + start if kept is None else self.first_row
+            yield replace(self, frame=self.frame.slice(start, rows), first_row=first_row, kept=kept)
 
     def numbers(self, column: str) -> NDArray[np.float64]:
         """A column as float64."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidInputError
 
@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 _MOST_NAMES = 12
 
 
-def check_columns(schemas: Iterable[tuple[str, pl.Schema]], numbers: Sequence[str], groups: Sequence[str]) -> None:
+def check_columns(
+    schemas: Iterable[tuple[str, pl.Schema]], numbers: Sequence[str], groups: Sequence[str], lists: Sequence[str] = ()
+) -> None:
     """Refuse sources that lack a column, or hold another type than is needed or than the other sources hold.
+
+    Columns of numbers hold one in each row; those also named in `lists`, a list of them.
 
     Raises InvalidInputError with the name of the source and of the column.
     """
@@ -24,7 +28,7 @@ def check_columns(schemas: Iterable[tuple[str, pl.Schema]], numbers: Sequence[st
         for column in [*numbers, *groups]:
             _require(column, name, schema)
         for column in numbers:
-            _require_numbers(column, name, schema[column])
+            _require_numbers(column, name, schema[column], column in lists)
         first = first or (name, schema)
         for column in groups:
             _require_same_type(column, first, (name, schema))
@@ -41,12 +45,27 @@ def _require(column: str, name: str, schema: pl.Schema) -> None:
     raise InvalidInputError(f"there is no column {column!r} in {name}, which has {shown or 'no columns'}; {hint}.")
 
 
-def _require_numbers(column: str, name: str, dtype: pl.DataType) -> None:
+def lists_among(schemas: Iterable[tuple[str, pl.Schema]], columns: Sequence[str]) -> list[str]:
+    """Those of the columns that hold lists in some part of a source."""
+    found = {column for _, schema in schemas for column in columns if _inner(schema.get(column)) is not None}
+    return [column for column in columns if column in found]
+
+
+def _inner(dtype: Any) -> Any:
+    """The type of the values in lists of any length, or of one length; None if the type is no list."""
     import polars as pl
 
-    if not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
+    return dtype.inner if isinstance(dtype, (pl.List, pl.Array)) else None
+
+
+def _require_numbers(column: str, name: str, dtype: Any, in_lists: bool) -> None:
+    import polars as pl
+
+    held = _inner(dtype) if in_lists and dtype != pl.Null else dtype
+    if held is None or not (held.is_numeric() or held in (pl.Boolean, pl.Null)):
+        rule = "lists of numbers, as it does elsewhere" if in_lists else "numbers"
         raise InvalidInputError(
-            f"column {column!r} must hold numbers; in {name} it holds {dtype}; name another column or convert this one."
+            f"column {column!r} must hold {rule}; in {name} it holds {dtype}; name another column or convert this one."
         )
 
 
