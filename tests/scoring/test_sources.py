@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -19,6 +20,7 @@ import pytest
 from logloss._errors import InvalidInputError, UnsupportedTypeError
 from logloss.evaluate.summary import Result
 from logloss.scores import score
+from logloss.sources import stream
 
 COLUMNS = {"target": "y", "probability": "p", "group": "g"}
 ROWS = pl.DataFrame({"y": [1, 0, 0, 1, 1], "p": [0.1, 0.2, 0.3, 0.4, 1 - 2.0**-53], "g": ["a", "é", "a", "é", "a"]})
@@ -49,6 +51,7 @@ WRITERS: dict[str, Callable[[pl.DataFrame, Path], object]] = {
     "ndjson": pl.DataFrame.write_ndjson,
     "arrow": pl.DataFrame.write_ipc,
     "feather": pl.DataFrame.write_ipc,
+    "arrows": pl.DataFrame.write_ipc_stream,
     "parquet": pl.DataFrame.write_parquet,
     "pq": pl.DataFrame.write_parquet,
 }
@@ -71,6 +74,17 @@ def test_compressed_text(suffix: str, codec: str, tmp_path: Path, expected: tupl
     assert results(compressed(written(suffix, tmp_path), codec)) == expected
 
 
+def structured(rows: pl.DataFrame) -> np.ndarray:
+    array = np.zeros(rows.height, [("p", ">f8"), ("g", "U3"), ("y", "i1")])
+    for name in rows.columns:
+        array[name] = rows[name].to_numpy()
+    return array
+
+
+def connection() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect().register("rows", ROWS.to_arrow())
+
+
 TABLES: dict[str, Callable[[], Any]] = {
     "polars": lambda: ROWS,
     "lazy": ROWS.lazy,
@@ -81,12 +95,73 @@ TABLES: dict[str, Callable[[], Any]] = {
     "tables": lambda: (ROWS.slice(start, 2) for start in (0, 2, 4)),
     "record batches": lambda: iter(ROWS.to_arrow().to_batches(max_chunksize=3)),
     "pandas chunks": lambda: [ROWS.head(2).to_pandas(), ROWS.tail(3).to_pandas()],
+    "pandas with nullable types": lambda: ROWS.to_pandas().astype({"y": "Int8", "p": "Float64", "g": "category"}),
+    "one record batch": lambda: ROWS.to_arrow().combine_chunks().to_batches()[0],
+    "an array of rows": lambda: structured(ROWS),
+    "arrays of rows": lambda: (structured(ROWS[start : start + 2]) for start in (0, 2, 4)),
+    "mappings": lambda: ({name: ROWS[name][k : k + 3].to_numpy() for name in ROWS.columns} for k in (0, 3)),
+    "DuckDB relation": lambda: duckdb.sql("SELECT * FROM rows", connection=connection()),
+    "DuckDB reader": lambda: duckdb.sql("SELECT * FROM rows", connection=connection()).to_arrow_reader(2),
 }
 
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_tables(kind: str, expected: tuple[Result, ...]):
     assert results(TABLES[kind]()) == expected
+
+
+def streamed(batches: list[pa.RecordBatch], **options: Any) -> bytes:
+    stream = io.BytesIO()
+    with pa.ipc.new_stream(stream, batches[0].schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zstd"}, {"compression": "lz4"}], ids=str)
+def test_arrow_streams(options: dict[str, Any], tmp_path: Path, expected: tuple[Result, ...]):
+    """Told by their content under any name of Arrow's; with replaced dictionaries, and with or without a marked end."""
+    batches = []
+    for start in (0, 2, 4):
+        g = pa.array(ROWS["g"][start : start + 2].to_list()).dictionary_encode()
+        y, p = (pa.array(ROWS[name][start : start + 2].to_list()) for name in "yp")
+        batches.append(pa.record_batch({"unused": g, "y": y, "p": p, "g": g}))
+    content = streamed(batches, **options)
+    for name, part in [("rows.arrow", content), ("rows.arrows", content[:-8]), ("rows.feather", content)]:
+        (tmp_path / name).write_bytes(part)
+        assert results(tmp_path / name) == expected
+    ROWS.write_ipc(tmp_path / "file.arrows")
+    assert results(tmp_path / "file.arrows") == expected
+
+
+def test_arrow_streams_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(stream, "_PIECE", 1 << 12)
+    rows = pl.DataFrame({"y": [1] * 5_000, "p": [0.5] * 4_999 + [7.0]})
+    (tmp_path / "rows.arrows").write_bytes(streamed(rows.to_arrow().to_batches(max_chunksize=100)))
+    with (tmp_path / "rows.arrows").open("rb") as file:
+        assert max(map(len, stream.pieces(file))) < 8_000
+    with pytest.raises(InvalidInputError, match=r"it is 7\.0 in row 5,000 of"):
+        score(tmp_path / "rows.arrows", target="y", probability="p")
+
+
+def test_damaged_arrow_streams(tmp_path: Path):
+    content, path = streamed(ROWS.to_arrow().to_batches(max_chunksize=2)), tmp_path / "rows.arrows"
+    for cut in (3, 20, len(content) // 2, len(content) - 12):
+        path.write_bytes(content[:cut])
+        with pytest.raises(InvalidInputError, match=r"rows\.arrows cannot be read as Arrow"):
+            results(path)
+    for place in (4, 12, len(content) // 2):
+        path.write_bytes(content[:place] + b"\x7f" * 4 + content[place + 4 :])
+        with pytest.raises(InvalidInputError, match=r"rows\.arrows cannot be read as Arrow stream"):
+            results(path)
+
+
+def test_paths_one_after_another(tmp_path: Path, expected: tuple[Result, ...]):
+    for start in (0, 2, 4):
+        ROWS[start : start + 2].write_parquet(tmp_path / f"{start}.parquet")
+    assert results(tmp_path.glob("*.parquet")) == expected
+    with pytest.raises(UnsupportedTypeError, match="got DataFrame"):
+        results([tmp_path / "0.parquet", ROWS])
 
 
 def test_directories_globs_and_lists(tmp_path: Path, expected: tuple[Result, ...]):
@@ -116,7 +191,7 @@ def test_partitions_become_columns(tmp_path: Path):
     assert results(tmp_path, group="country", where="year = 2016 and country = 'NO'")[0].statistics.brier == 0.875**2
 
 
-@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "arrow", "parquet"])
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "arrow", "arrows", "parquet"])
 def test_standard_input(suffix: str, tmp_path: Path, expected: tuple[Result, ...], monkeypatch: pytest.MonkeyPatch):
     content = io.BytesIO(written(suffix, tmp_path).read_bytes())
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(content))

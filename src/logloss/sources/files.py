@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidInputError
+from . import stream
 from .batch import Batch
 from .paths import Found, find_files
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 BATCH_ROWS = 1 << 18
 """Enough that Polars and the kernels work at full speed, little enough that a few batches are a few dozen MB."""
 
+_STREAM = "Arrow stream"
 _ROWS_THAT_TELL_TYPES = 10_000
 
 
@@ -58,6 +60,9 @@ class File:
         import polars as pl
 
         with _reading(self):
+            if self.found.format == _STREAM:
+                with self.found.path.open("rb") as file:
+                    return pl.read_ipc_stream(next(stream.pieces(file))).schema
             scan = self._scan()
             schema = scan.collect_schema()
             if self.found.format in ("CSV", "TSV") and scan.head(1).collect().is_empty():
@@ -89,12 +94,23 @@ class File:
 
         whole = [name for name in numbers if name in self._own_schema and self._own_schema[name].is_integer()]
         literals = [pl.lit(value, self.schema[name]).alias(name) for name, value in self.partition.items()]
-        scan = self._scan(whole).with_columns(literals).select(list(dict.fromkeys([*numbers, *others])))
+        names = list(dict.fromkeys([*numbers, *others]))
         row = 0
         with _reading(self):
-            for frame in scan.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
-                yield Batch(frame, self.name, row)
-                row += frame.height
+            for scan in self._streamed(names) if self.found.format == _STREAM else [self._scan(whole)]:
+                selected = scan.with_columns(literals).select(names)
+                for frame in selected.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
+                    yield Batch(frame, self.name, row)
+                    row += frame.height
+
+    def _streamed(self, names: Sequence[str]) -> Iterator[pl.LazyFrame]:
+        """An Arrow stream as a query for each of its pieces."""
+        import polars as pl
+
+        own = [name for name in names if name in self._own_schema]
+        with self.found.path.open("rb") as file:
+            for piece in stream.pieces(file):
+                yield pl.read_ipc_stream(piece, columns=own or None).lazy()
 
 
 @contextmanager

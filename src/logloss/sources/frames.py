@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .._errors import InvalidInputError, UnsupportedTypeError
 from .batch import Batch
-from .files import BATCH_ROWS
+from .files import BATCH_ROWS, Files
 
 if TYPE_CHECKING:
     import polars as pl
@@ -79,8 +82,8 @@ class Frames:
             yield from frame.batches(numbers, others)
 
 
-def from_tables(source: Any) -> Frame | Frames:
-    """A table, or an iterable of tables.
+def from_tables(source: Any) -> Frame | Frames | Files:
+    """A table, or an iterable of tables or of paths.
 
     Raises:
         UnsupportedTypeError: the source is neither.
@@ -94,13 +97,27 @@ def from_tables(source: Any) -> Frame | Frames:
     first = next(tables, None)
     if first is None:
         raise InvalidInputError("an iterable of tables must give at least one; it is empty.")
+    if isinstance(first, (str, os.PathLike)):
+        return Files.of([_path(one) for one in chain([first], tables)])
     return Frames(Frame(_lazy(first), "table 1"), tables)
+
+
+def _path(one: Any) -> str:
+    if not isinstance(one, (str, os.PathLike)):
+        raise _unsupported(one)
+    return str(os.fspath(one))
 
 
 def _is_table(source: Any) -> bool:
     import polars as pl
 
-    return isinstance(source, (pl.DataFrame, pl.LazyFrame, Mapping)) or hasattr(source, "__arrow_c_stream__")
+    known = isinstance(source, (pl.DataFrame, pl.LazyFrame, Mapping)) or _is_structured(source)
+    return known or hasattr(source, "__arrow_c_stream__") or hasattr(source, "__arrow_c_array__")
+
+
+def _is_structured(source: Any) -> bool:
+    """Whether this is a NumPy array whose elements have named fields."""
+    return isinstance(source, np.ndarray) and source.dtype.names is not None
 
 
 def _lazy(table: Any) -> pl.LazyFrame:
@@ -112,6 +129,8 @@ def _lazy(table: Any) -> pl.LazyFrame:
         return table.lazy()
     if isinstance(table, Mapping):
         return _from_arrays(table)
+    if _is_structured(table):
+        return _from_arrays({name: table[name] for name in table.dtype.names})
     if hasattr(table, "__arrow_c_stream__"):
         return pl.scan_arrow_c_stream(table)
     if hasattr(table, "__arrow_c_array__"):  # a record batch
@@ -134,7 +153,8 @@ def _from_arrays(columns: Mapping[str, Any]) -> pl.LazyFrame:
 def _unsupported(source: Any) -> UnsupportedTypeError:
     return UnsupportedTypeError(
         "a source must be a path, several paths, a table with __arrow_c_stream__ (Polars, pandas, PyArrow, DuckDB), "
-        f"a mapping from names to arrays, or an iterable of tables; got {type(source).__name__}."
+        "a mapping from names to arrays, a NumPy array with named fields, or an iterable of tables; "
+        f"got {type(source).__name__}."
     )
 
 

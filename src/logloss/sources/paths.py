@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from .._errors import InvalidInputError
+from . import stream
 
 _FORMATS = {
     ".parquet": "Parquet",
@@ -24,6 +25,7 @@ _FORMATS = {
     ".arrow": "Arrow IPC",
     ".ipc": "Arrow IPC",
     ".feather": "Arrow IPC",
+    ".arrows": "Arrow stream",
 }
 _COMPRESSED_TEXT = (".gz", ".zst")
 _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
@@ -114,15 +116,25 @@ def _found(path: Path | None) -> Found:
     if path is None:
         return _standard_input()
     if path.exists() and not path.is_file():  # a pipe, as of `mkfifo` or the shell's <(command)
-        with path.open("rb") as stream:
-            return _spooled(stream, shown(path))
+        with path.open("rb") as pipe:
+            return _spooled(pipe, shown(path))
     name, found = shown(path), _format(path)
     if os.fsencode(path) != str(path).encode("utf-8", "replace"):
         raise InvalidInputError(f"a file's name must be UTF-8; got {name}; rename the file.")
     if found is None:
         raise InvalidInputError(f"a file of predictions must end in {_READABLE}; got {name}; convert or rename it.")
+    if found.startswith("Arrow"):  # files and streams often have each other's names
+        found = _arrow_kind(path)
     pairs = (part.split("=", 1) for part in path.parts[:-1] if "=" in part)
     return Found(path, name, found, dict(pairs))
+
+
+def _arrow_kind(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return "Arrow stream" if file.read(4) == stream.MARK else "Arrow IPC"
+    except OSError:  # whoever reads the file will say why it cannot be read
+        return "Arrow IPC"
 
 
 def shown(path: Path) -> str:
@@ -138,10 +150,10 @@ def _standard_input() -> Found:
     return _spooled(sys.stdin.buffer, "standard input")
 
 
-def _spooled(stream: IO[bytes], name: str) -> Found:
+def _spooled(pipe: IO[bytes], name: str) -> Found:
     """A pipe's content as a temporary file: formats are told by their first bytes, and Parquet is read from its end."""
     spool = tempfile.NamedTemporaryFile(prefix="logloss-")  # noqa: SIM115 - closed and removed with the last reference
-    shutil.copyfileobj(stream, spool, 1 << 20)
+    shutil.copyfileobj(pipe, spool, 1 << 20)
     spool.flush()
     return Found(Path(spool.name), name, _sniff(_head(Path(spool.name), name)), keep=spool)
 
@@ -170,6 +182,8 @@ def _sniff(head: bytes) -> str:
         return "Parquet"
     if head.startswith(b"ARROW1"):
         return "Arrow IPC"
+    if head.startswith(stream.MARK):
+        return "Arrow stream"
     if head.lstrip().startswith(b"{"):
         return "JSON lines"
     first = head.split(b"\n", 1)[0]
