@@ -34,7 +34,7 @@ SCORING = {
     "engines": {"_errors", "_kernels", "sources", "evaluate"},
     "report": {"_errors", "evaluate.summary"},
     "scores": {"_errors", "sources", "engines", "evaluate", "report"},
-    "cli": {"_errors", "_kernels", "scores", "report"},
+    "cli": {"", "_errors", "_kernels", "scores", "report"},  # "": the package's own version
     "__main__": {"cli"},
 }
 # Libraries other than Python's own and NumPy, and the only rooms that name them.
@@ -134,7 +134,8 @@ def against_the_arrow(found: Import) -> str | None:
     if target not in allowed and room(target) not in allowed:
         return f"{found.importer or '__init__'}:{found.line} imports {target or 'logloss'} to its right"
     hidden = [part for part in target.split(".")[1:] if part.startswith("_")]
-    if hidden or (found.name.startswith("_") and not is_module(f"{found.module}.{found.name}")):
+    private = found.name.startswith("_") and not found.name.startswith("__")
+    if hidden or (private and not is_module(f"{found.module}.{found.name}")):
         return f"{found.importer or '__init__'}:{found.line} reaches into another room: {target}.{found.name}"
     return None
 

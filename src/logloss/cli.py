@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from . import __version__
 from ._errors import LoglossError
 
 if TYPE_CHECKING:
@@ -104,12 +105,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("logloss")
-
-
 def _score(arguments: argparse.Namespace) -> Scores:
     from .scores import Progress, score_and_tell
 
@@ -169,7 +164,7 @@ def _run(argv: Sequence[str] | None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.command:
         return _run_command(arguments)
-    _print(f"logloss {_version()}\n" if arguments.version else parser.format_help())
+    _print(f"logloss {__version__}\n" if arguments.version else parser.format_help())
     return DONE
 
 

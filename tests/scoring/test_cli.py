@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import logloss
 from logloss.cli import main
 
 Run = Callable[..., tuple[int, str, str]]
@@ -285,6 +286,11 @@ def test_dropped_rows_are_counted_across_states(run: Run, csv: Callable[[str], P
     assert run("score", csv(DIRTY), *options)[0] == 0
     code, out, _ = run("merge", tmp_path / "state.json", tmp_path / "state.json", "--json")
     assert (code, json.loads(out)["input"]["dropped"]) == (0, {"missing": 4, "invalid": 4})
+
+
+def test_version_of_a_tree_that_is_not_installed(run: Run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda _: 1 / 0)
+    assert run("--version") == (0, f"logloss {logloss.__version__}\n", "")
 
 
 def test_help_shows_examples_first(run: Run):
