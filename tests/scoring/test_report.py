@@ -81,6 +81,13 @@ def test_partial_results_are_marked_in_every_format(scores: Scores):
     assert f"<caption>{mark}" in partial._repr_html_()
 
 
+@pytest.mark.parametrize(("positives", "warned"), [(49, True), (50, False)])
+def test_few_positives_are_warned_of(positives: int, warned: bool):
+    y = [1] * positives + [0] * 500
+    found = str(score({"y": y, "p": [0.1 + 0.5 * one for one in y]}, target="y", probability="p"))
+    assert ("In one line fewer than 50 positives or negatives count" in " ".join(found.split())) == warned
+
+
 @pytest.mark.parametrize("width", [40, 50, 60, 70, 80, 120])
 def test_numbers_are_shown_whole_or_not_at_all(scores: Scores, width: int):
     lines = text.render(scores.summary, width).splitlines()
