@@ -119,7 +119,7 @@ def _score(arguments: argparse.Namespace) -> Scores:
             probability=arguments.probability,
             logit=arguments.logit,
             weight=arguments.weight,
-            group=arguments.group.split(",") if arguments.group else None,
+            group=arguments.group.split(",") if arguments.group is not None else None,
             where=arguments.where,
             nulls=arguments.nulls,
             invalid=arguments.invalid,
@@ -169,18 +169,22 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _run_command(arguments: argparse.Namespace) -> int:
-    from .scores import Gate, Interrupted
+    from .scores import Gate, Interrupted, check_place
 
     gates = [Gate.of(text) for text in arguments.fail_if]  # before hours of reading
+    if arguments.save_state is not None:
+        check_place(arguments.save_state)
     try:
         scores = _score(arguments) if arguments.command == "score" else _merge(arguments)
     except Interrupted as stop:
         _print(_report(stop.scores, arguments))
         _complain(f"interrupted: the result is partial, of {stop.scores.summary.rows:,} rows; no state was saved")
         return INTERRUPTED
-    if arguments.save_state:
-        scores.save(arguments.save_state)
-    _print(_report(scores, arguments))
+    try:
+        if arguments.save_state is not None:
+            scores.save(arguments.save_state)
+    finally:  # a full disk must not cost the result of hours
+        _print(_report(scores, arguments))
     failures = [failure for gate in gates for failure in gate.failures(scores.summary)]
     for failure in failures:
         _complain(failure)

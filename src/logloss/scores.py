@@ -22,7 +22,7 @@ from .sources.frames import from_rows
 from .sources.lists import unpack
 from .sources.paths import shown
 
-__all__ = ["Gate", "Interrupted", "Progress", "Scores", "load", "merge", "score", "score_and_tell"]
+__all__ = ["Gate", "Interrupted", "Progress", "Scores", "check_place", "load", "merge", "score", "score_and_tell"]
 
 
 class Scores:
@@ -65,6 +65,7 @@ class Scores:
             raise InvalidInputError(
                 "only whole results can be saved; these are of an interrupted run, and lack rows; run it again."
             )
+        check_place(path)
         _write(Path(path), storage.dumps(self.state, self.summary.sources))
 
     def __str__(self) -> str:
@@ -149,6 +150,14 @@ def load(path: str | os.PathLike[str]) -> Scores:
     return Scores(*storage.loads(content, name))
 
 
+def check_place(path: str | os.PathLike[str]) -> None:
+    """Raise InvalidInputError if no file can be written there."""
+    place = Path(path)
+    if not place.name or place.is_dir() or not os.access(place.parent, os.W_OK):
+        reason = "it is a directory" if place.is_dir() else "its directory does not exist or cannot be written to"
+        raise InvalidInputError(f"{shown(place)} cannot be written: {reason}; choose another place.")
+
+
 def _write(path: Path, content: str) -> None:
     """Write a file beside its place and move it there when it is whole."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -157,7 +166,9 @@ def _write(path: Path, content: str) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise InvalidInputError(f"{shown(path)} cannot be written ({error}); choose another place.") from error
+        raise InvalidInputError(
+            f"{shown(path)} cannot be written ({error.strerror or error}); choose another place."
+        ) from error
 
 
 def score(

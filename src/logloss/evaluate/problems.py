@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from .._errors import InvalidInputError
 from .._spec import probabilities
@@ -34,6 +35,9 @@ def make_plan(
 
     Raises InvalidInputError if arguments are missing or contradict each other, or if labels do not pair.
     """
+    roles = {"target": target, "probability": probability, "logit": logit, "weight": weight, "group": group}
+    for role, given in roles.items():
+        _require_names(role, given)
     if not target:
         raise InvalidInputError(f"the column of targets must be named (target); {_suggestion(columns, _TARGETS)}.")
     if not probability and not logit:
@@ -65,6 +69,19 @@ def make_plan(
         drop_invalid=invalid == "drop",
         eps=None if eps is None else probabilities(eps).parameters[1] or None,
     )
+
+
+def _require_names(role: str, given: Any) -> None:
+    """Refuse an array where a column is to be named, and an empty name, as of a shell variable that is not set."""
+    several = role not in ("target", "weight")
+    if isinstance(given, Mapping):
+        given = list(given.values())
+    for name in given if several and isinstance(given, (list, tuple)) else [given]:
+        if name is not None and not isinstance(name, str):
+            kind = type(name).__name__
+            raise InvalidInputError(f"{role} must name a column; got {kind}; put arrays into a mapping from names.")
+        if name == "":
+            raise InvalidInputError(f"{role} must name a column; got an empty name.")
 
 
 def _suggestion(columns: Sequence[str], usual: Sequence[str]) -> str:

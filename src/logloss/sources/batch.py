@@ -90,8 +90,9 @@ def _key(column: pl.Series) -> pl.Series:
     """A group column as bool, int, float or text: what can be a key of a state, and stand in JSON."""
     import polars as pl
 
-    plain = column.dtype == pl.Boolean or column.dtype.is_integer() or column.dtype.is_float()
-    return column if plain else column.cast(pl.String)
+    if column.dtype.is_float():
+        return column.set(column == 0, 0.0)  # -0.0 is 0.0
+    return column if column.dtype == pl.Boolean or column.dtype.is_integer() else column.cast(pl.String)
 
 
 def complete(batch: Batch, numbers: Sequence[str], groups: Sequence[str]) -> pl.Series:

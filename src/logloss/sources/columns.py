@@ -31,6 +31,7 @@ def check_columns(
             _require_numbers(column, name, schema[column], column in lists)
         first = first or (name, schema)
         for column in groups:
+            _require_values(column, name, schema[column])
             _require_same_type(column, first, (name, schema))
 
 
@@ -40,6 +41,8 @@ def _require(column: str, name: str, schema: pl.Schema) -> None:
     known = list(schema)
     similar = difflib.get_close_matches(column, known, n=1)
     hint = f"did you mean {similar[0]!r}" if similar else "name one of those"
+    if len(known) == 1 and not {";", "|", "\t"}.isdisjoint(known[0]):
+        hint = "columns of CSV must be separated by commas, and of TSV by tabs: convert the file"
     more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
     shown = ", ".join(known[:_MOST_NAMES]) + more
     raise InvalidInputError(f"there is no column {column!r} in {name}, which has {shown or 'no columns'}; {hint}.")
@@ -62,11 +65,41 @@ def _require_numbers(column: str, name: str, dtype: Any, in_lists: bool) -> None
     import polars as pl
 
     held = _inner(dtype) if in_lists and dtype != pl.Null else dtype
-    if held is None or not (held.is_numeric() or held in (pl.Boolean, pl.Null)):
+    if held is None or _inner(held) is not None or not _is_numeric(held):
         rule = "lists of numbers, as it does elsewhere" if in_lists else "numbers"
         raise InvalidInputError(
             f"column {column!r} must hold {rule}; in {name} it holds {dtype}; name another column or convert this one."
         )
+
+
+def _require_values(column: str, name: str, dtype: pl.DataType) -> None:
+    """Refuse groups of lists, bytes and the like: a group must have a value that can be read."""
+    import polars as pl
+
+    texts = (pl.String, pl.Categorical, pl.Enum, pl.Boolean, pl.Date, pl.Datetime, pl.Time, pl.Null)
+    if not (dtype.is_numeric() or dtype in texts):
+        raise InvalidInputError(
+            f"column {column!r} (group) must hold texts, numbers, dates or truth values; in {name} it holds {dtype}; "
+            "convert it."
+        )
+
+
+def check_alike(
+    first: tuple[str, pl.Schema], other: tuple[str, pl.Schema], numbers: Sequence[str], others: Sequence[str]
+) -> None:
+    """Refuse a table that does not continue another: numbers may be of any type, other columns must be of the same."""
+    for column in dict.fromkeys([*numbers, *others]):
+        _require(column, *other)
+        one, two = (schema[column] for _, schema in (first, other))
+        if column in others or not (_is_numeric(one) and _is_numeric(two)):
+            _require_same_type(column, first, other)
+
+
+def _is_numeric(dtype: Any) -> bool:
+    import polars as pl
+
+    held = dtype if (inner := _inner(dtype)) is None else inner
+    return bool(held.is_numeric()) or held in (pl.Boolean, pl.Null)
 
 
 def _require_same_type(column: str, first: tuple[str, pl.Schema], other: tuple[str, pl.Schema]) -> None:

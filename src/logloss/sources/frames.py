@@ -12,6 +12,7 @@ import numpy as np
 
 from .._errors import InvalidInputError, UnsupportedTypeError
 from .batch import Batch
+from .columns import check_alike
 from .files import BATCH_ROWS, Files
 
 if TYPE_CHECKING:
@@ -72,13 +73,7 @@ class Frames:
         expected = self.first.frame.collect_schema()
         later = (Frame(_lazy(table), f"table {number}") for number, table in enumerate(self.rest, 2))
         for frame in chain([self.first], later):
-            schema = frame.frame.collect_schema()
-            for column in [*numbers, *others]:
-                if schema.get(column) != expected[column]:
-                    raise InvalidInputError(
-                        f"column {column!r} must have one type everywhere; it is {expected[column]} in "
-                        f"{self.first.name} and {schema.get(column, 'missing')} in {frame.name}; convert it."
-                    )
+            check_alike((self.first.name, expected), (frame.name, frame.frame.collect_schema()), numbers, others)
             yield from frame.batches(numbers, others)
 
 

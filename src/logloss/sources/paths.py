@@ -49,11 +49,14 @@ def find_files(texts: Sequence[str]) -> tuple[Found, ...]:
     Raises InvalidInputError if one of them means none, or a file that cannot be read.
     """
     paths = [path for text in texts for path in _expand(text)]
-    return tuple(_found(path) for path in dict.fromkeys(paths))
+    by_place = {path and os.path.abspath(path): path for path in paths}  # noqa: PTH100 - links stay what they are
+    return tuple(map(_found, by_place.values()))
 
 
-def _expand(text: str) -> Iterator[Path | None]:
-    """The paths that one text means; None stands for standard input."""
+def _expand(text: str, lists: tuple[str, ...] = ()) -> Iterator[Path | None]:
+    """The paths that one text means; None stands for standard input. `lists` names the lists that it stands in."""
+    if text in ("", "@"):
+        raise InvalidInputError(f"a file must have a name; got {text!r}.")
     path = Path(text)
     if text == "-":
         yield None
@@ -61,9 +64,11 @@ def _expand(text: str) -> Iterator[Path | None]:
         yield from _within(path)
     elif path.exists():
         yield path
+    elif text in lists:
+        raise InvalidInputError(f"a list of files must not name itself; {shown(Path(text[1:]))} does; leave it out.")
     elif text.startswith("@"):
         for line in _lines(Path(text[1:])):
-            yield from _expand(line)
+            yield from _expand(line, (*lists, text))
     elif glob.has_magic(text):
         yield from _matching(text)
     else:

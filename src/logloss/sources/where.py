@@ -33,6 +33,8 @@ def condition(text: str) -> pl.Expr:
     """
     import polars as pl
 
+    if not isinstance(text, str):
+        raise InvalidInputError(f"a condition must be SQL; got {type(text).__name__}; filter the table itself.")
     bare = _QUOTED.sub("''", text)
     foreign = [word for word in _CALLED.findall(bare) if word.lower() not in (*_FUNCTIONS, *_OPERATORS)]
     foreign += _QUERY.findall(bare)

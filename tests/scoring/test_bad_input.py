@@ -1,0 +1,141 @@
+"""What people give by mistake: exit code 2 or an exception, one sentence that says what is wrong, and nothing lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import logloss as ll
+from logloss.cli import main
+
+Y_AND_P = ("--target", "y", "--probability", "p")
+GOOD = "y,p,g\n1,0.5,a\n0,0.25,b\n"
+TABLE = {"y": [1, 0, 1], "p": [0.5, 0.25, 0.75]}
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Refused:
+    """Run `logloss score` in a directory with a good file; what it says when it refuses, in one line."""
+    monkeypatch.chdir(tmp_path)
+    Path("good.csv").write_text(GOOD)
+
+    def call(*arguments: str) -> str:
+        assert main(["score", *arguments]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.count("\n") == 1
+        return err
+
+    return call
+
+
+@pytest.mark.parametrize("text", ["", "@"])
+def test_paths_without_a_name(refused: Refused, text: str):
+    assert f"a file must have a name; got {text!r}" in refused(text, *Y_AND_P)
+
+
+def test_lists_of_files_that_name_each_other(refused: Refused):
+    Path("a.txt").write_text("good.csv\n@b.txt\n")
+    Path("b.txt").write_text("@a.txt\n")
+    assert "a list of files must not name itself; a.txt does" in refused("@a.txt", *Y_AND_P)
+
+
+def test_a_file_under_two_names_counts_once(refused: Refused):
+    names = ["good.csv", "./good.csv", str(Path("good.csv").absolute()), f"../{Path.cwd().name}/good.csv"]
+    assert ll.score(names, target="y", probability="p").summary.rows == 2
+
+
+@pytest.mark.parametrize("role", ["target", "probability", "weight", "group"])
+def test_empty_names(refused: Refused, role: str):
+    """As of a shell variable that is not set: never taken for an option that was not given."""
+    options = {"target": "y", "probability": "p", role: ""}
+    message = refused("good.csv", *(text for name, value in options.items() for text in (f"--{name}", value)))
+    assert f"{role} must name a column; got an empty name" in message
+
+
+@pytest.mark.parametrize("place", ["", "missing/state.json", "."])
+def test_bad_places_are_refused_before_reading(refused: Refused, place: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("logloss.scores.score_and_tell", lambda *_, **__: pytest.fail("read for nothing"))
+    assert "cannot be written" in refused("good.csv", *Y_AND_P, "--save-state", place)
+
+
+def test_a_full_disk_does_not_cost_the_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def full_disk(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "good.csv"
+    path.write_text(GOOD)
+    monkeypatch.setattr(Path, "write_text", full_disk)
+    assert main(["score", str(path), *Y_AND_P, "--json", "--save-state", str(tmp_path / "state.json")]) == 2
+    out, err = capsys.readouterr()
+    assert json.loads(out)["input"]["rows"] == 2
+    assert "state.json cannot be written (No space left on device); choose another place.\n" in err
+    assert [one.name for one in tmp_path.iterdir()] == ["good.csv"]
+
+
+def test_other_separators(refused: Refused):
+    Path("good.csv").write_text(GOOD.replace(",", ";"))
+    assert "columns of CSV must be separated by commas" in refused("good.csv", *Y_AND_P)
+
+
+def test_columns_that_differ_between_files(refused: Refused):
+    Path("other.csv").write_text("y,q\n1,0.5\n")
+    assert "there is no column 'p' in other.csv, which has y, q" in refused("good.csv", "other.csv", *Y_AND_P)
+    Path("other.csv").write_text("y,p\n1,high\n")
+    assert "column 'p' must hold numbers; in other.csv it holds String" in refused("good.csv", "other.csv", *Y_AND_P)
+
+
+UNREADABLE = {
+    "List": [[1], [2], [1]],
+    "Struct": [{"a": 1}] * 3,
+    "Binary": [b"a", b"\xff", b"a"],
+    "Duration": [timedelta(1)] * 3,
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_groups_that_cannot_be_read(kind: str):
+    with pytest.raises(ll.InvalidInputError, match=rf"'g' \(group\) must hold texts, numbers.* it holds {kind}"):
+        ll.score({**TABLE, "g": UNREADABLE[kind]}, target="y", probability="p", group="g")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_zero_is_one_group(order: int):
+    frame = pl.DataFrame({**TABLE, "g": [-0.0, 0.0, 1.0]})[::order]
+    results = ll.score(frame, target="y", probability="p", group="g").summary.results
+    assert [str(one.group) for one in results] == ["(0.0,)", "(1.0,)", "None"]
+
+
+@pytest.mark.parametrize("role", ["target", "probability", "weight", "group", "where"])
+def test_arrays_where_names_belong(role: str):
+    for array in (np.array([1.0, 0.0]), pl.Series([1.0]), 5):
+        with pytest.raises(ll.InvalidInputError, match=r"must name a column; got|a condition must be SQL; got"):
+            ll.score(TABLE, **{"target": "y", "probability": "p", role: array})
+
+
+def test_tables_that_do_not_fit_together():
+    first = {**TABLE, "g": [1, 2, 3]}
+    for other, message in [
+        ({"y": [1]}, "there is no column 'p' in table 2"),
+        ({**first, "p": ["high"] * 3}, "'p' must have one type everywhere; it is Float64 in table 1 and String in"),
+        ({**first, "g": ["a"] * 3}, "'g' must have one type everywhere; it is Int64 in table 1 and String in table 2"),
+    ]:
+        with pytest.raises(ll.InvalidInputError, match=message):
+            ll.score(iter([first, other]), target="y", probability="p", group="g")
+
+
+def test_numbers_of_other_types_fit_together():
+    first = {**TABLE, "g": [1, 2, 3]}
+    other = {"y": np.array([True]), "p": np.array([1], np.float32), "g": np.array([1], np.int8)}
+    assert ll.score(iter([first, other]), target="y", probability="p", group="g").summary.rows == 4
