@@ -16,12 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
-from ._errors import LoglossError
+from ._errors import InvalidInputError, LoglossError
 
 if TYPE_CHECKING:
     from .scores import Scores
 
 DONE, GATE_FAILED, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 101, 130
+
+_EXAMPLES = """\
+examples:
+  logloss score predictions.parquet --target clicked --probability p
+  logloss score 'logs/**/*.csv.gz' --target y --logit z --group country --save-state monday.json
+  logloss merge monday.json tuesday.json
+  logloss score --help
+"""
 
 _SCORE_EXAMPLES = """\
 examples:
@@ -67,7 +75,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="logloss", description="Exact log loss of predictions, at any scale.")
+    parser = _Parser(prog="logloss", description="Exact log loss of predictions, at any scale.", epilog=_EXAMPLES)
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser, help="what to do")
     score = commands.add_parser(
@@ -131,7 +139,7 @@ def _display() -> AbstractContextManager[Any]:
     """What shows progress; nothing where standard error is no terminal, or one that cannot rewrite a line."""
     from .report.progress import Display
 
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         return nullcontext()
     return Display(sys.stderr, color=not os.environ.get("NO_COLOR"))
 
@@ -153,7 +161,7 @@ def _report(scores: Scores, arguments: argparse.Namespace) -> str:
 
 def _terminal() -> tuple[int, bool]:
     """How wide the output may be, and whether it may have colours; a file or pipe gets 80 plain columns."""
-    if not sys.stdout.isatty():
+    if sys.stdout is None or not sys.stdout.isatty():
         return 80, False
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return os.get_terminal_size(sys.stdout.fileno()).columns or 80, not plain
@@ -192,14 +200,28 @@ def _run_command(arguments: argparse.Namespace) -> int:
 
 
 def _print(output: str) -> None:
+    if sys.stdout is None:  # closed, as by >&-: nobody wants to see it
+        return
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    sys.stdout.write(output)
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(output)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has seen enough
+        _forget_stdout()
+    except OSError as error:
+        _forget_stdout()
+        raise InvalidInputError(f"the output cannot be written ({error.strerror}); send it elsewhere.") from error
+
+
+def _forget_stdout() -> None:
+    """Keep the interpreter from finding again, when it ends, that nothing can be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str) -> None:
     # One line, whatever a file name or a reader's message holds.
-    sys.stderr.write(f"logloss: {' '.join(message.split())}\n")
+    if sys.stderr is not None:
+        sys.stderr.write(f"logloss: {' '.join(message.split())}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -212,10 +234,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has seen enough. The interpreter must not find the closed pipe again when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
     except Exception as error:  # noqa: BLE001 - the last resort: one line instead of a traceback
         where = error.__traceback__
         while where is not None and where.tb_next is not None:

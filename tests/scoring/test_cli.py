@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -298,6 +299,7 @@ def test_help_shows_examples_first(run: Run):
     assert code == 0
     assert out.startswith("examples:\n  logloss score predictions.parquet")
     assert run("--help")[1] == run()[1]
+    assert run("--help")[1].startswith("examples:\n  logloss score predictions.parquet")
 
 
 def test_internal_errors_are_one_line(run: Run, acs_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -323,3 +325,20 @@ def test_a_closed_pipe_ends_quietly(acs_path: Path):
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=300)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_output_that_cannot_be_written(acs_path: Path):
+    command = [sys.executable, "-m", "logloss", "score", str(acs_path), *ACS_COLUMNS]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=300)
+    message = "logloss: the output cannot be written (No space left on device); send it elsewhere.\n"
+    assert (done.returncode, done.stderr) == (2, message)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shells of POSIX")
+@pytest.mark.parametrize(("closed", "path", "code"), [(">&-", None, 0), ("2>&-", "none.csv", 2)])
+def test_closed_streams(acs_path: Path, closed: str, path: str | None, code: int):
+    command = shlex.join([sys.executable, "-m", "logloss", "score", path or str(acs_path), *ACS_COLUMNS])
+    done = subprocess.run(f"{command} {closed}", shell=True, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
