@@ -63,8 +63,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        sys.stderr.write(f"{self.prog}: {message}; see {self.prog} --help\n")
-        raise SystemExit(USAGE)
+        self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
     def format_help(self) -> str:
         text = super().format_help()

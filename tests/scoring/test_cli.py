@@ -60,8 +60,9 @@ def test_json(run: Run, acs_path: Path):
     assert (code, err) == (0, "")
     document = json.loads(out)
     assert document["schema_version"] == 1
-    dropped = {"missing": 0, "invalid": 0}
-    assert document["input"] == {"sources": [str(acs_path)], "rows": 277_677, "dropped": dropped, "clipped": 0}
+    none = {"missing": 0, "invalid": 0}
+    sources = {"sources": [str(acs_path)], "rows": 277_677}
+    assert document["input"] == {**sources, "dropped": none, "dropped_weight": none, "clipped": 0}
     assert document["plan"]["groups"] == ["year", "sex"]
     assert len(document["results"]) == 9
     assert document["results"][0]["group"] == {"year": 2015, "sex": 1}
@@ -280,6 +281,22 @@ def test_only_what_was_asked_for_is_dropped(run: Run, csv: Callable[[str], Path]
     dirty = csv("y,p\n1,NaN\n")
     assert_refused(run("score", dirty, *Y_AND_P, "--nulls", "drop"), "it is nan in row 1 of")
     assert_refused(run("score", dirty, *Y_AND_P, "--invalid", "drop"), "there must be rows to score")
+
+
+def test_the_weight_of_dropped_rows(run: Run, csv: Callable[[str], Path], tmp_path: Path):
+    """Exact, and so the same however the rows are split; a weight that is none itself counts as 0."""
+    lines = ["1,0.5,1", ",0.5,0.1", "0,,0.2", "0,0.5,", "0,2,0.3", "3,0.5,1e-9", "1,0.5,-1", "0,0.25,2"]
+    options = (*Y_AND_P, "--weight", "w", "--nulls", "drop", "--invalid", "drop")
+    states = []
+    for number, part in enumerate((lines, lines[:3], lines[3:6], lines[6:])):
+        states.append(tmp_path / f"{number}.json")
+        run("score", csv("\n".join(["y,p,w", "1,0.5,1", *part, ""])), *options, "--save-state", states[-1])
+    for found in (run("merge", states[0], "--json"), run("merge", *states[:0:-1], "--json")):
+        assert json.loads(found[1])["input"]["dropped"] == {"missing": 3, "invalid": 3}
+        assert json.loads(found[1])["input"]["dropped_weight"] == {"missing": 0.1 + 0.2, "invalid": 0.300000001}
+    assert "3 rows of weight 0.30000 were left out for want of a value." in run("merge", states[0])[1]
+    code, out, _ = run("score", csv("y,p\n1,0.5\n,0.5\n"), *Y_AND_P, "--nulls", "drop", "--json")
+    assert (code, json.loads(out)["input"]["dropped_weight"]) == (0, {"missing": 1, "invalid": 0})
 
 
 def test_dropped_rows_are_counted_across_states(run: Run, csv: Callable[[str], Path], tmp_path: Path):

@@ -64,6 +64,11 @@ def test_many_batches_carry_between_digits():
     assert float(sum_of(state, "w")) == math.fsum(weights)
 
 
+@given(st.lists(FINITE, max_size=40))
+def test_sums_without_a_kernel(values: list[float]):
+    assert Fraction(sums.exact_sum(np.array(values, float)), 1 << 1088) == sum(map(Fraction, values))
+
+
 @given(st.integers(-(2**250), 2**250))
 def test_digits_and_integers(value: int):
     digits = sums.from_integer(value, 9)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .._errors import InvalidInputError
 from ..evaluate.plan import Domain, Plan
 from ..evaluate.state import InvalidRowsError, State
-from ..sources.batch import Batch, complete, refuse_missing, segments
+from ..sources.batch import Batch, Choice, complete, refuse_missing, segments
 from .progress import Meter
 
 _PATIENCE = 2.0
@@ -99,14 +99,19 @@ class _Worker:
         if not plan.drop_missing:
             refuse_missing(batch, plan.numbers, plan.groups)
             return batch
-        kept = batch.keep(complete(batch, plan.numbers, plan.groups))
-        self.state.dropped["missing"] += batch.frame.height - kept.frame.height
-        return kept
+        return self._keep(batch, complete(batch, plan.numbers, plan.groups), "missing")
 
     def _without_invalid(self, batch: Batch) -> Batch:
         outside = [_outside(batch, domain) for domain in self.state.plan.domains()]
-        kept = batch.keep(~np.logical_or.reduce(outside))
-        self.state.dropped["invalid"] += batch.frame.height - kept.frame.height
+        return self._keep(batch, ~np.logical_or.reduce(outside), "invalid")
+
+    def _keep(self, batch: Batch, choice: Choice, reason: str) -> Batch:
+        """The rows for which the choice is true; the others are counted."""
+        kept, weight = batch.keep(choice), self.state.plan.weight
+        if kept is not batch:
+            left = batch.keep(~choice)
+            weights = left.numbers(weight) if weight else np.empty(0)
+            self.state.drop(reason, left.frame.height, weights)
         return kept
 
 

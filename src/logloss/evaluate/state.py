@@ -59,7 +59,13 @@ class State:
         self._sums = np.zeros((len(plan.problems), 0, self._terms, sums.NARROW_WIDTH), np.int64)
         self._additions = 0
         self.dropped = dict.fromkeys(REASONS, 0)
+        self.dropped_weight = dict.fromkeys(REASONS, 0)
         self.clipped = 0
+
+    def drop(self, reason: str, rows: int, weights: Floats) -> None:
+        """Count rows that were left out; of their weights, those that are none themselves count as 0."""
+        self.dropped[reason] += rows
+        self.dropped_weight[reason] += sums.exact_sum(weights[(weights >= 0) & (weights <= 1e300)])
 
     def add(self, keys: list[Key], ends: Integers, columns: Mapping[str, Floats]) -> None:
         """Add rows that are sorted by group: those up to `ends[k]` belong to `keys[k]`.
@@ -137,6 +143,7 @@ class State:
         self._additions = 1
         for reason in REASONS:
             self.dropped[reason] += other.dropped[reason]
+            self.dropped_weight[reason] += other.dropped_weight[reason]
         self.clipped += other.clipped
 
     @property

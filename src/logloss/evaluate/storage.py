@@ -13,6 +13,9 @@ from .._errors import InvalidInputError
 from .moments import UNWEIGHTED_TERMS, WEIGHTED_TERMS
 from .plan import Plan, Problem
 from .state import REASONS, Cell, State
+from .sums import exponent_of_unit, shifted
+
+_UNIT = exponent_of_unit(0)
 
 FORMAT, VERSION = "logloss state", 1
 """The version rises when an older reader would misread a file."""
@@ -27,6 +30,7 @@ def dumps(state: State, sources: tuple[str, ...]) -> str:
         "sources": list(sources),
         "plan": dataclasses.asdict(state.plan),
         "dropped": state.dropped,
+        "dropped_weight": {reason: _to_text(sum_, -_UNIT) for reason, sum_ in state.dropped_weight.items()},
         "clipped": state.clipped,
         "cells": [_cell_to_json(cell, terms) for cell in state.cells()],
     }
@@ -43,6 +47,9 @@ def loads(text: str, name: str) -> tuple[State, tuple[str, ...]]:
         cells = [_cell_from_json(cell, terms) for cell in document["cells"]]
         state = State.of(plan, cells)
         state.dropped = {reason: int(document["dropped"][reason]) for reason in REASONS}
+        for reason, text_ in document.get("dropped_weight", {}).items():
+            mantissa, exponent = _from_text(text_)
+            state.dropped_weight[reason] = shifted(mantissa, exponent + _UNIT)
         state.clipped = int(document.get("clipped", 0))  # files of before there was an eps
         return state, tuple(document["sources"])
     except (ValueError, KeyError, TypeError, IndexError) as error:

@@ -8,7 +8,8 @@ from itertools import groupby
 
 from .plan import Plan
 from .state import Key, State
-from .statistics import FEW, Statistics, macro, statistics, without_intervals
+from .statistics import FEW, Statistics, macro, ratio, statistics, without_intervals
+from .sums import exponent_of_unit
 
 __all__ = ["FEW", "Plan", "Result", "Statistics", "Summary", "summarize"]
 
@@ -36,6 +37,7 @@ class Summary:
     sources: tuple[str, ...]
     rows: int
     dropped: dict[str, int]
+    dropped_weight: dict[str, float]
     results: tuple[Result, ...]
     clipped: int = 0  # predictions that were floored at the plan's eps
     partial: bool = False  # the run was interrupted: some rows are counted, others not
@@ -50,7 +52,15 @@ def summarize(state: State, sources: tuple[str, ...], partial: bool = False) -> 
         for model, found in groupby(numbered, key=lambda pair: pair[1].model)
         for result in _of_model(state, model, [index for index, _ in found], groups)
     ]
-    return Summary(state.plan, sources, state.rows, dict(state.dropped), tuple(results), state.clipped, partial)
+    dropped, weight = dict(state.dropped), _dropped_weight(state)
+    return Summary(state.plan, sources, state.rows, dropped, weight, tuple(results), state.clipped, partial)
+
+
+def _dropped_weight(state: State) -> dict[str, float]:
+    """The weight of the rows left out; without weights, their number."""
+    if state.plan.weight is None:
+        return {reason: float(rows) for reason, rows in state.dropped.items()}
+    return {reason: ratio(total, 1 << exponent_of_unit(0)) for reason, total in state.dropped_weight.items()}
 
 
 def _of_model(

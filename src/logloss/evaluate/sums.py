@@ -73,6 +73,18 @@ def fits_window(mantissa: int, exponent: int, low: int, width: int) -> bool:
     return whole and mantissa.bit_length() + shift < 32 * (width - 1)
 
 
+def exact_sum(values: NDArray[np.float64]) -> int:
+    """The sum of finite numbers in units of 2^-1088, without rounding: for few numbers, without a kernel."""
+    fractions, exponents = np.frexp(values)
+    mantissas = np.ldexp(fractions, 53).astype(np.int64)
+    total = 0
+    for exponent in np.unique(exponents).tolist():
+        chosen = mantissas[exponents == exponent]
+        upper, lower = int((chosen >> 26).sum()), int((chosen & 0x3FFFFFF).sum())  # neither can overflow
+        total += shifted((upper << 26) + lower, exponent - 53 + _UNIT_EXPONENT)
+    return total
+
+
 def shifted(mantissa: int, shift: int) -> int:
     """mantissa·2^shift, which must be whole."""
     return mantissa << shift if shift >= 0 else mantissa >> -shift

@@ -23,6 +23,7 @@ def document(summary: Summary) -> dict[str, Any]:
             "sources": list(summary.sources),
             "rows": summary.rows,
             "dropped": summary.dropped,
+            "dropped_weight": summary.dropped_weight,
             "clipped": summary.clipped,
         },
         "plan": _plan(plan),

@@ -184,8 +184,11 @@ def _notes(summary: Summary) -> Iterator[str]:
         yield f"{predictions} of less than eps = {summary.plan.eps!r} for what happened counted as eps."
     for reason, meaning in (("missing", "a value"), ("invalid", "a valid number")):
         if summary.dropped[reason]:
-            rows = "1 row was" if summary.dropped[reason] == 1 else f"{summary.dropped[reason]:,} rows were"
-            yield f"{rows} left out for want of {meaning}."
+            rows, were = (
+                ("1 row", "was") if summary.dropped[reason] == 1 else (f"{summary.dropped[reason]:,} rows", "were")
+            )
+            weight = f" of weight {number(summary.dropped_weight[reason])}" if summary.plan.weight else ""
+            yield f"{rows}{weight} {were} left out for want of {meaning}."
     if any(math.isnan(found.normalized_entropy) for found in each):
         yield "-: undefined, because all targets are the same there."
     few = sum(found.few for found in each)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,10 @@ from .._errors import InvalidInputError
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+Choice: TypeAlias = "pl.Series | NDArray[np.bool_]"
+"""For every row, whether it is meant."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Batch:
         row = self.first_row + (index if self.kept is None else int(self.kept[index]))
         return f"in row {row + 1:,} of {self.name} (counted from 1)"
 
-    def keep(self, choice: pl.Series | NDArray[np.bool_]) -> Batch:
+    def keep(self, choice: Choice) -> Batch:
         """The rows for which the choice is true."""
         import polars as pl
 
