@@ -55,6 +55,16 @@ _FILES = (
 _FORMATS = ("table", "json", "jsonl", "csv", "md")
 
 
+class _Once(argparse.Action):
+    """An option that is given once: of two values, neither is what was meant."""
+
+    def __call__(self, *arguments: Any) -> None:
+        _, namespace, value, _ = arguments
+        if getattr(namespace, self.dest) is not None:
+            raise argparse.ArgumentError(self, "may be given once only")
+        setattr(namespace, self.dest, value)
+
+
 class _Parser(argparse.ArgumentParser):
     """Examples before options, and one sentence for a mistake."""
 
@@ -81,26 +91,30 @@ def _parser() -> argparse.ArgumentParser:
         "score", help="log loss of predictions in files, and what explains it", epilog=_SCORE_EXAMPLES
     )
     score.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
-    score.add_argument("--target", metavar="COLUMN", help="what happened: 0, 1, or a share between them")
+    score.add_argument("--target", action=_Once, metavar="COLUMN", help="what happened: 0, 1, or a share between them")
     predictions = score.add_mutually_exclusive_group()
     name: Any = {"metavar": "[MODEL=]COLUMN", "action": "append"}
     predictions.add_argument("--probability", help="predicted probability; again for another model", **name)
     predictions.add_argument("--logit", help="predicted logit, instead of a probability", **name)
-    score.add_argument("--weight", metavar="COLUMN", help="weight of each row, at least 0")
+    score.add_argument("--weight", action=_Once, metavar="COLUMN", help="weight of each row, at least 0")
     group_help = "one result for each value of these columns, besides the overall one"
-    score.add_argument("--group", metavar="COLUMN[,COLUMN…]", help=group_help)
-    score.add_argument("--where", metavar="CONDITION", help="score only rows for which this holds, in SQL")
+    score.add_argument("--group", action="append", metavar="COLUMN[,COLUMN…]", help=group_help)
+    score.add_argument(
+        "--where", action=_Once, metavar="CONDITION", help="score only rows for which this holds, in SQL"
+    )
     drop: Any = {"choices": ("error", "drop"), "default": "error"}
     score.add_argument("--nulls", help="rows without a value: refuse (default), or leave out and count", **drop)
     score.add_argument("--invalid", help="rows with a number out of its domain: likewise", **drop)
     eps_help = (
         "count at least this probability for what happened, as 1e-15, so that no loss is inf (default: clip nothing)"
     )
-    score.add_argument("--eps", metavar="P", type=float, help=eps_help)
-    score.add_argument("--save-state", metavar="FILE", help="also write the state, which merge adds to others")
+    score.add_argument("--eps", action=_Once, metavar="P", type=float, help=eps_help)
+    score.add_argument(
+        "--save-state", action=_Once, metavar="FILE", help="also write the state, which merge adds to others"
+    )
     merge = commands.add_parser("merge", help="add up saved states of parts of the data", epilog=_MERGE_EXAMPLES)
     merge.add_argument("states", nargs="+", metavar="STATE", help="file that --save-state wrote")
-    merge.add_argument("--save-state", metavar="FILE", help="also write the sum of the states")
+    merge.add_argument("--save-state", action=_Once, metavar="FILE", help="also write the sum of the states")
     for command in (score, merge):
         gate_help = 'exit with 1 if this holds over all groups, as "ne > 0.9"; again for another gate'
         command.add_argument("--fail-if", metavar="GATE", action="append", default=[], help=gate_help)
@@ -126,7 +140,7 @@ def _score(arguments: argparse.Namespace) -> Scores:
             probability=arguments.probability,
             logit=arguments.logit,
             weight=arguments.weight,
-            group=arguments.group.split(",") if arguments.group is not None else None,
+            group=[name for names in arguments.group or [] for name in names.split(",")],
             where=arguments.where,
             nulls=arguments.nulls,
             invalid=arguments.invalid,

@@ -62,6 +62,17 @@ def test_empty_names(refused: Refused, role: str):
     assert f"{role} must name a column; got an empty name" in message
 
 
+@pytest.mark.parametrize("option", ["--target", "--weight", "--where", "--eps", "--save-state"])
+def test_options_that_are_given_twice(option: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="2"):
+        main(["score", "good.csv", option, "1", option, "1"])
+    assert f"argument {option}: may be given once only" in capsys.readouterr().err
+
+
+def test_a_condition_that_compares_numbers_with_texts(refused: Refused):
+    assert "the condition \"y = '1'\" does not fit good.csv" in refused("good.csv", *Y_AND_P, "--where", "y = '1'")
+
+
 @pytest.mark.parametrize("place", ["", "missing/state.json", "."])
 def test_bad_places_are_refused_before_reading(refused: Refused, place: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("logloss.scores.score_and_tell", lambda *_, **__: pytest.fail("read for nothing"))

@@ -70,6 +70,11 @@ def test_json(run: Run, acs_path: Path):
     assert f"{document['results'][-1]['log_loss']:.6f}" == "0.379136"
 
 
+def test_groups_may_be_named_one_by_one(run: Run, acs_path: Path):
+    together = run("score", acs_path, *ACS_COLUMNS, "--group", "year,sex", "--json")
+    assert run("score", acs_path, *ACS_COLUMNS, "--group", "year", "--group", "sex", "--json") == together
+
+
 def test_same_input_same_bytes(acs_path: Path):
     outputs = {
         process("score", acs_path, *ACS_COLUMNS, "--group", "year", "--json", LOGLOSS_NUM_THREADS=threads).stdout

@@ -191,6 +191,19 @@ def test_partitions_become_columns(tmp_path: Path):
     assert results(tmp_path, group="country", where="year = 2016 and country = 'NO'")[0].statistics.brier == 0.875**2
 
 
+def test_partitions_of_escaped_and_missing_values(tmp_path: Path):
+    for name in ("a%3Ab", "__HIVE_DEFAULT_PARTITION__"):
+        (tmp_path / f"time={name}").mkdir()
+        ROWS.write_parquet(tmp_path / f"time={name}" / "part.parquet")
+    found = score(tmp_path, target="y", probability="p", group="time", nulls="drop").summary
+    assert ([one.group for one in found.results], found.dropped["missing"]) == ([("a:b",), None], 5)
+    with pytest.raises(InvalidInputError, match="column 'time' must have a value in every row"):
+        score(tmp_path, target="y", probability="p", group="time")
+    (tmp_path / "time=a%3Ab").rename(tmp_path / "time=3")
+    found = score(tmp_path, target="y", probability="p", group="time", nulls="drop").summary
+    assert [one.group for one in found.results] == [(3,), None]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "arrow", "arrows", "parquet"])
 def test_standard_input(suffix: str, tmp_path: Path, expected: tuple[Result, ...], monkeypatch: pytest.MonkeyPatch):
     content = io.BytesIO(written(suffix, tmp_path).read_bytes())

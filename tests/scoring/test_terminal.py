@@ -27,16 +27,16 @@ PATIENCE = 120
 
 
 class Terminal:
-    """Standard error of a process: a terminal of 100 columns."""
+    """What a process writes to a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: int = 100) -> None:
         import fcntl
         import pty
         import struct
         import termios
 
         self._screen, self.line = pty.openpty()
-        fcntl.ioctl(self.line, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        fcntl.ioctl(self.line, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.text = ""
 
     def until(self, pattern: str) -> re.Match[str]:
@@ -103,6 +103,22 @@ def test_progress_and_partial_result(long: Path, tmp_path: Path):
     )
     assert state.read_text() == "whole"
     assert list(tmp_path.iterdir()) == [state]
+
+
+@pytest.mark.parametrize(("columns", "no_color"), [(100, ""), (50, "1"), (30, "1")])
+def test_a_table_on_a_terminal(acs_path: Path, columns: int, no_color: str):
+    """As wide as the terminal, and with colours unless NO_COLOR is set."""
+    terminal = Terminal(columns)
+    command = [*LOGLOSS, "score", *[str(acs_path)], *COLUMNS, "--group", "year"]
+    settings = {**os.environ, "TERM": "xterm", "NO_COLOR": no_color}
+    with subprocess.Popen(command, stdout=terminal.line, stderr=subprocess.PIPE, text=True, env=settings) as process:
+        terminal.until("0.37914")
+        assert process.wait(PATIENCE) == 0
+        shown = terminal.rest()
+    assert ("\x1b" in shown) == (not no_color)
+    lines = re.sub(r"\x1b\[[\d;]*m", "", shown).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert any(len(line) > columns - 10 for line in lines)
 
 
 def test_nothing_but_the_result_where_nobody_watches(acs_path: Path):

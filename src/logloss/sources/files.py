@@ -74,9 +74,8 @@ class File:
         """The columns and their types."""
         import polars as pl
 
-        literals = {
-            name: pl.Int64() if isinstance(value, int) else pl.String() for name, value in self.partition.items()
-        }
+        types: dict[type, pl.DataType] = {int: pl.Int64(), str: pl.String(), type(None): pl.Null()}
+        literals = {name: types[type(value)] for name, value in self.partition.items()}
         return pl.Schema({**self._own_schema, **literals})
 
     def total(self) -> int | None:
@@ -138,13 +137,12 @@ class Files:
         """The files that paths, directories, globs, "@list.txt" and "-" mean."""
         found = find_files(texts)
         keys = dict.fromkeys(key for one in found for key in one.partition)
-        whole = {key for key in keys if all(_is_whole(one.partition.get(key, "0")) for one in found)}
-        return cls(
-            tuple(
-                File(one, {key: int(value) if key in whole else value for key, value in one.partition.items()})
-                for one in found
-            )
+        whole = {key for key in keys if all(_is_whole(one.partition.get(key) or "0") for one in found)}
+        partitions = (
+            {key: int(text) if text is not None and key in whole else text for key, text in one.partition.items()}
+            for one in found
         )
+        return cls(tuple(map(File, found, partitions)))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+import urllib.parse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +40,7 @@ class Found:
     path: Path
     name: str
     format: str
-    partition: dict[str, str] = field(default_factory=dict)
+    partition: dict[str, str | None] = field(default_factory=dict)
     keep: Any = None  # a temporary file lives as long as this
 
 
@@ -131,7 +132,12 @@ def _found(path: Path | None) -> Found:
     if found.startswith("Arrow"):  # files and streams often have each other's names
         found = _arrow_kind(path)
     pairs = (part.split("=", 1) for part in path.parts[:-1] if "=" in part)
-    return Found(path, name, found, dict(pairs))
+    return Found(path, name, found, {key: _partition_value(text) for key, text in pairs})
+
+
+def _partition_value(text: str) -> str | None:
+    """What a directory's name stands for: writers escape characters as in URLs, and have a name for a missing value."""
+    return None if text == "__HIVE_DEFAULT_PARTITION__" else urllib.parse.unquote(text)
 
 
 def _arrow_kind(path: Path) -> str:

@@ -80,8 +80,7 @@ class Filtered:
             try:
                 kind = pl.LazyFrame(schema=schema).select(self.expression.alias("")).collect_schema()[""]
             except pl.exceptions.PolarsError as error:
-                reason = next(iter(str(error).splitlines()), "")
-                raise InvalidInputError(f"the condition {self.text!r} does not fit {name}: {reason}.") from error
+                raise self._misfit(name, error) from error
             if kind != pl.Boolean:
                 raise InvalidInputError(f"a condition must be true or false; {self.text!r} is {kind} in {name}.")
             yield name, schema
@@ -92,6 +91,16 @@ class Filtered:
 
     def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
         """The rows that the condition holds for, which remember their numbers in the source."""
+        import polars as pl
+
         needed = [name for name in self.expression.meta.root_names() if name not in numbers]
         for batch in self.source.batches(numbers, [*others, *needed]):
-            yield batch.keep(batch.frame.select(self.expression.alias("")).to_series())
+            try:
+                holds = batch.frame.select(self.expression.alias("")).to_series()
+            except pl.exceptions.PolarsError as error:
+                raise self._misfit(batch.name, error) from error
+            yield batch.keep(holds)
+
+    def _misfit(self, name: str, error: Exception) -> InvalidInputError:
+        reason = next(iter(str(error).splitlines()), "")
+        return InvalidInputError(f"the condition {self.text!r} does not fit {name}: {reason}.")
