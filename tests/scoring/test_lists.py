@@ -66,7 +66,7 @@ def test_files(suffix: str, tmp_path: Path, expected: tuple[Result, ...]):
 
 def test_size_of_pieces_does_not_matter(expected: tuple[Result, ...], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(lists, "_FEWEST_ROWS", 7)
-    monkeypatch.setattr(lists, "BATCH_ROWS", 21)
+    monkeypatch.setattr(lists, "BATCH_ROWS", 2)
     assert results(LISTS) == expected
     broken = LISTS.with_columns(p=pl.Series([[0.5, 0.5, 0.5]] * 33 + [[0.5, 1.5, 0.5]] + [[0.5, 0.5, 0.5]] * 6))
     for where in (None, "g = 'b'"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +14,18 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows sorted by group, as the kernel takes them; `weights` may be empty."""
+    """Rows sorted by group, as the kernel takes them."""
 
     predictions: Floats
     logits: bool
     targets: Floats
-    weights: Floats
+    weights: Floats | None
     ends: NDArray[np.int64]
 
     def where(self, choice: NDArray[np.bool_]) -> Rows:
         """The rows for which the choice is true."""
         counts = np.concatenate([[0], np.cumsum(choice)])
-        weights = self.weights[choice] if self.weights.size else self.weights
+        weights = None if self.weights is None else self.weights[choice]
         return Rows(self.predictions[choice], self.logits, self.targets[choice], weights, counts[self.ends])
 
 
@@ -35,15 +35,13 @@ def floored(rows: Rows, eps: float) -> tuple[Iterator[Rows], int]:
     The other rows keep their predictions: a certain and right one stays certain. Rows with 1 - p = eps come as logits,
     since no float64 near 1 has a complement of just that.
     """
-    p, y = rows.predictions, rows.targets
+    p, y = rows.predictions.astype(np.float64, copy=False), rows.targets
     low = (p >= 0) & (p < eps) & (y > 0)
     high = (p <= 1) & (1 - p < eps) & (y < 1)
     changed = int(low.sum() + high.sum())
-    return _parts(rows, low, high, eps) if changed else iter([rows]), changed
-
-
-def _parts(rows: Rows, low: NDArray[np.bool_], high: NDArray[np.bool_], eps: float) -> Iterator[Rows]:
-    p = np.where(low, eps, rows.predictions)
-    yield Rows(p, False, rows.targets, rows.weights, rows.ends).where(~high)
-    z = np.full(p.shape, math.log1p(-eps) - math.log(eps))
-    yield Rows(z, True, rows.targets, rows.weights, rows.ends).where(high)
+    if not changed:
+        return iter([rows]), 0
+    raised = replace(rows, predictions=np.where(low, eps, p)).where(~high)
+    logits = np.full(p.shape, math.log1p(-eps) - math.log(eps))
+    lowered = replace(rows, predictions=logits, logits=True).where(high)
+    return iter([raised, lowered]), changed

@@ -73,7 +73,7 @@ class State:
         Raises InvalidRowsError, and is then of no further use, where a value is outside its domain.
         """
         cells = self._cells(keys)
-        weights = columns[self.plan.weight] if self.plan.weight else np.empty(0)
+        weights = columns[self.plan.weight] if self.plan.weight else None
         for index, problem in enumerate(self.plan.problems):
             rows = Rows(columns[problem.prediction], self.plan.logits, columns[problem.target], weights, ends)
             for part in self._floored(rows):
@@ -90,7 +90,8 @@ class State:
     def _add_problem(self, index: int, part: Rows, cells: Integers) -> None:
         from .._kernels import scoring
 
-        x, y, w = _frozen(part.predictions), _frozen(part.targets), _frozen(part.weights)
+        weights = np.empty(0) if part.weights is None else part.weights
+        x, y, w = _frozen(part.predictions), _frozen(part.targets), _frozen(weights)
         rows = x, part.logits, y, w, _frozen(part.ends), _frozen(cells)
         status, segment, row = scoring.TOO_NARROW, 0, 0
         while status == scoring.TOO_NARROW:

@@ -112,7 +112,10 @@ def complete(batch: Batch, numbers: Sequence[str], groups: Sequence[str]) -> pl.
 def refuse_missing(batch: Batch, numbers: Sequence[str], groups: Sequence[str]) -> None:
     """Raise InvalidInputError, naming column and row, if a value is missing."""
     for name in dict.fromkeys([*numbers, *groups]):
-        missing = _missing(batch.frame[name], nan=name in groups)
+        column = batch.frame[name]
+        if column.null_count() == 0 and name not in groups:
+            continue
+        missing = _missing(column, nan=name in groups)
         if missing.any():
             raise InvalidInputError(
                 f"column {name!r} must have a value in every row; it has none {batch.place(missing.arg_max() or 0)}; "

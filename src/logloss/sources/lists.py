@@ -31,7 +31,7 @@ def unpack(batches: Iterator[Batch], columns: Sequence[str]) -> tuple[dict[str, 
         if size is not None:
             break
     names = {name: tuple(f"{name}[{place}]" for place in range(1 if size is None else size)) for name in columns}
-    rows = max(_FEWEST_ROWS, BATCH_ROWS // max(1, size or 1))
+    rows = max(_FEWEST_ROWS, 8 * BATCH_ROWS // max(1, size or 1))
     pieces = (piece for batch in chain(held, batches) for piece in batch.pieces(rows))
     return names, (_unpacked(piece, names) for piece in pieces)
 
@@ -50,12 +50,17 @@ def _first_size(column: pl.Series) -> int | None:
 
 
 def _unpacked(batch: Batch, names: dict[str, tuple[str, ...]]) -> Batch:
-    columns = []
+    import polars as pl
+
+    frame = batch.frame.with_columns(_lists(batch.frame[name]) for name in names)
     for name, places in names.items():
-        lists = _lists(batch.frame[name])
-        _require_size(lists, len(places), batch)
-        columns += [lists.list.get(place, null_on_oob=True).alias(one) for place, one in enumerate(places)]
-    return replace(batch, frame=batch.frame.drop(list(names)).with_columns(columns))
+        _require_size(frame[name], len(places), batch)
+    columns = [
+        pl.col(name).list.get(place, null_on_oob=True).alias(one)
+        for name, places in names.items()
+        for place, one in enumerate(places)
+    ]
+    return replace(batch, frame=frame.select(pl.exclude(list(names)), *columns))
 
 
 def _require_size(lists: pl.Series, size: int, batch: Batch) -> None:
