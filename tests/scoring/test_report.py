@@ -61,6 +61,12 @@ def test_html_escapes(scores: Scores):
     assert "<c>" not in html
 
 
+def test_html_has_the_warnings(scores: Scores):
+    html = scores._repr_html_()
+    assert "<p>2 rows have infinite loss" in html
+    assert "<p>In 6 lines fewer than 50 positives or negatives count" in html
+
+
 def test_tables_of_other_libraries(scores: Scores):
     polars, arrow = pl.DataFrame(scores), pa.table(scores)
     assert polars["rows"].to_list() == arrow["rows"].to_pylist() == [2, 3, 5, 2, 3, 5]

@@ -55,13 +55,14 @@ def render_markdown(summary: Summary) -> str:
 
 
 def render_html(summary: Summary) -> str:
-    """The table in HTML, for notebooks."""
+    """The table in HTML, for notebooks, and what must be known before trusting it."""
     columns = _all_columns(summary)
     head = "".join(f"<th>{escape(column.name)}</th>" for column in columns)
     cells = zip(*(column.cells for column in columns), strict=True)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in cells)
     title = escape(f"{_partial(summary)} {_title(summary)}" if summary.partial else _title(summary))
-    return f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    notes = "".join(f"<p>{escape(note)}</p>" for note in _notes(summary))
+    return f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
 
 
 def _escaped(cell: str) -> str:
