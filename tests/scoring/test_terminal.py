@@ -164,13 +164,16 @@ class Screen(io.StringIO):
 
 
 def test_interrupted_before_the_first_row(tmp_path: Path):
-    """Waiting for a pipe into which nobody writes."""
+    """Waiting for a pipe into which nobody writes any more."""
     pipe = tmp_path / "pipe.csv"
     os.mkfifo(pipe)
     command = [*LOGLOSS, "score", str(pipe), *COLUMNS]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        time.sleep(2)
-        process.send_signal(signal.SIGINT)
+        with pipe.open("wb") as writer:  # when this is open, the process has opened its end
+            writer.write(b"employed,predicted_probability\n1,0.5\n")
+            writer.flush()
+            process.send_signal(signal.SIGINT)
+            process.wait(PATIENCE)
         out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (130, "", "logloss: interrupted\n")
 
@@ -196,6 +199,36 @@ try:
 except ll.InvalidInputError as error:
     print(error, os.path.exists("state.json"))
 """
+
+
+TIMED_OUT = """
+import signal, time, numpy as np, logloss as ll
+
+def give_up(*_):
+    raise TimeoutError
+
+def tables():
+    for count[0] in range(10**9):
+        yield {"y": np.array([1, 0]), "p": np.array([0.5, 0.25])}
+
+count = [0]
+ll.score({"y": np.array([1, 0]), "p": np.array([0.5, 0.25])}, target="y", probability="p")  # compiled by now
+signal.signal(signal.SIGALRM, give_up)
+signal.setitimer(signal.ITIMER_REAL, 0.2)
+try:
+    ll.score(tables(), target="y", probability="p")
+except TimeoutError:
+    time.sleep(0.5)
+    seen = count[0]
+    time.sleep(0.2)
+    print(count[0] == seen)
+"""
+
+
+def test_other_exceptions_stop_the_reading(tmp_path: Path):
+    command = [sys.executable, "-c", TIMED_OUT]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
+    assert done.stdout == "True\n"
 
 
 def test_interrupted_in_python(tmp_path: Path):

@@ -158,6 +158,8 @@ def partial(batches: Iterator[Batch], plan: Plan, meter: Meter | None = None) ->
         for worker in workers:
             worker.adding.acquire()  # one that still runs is reading, and will not add what it reads
         raise Interrupted(_sum(workers)) from None
+    finally:  # whatever else was raised here, by a signal's handler say, the others end with the batch they are at
+        shared.stop()
     return _sum(workers)
 
 
