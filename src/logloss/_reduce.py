@@ -34,12 +34,12 @@ def denominator(
     if options.reduction in ("none", "sum"):
         return 1.0
     if options.reduction == "batchmean":
-        return float(shape[0]) if shape else 1.0
+        return 1.0 * shape[0] if shape else 1.0
     if options.reduction == "weighted_mean":
         return total(True)
     if options.mask is None and options.ignore_index is None:
         if options.axis is None:
-            return float(math.prod(shape))
+            return 1.0 * math.prod(shape)  # not float(): in traced code a length may be a symbol
         axes = _spec.reduced_axes(options.axis, len(shape))
-        return float(math.prod(shape[axis] for axis in axes))
+        return 1.0 * math.prod(shape[axis] for axis in axes)
     return total(False)

@@ -27,18 +27,27 @@ def backend_of(logits: Any, targets: Any) -> Any:
     if type(logits) is np.ndarray and type(targets) is np.ndarray:
         return _numpy()
     name, other = framework_of(logits), framework_of(targets)
-    if name != other:
+    if name != other and not (name == "torch" and is_filling(targets)):
         raise UnsupportedTypeError(
             f"logits and targets must come from one framework; got "
             f"{type(logits).__module__}.{type(logits).__name__} "
             f"and {type(targets).__module__}.{type(targets).__name__}. Convert one of them."
         )
+    if name == "torch":
+        from . import torch as backend
+
+        return backend
     if name != "numpy":
         raise UnsupportedTypeError(
             f"arrays of {name} are not supported by this version; got {type(logits).__name__}. "
             "Pass NumPy arrays, e.g. numpy.asarray(x)."
         )
     return _numpy()
+
+
+def is_filling(targets: Any) -> bool:
+    """True for targets given as positive indices (`_kernels.layout.Filling`), which belong to no framework."""
+    return hasattr(targets, "fill") and not isinstance(targets, np.ndarray)
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._kernels.layout import BFLOAT16_BITS
 from .._spec import Terms
 
 Array = np.ndarray[Any, Any]
@@ -16,6 +17,7 @@ Array = np.ndarray[Any, Any]
 
 def explain(x: Array, t: Any, terms: Terms, quantity: str | None) -> str:
     """The message for the first argument that breaks its rule, in the order targets, weights, probabilities."""
+    x, t = _readable(x), _readable(t)
     counts = _counted(t, terms)
     if isinstance(t, np.ndarray):
         wrong = ~((t >= 0) & (t <= 1)) & counts
@@ -28,6 +30,13 @@ def explain(x: Array, t: Any, terms: Terms, quantity: str | None) -> str:
     rule, hint = _quantity_rule(quantity)
     inside = (x <= 0) if quantity == "log_probs" else (x >= 0) & (x <= 1)
     return _message(rule, x, ~inside & counts, hint)
+
+
+def _readable(array: Any) -> Any:
+    """Numbers, of bfloat16 given as bare bits as well: the upper half of a float32."""
+    if getattr(array, "dtype", None) != BFLOAT16_BITS:
+        return array
+    return (array["bfloat16"].astype(np.uint32) << 16).view(np.float32)
 
 
 def _weight_message(name: str, weight: Array, x: Array) -> str:

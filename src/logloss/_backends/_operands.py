@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from .._errors import InvalidInputError, UnsupportedTypeError
+from .._kernels.layout import is_bfloat16
 
 Array = np.ndarray[Any, Any]
 
-_FLOATS = ("float16", "float32", "float64", "bfloat16")
 _COMMON = frozenset(map(np.dtype, ("float16", "float32", "float64")))  # a dtype's name takes microseconds to ask for
 
 
@@ -34,7 +34,7 @@ def array_of(name: str, value: Any) -> Array:
 def floating(value: Any, name: str) -> Array:
     """Logits (or probabilities) as a floating array; lists and integers become float64."""
     array = value if type(value) is np.ndarray else array_of(name, value)
-    if array.dtype in _COMMON or array.dtype.name in _FLOATS:
+    if array.dtype in _COMMON or is_bfloat16(array.dtype):
         return array
     if array.dtype.kind in "biu":
         return array.astype(np.float64)
@@ -51,7 +51,7 @@ def target_array(value: Any) -> Any:
         return value
     else:
         array = array_of("targets", value)
-    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+    if array.dtype.kind not in "biuf" and not is_bfloat16(array.dtype):
         raise UnsupportedTypeError(
             f"targets must be bool, integer or floating; got dtype {array.dtype}. Encode labels as 0 and 1."
         )
@@ -74,7 +74,7 @@ def check_shapes(x: Any, t: Any) -> None:
 
 def output(out: Any, x: Array) -> Array:
     """The caller's array for the gradient."""
-    if not isinstance(out, np.ndarray) or (out.dtype not in _COMMON and out.dtype.name not in _FLOATS):
+    if not isinstance(out, np.ndarray) or (out.dtype not in _COMMON and not is_bfloat16(out.dtype)):
         raise UnsupportedTypeError(
             f"out must be a floating NumPy array; got {type(out).__name__}{getattr(out, 'dtype', '')!s:.20}."
         )
@@ -94,7 +94,7 @@ class OptionArrays:
     def real(name: str, value: Any) -> Array:
         """Real numbers of any type."""
         array = array_of(name, value)
-        if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+        if array.dtype.kind not in "biuf" and not is_bfloat16(array.dtype):
             raise InvalidInputError(
                 f"{name} must hold real numbers; got dtype {array.dtype}. Convert it to float32 or float64."
             )

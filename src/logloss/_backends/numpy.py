@@ -22,7 +22,7 @@ _QUANTITY = {"probabilities": "probabilities", "log_probabilities": "log_probs"}
 # ---- evaluation -----------------------------------------------------------------------------------------------------
 
 
-class _Problem:
+class Problem:
     """One loss on one pair of arrays: what all public functions share."""
 
     def __init__(self, primitive: Primitive, logits: Any, targets: Any, options: Options) -> None:
@@ -125,7 +125,7 @@ def target_sums(t: Any, options: Options) -> tuple[Any, Any]:
     """Σ w·t and Σ w·(1-t) over the reduced axes."""
     # at log p = -1 a positive costs 1; at log p = -inf a negative costs 0: the losses are then the targets themselves
     certain = np.broadcast_to(np.float64(-1.0), t.shape)
-    positives = _Problem(_spec.LOG_PROBABILITIES, certain, t, options)
+    positives = Problem(_spec.LOG_PROBABILITIES, certain, t, options)
     positives.terms = positives.terms._replace(prices=(1.0, 0.0, 0.0, 0.0))
     sums = positives.run()
     return sums, denominator(t, options._replace(reduction="weighted_mean")) - sums
@@ -152,7 +152,7 @@ def _divide(total: Any, denominator: Any) -> Any:
     return np.where(nothing, 0.0, total / np.where(nothing, 1.0, denominator))[()]
 
 
-def _scale(problem: _Problem, denominator: Any) -> Any:
+def scale_of(problem: Problem, denominator: Any) -> Any:
     """What the elementwise derivatives are multiplied by, broadcastable against the logits."""
     if type(denominator) is float:
         return 1.0 / denominator if denominator else 0.0
@@ -172,7 +172,12 @@ def _like(x: Array, dtype: Any = None) -> Array:
 
 def value(primitive: Primitive, logits: Any, targets: Any, options: Options) -> Any:
     """The loss, reduced."""
-    problem = _Problem(primitive, logits, targets, options)
+    return single(Problem(primitive, logits, targets, options))
+
+
+def single(problem: Problem) -> Any:
+    """The loss alone."""
+    options = problem.options
     if options.reduction == "none":
         losses = _like(problem.x)
         problem.run(loss=losses)
@@ -184,21 +189,21 @@ def value_and_grad(
     primitive: Primitive, logits: Any, targets: Any, options: Options, out: Any = None
 ) -> tuple[Any, Array]:
     """The loss, reduced, and its gradient with respect to the logits (or probabilities)."""
-    problem = _Problem(primitive, logits, targets, options)
+    problem = Problem(primitive, logits, targets, options)
     if out is not None:
-        return _into(problem, output(out, problem.x))
-    return _both(problem, _like(problem.x))
+        return into(problem, output(out, problem.x))
+    return both(problem, _like(problem.x))
 
 
-def _into(problem: _Problem, out: Array) -> tuple[Any, Array]:
+def into(problem: Problem, out: Array) -> tuple[Any, Array]:
     """The gradient into the caller's array. If that holds an input, inputs are checked before it is written."""
     inputs = (problem.x, problem.t, *problem.terms[1:4])
     overlaps = [array for array in inputs if isinstance(array, np.ndarray) and np.may_share_memory(out, array)]
     if not overlaps:
-        return _both(problem, out)
+        return both(problem, out)
     problem.check_first()
     same = len(overlaps) == 1 and overlaps[0] is problem.x and _same_memory(out, problem.x)
-    value, gradient = _both(problem, problem.x if same else _like(out))
+    value, gradient = both(problem, problem.x if same else _like(out))
     if not same:
         out[...] = gradient
     return value, out
@@ -210,20 +215,25 @@ def _same_memory(a: Array, b: Array) -> bool:
     )
 
 
-def _both(problem: _Problem, grad: Array) -> tuple[Any, Array]:
+def both(problem: Problem, grad: Array) -> tuple[Any, Array]:
+    """The loss, and its gradient into `grad`."""
     options = problem.options
     if options.reduction == "none":
         losses = _like(problem.x)
         problem.run(loss=losses, grad=grad)
         return losses[()], grad
     denominator = problem.denominator()
-    total = problem.run(grad=grad, scale=_scale(problem, denominator))
+    total = problem.run(grad=grad, scale=scale_of(problem, denominator))
     return _divide(total, denominator), grad
 
 
 def grad_and_hess(primitive: Primitive, logits: Any, targets: Any, options: Options) -> tuple[Array, Array]:
     """The elementwise first and second derivatives."""
-    problem = _Problem(primitive, logits, targets, options)
+    return derivatives(Problem(primitive, logits, targets, options))
+
+
+def derivatives(problem: Problem) -> tuple[Array, Array]:
+    """The elementwise derivatives alone."""
     grad, hess = _like(problem.x), _like(problem.x)
     problem.run(grad=grad, hess=hess)
     return grad, hess

@@ -48,9 +48,13 @@ class Piece(NamedTuple):
     size: int
 
 
+BFLOAT16_BITS = np.dtype([("bfloat16", np.uint16)])
+"""bfloat16 where no library gives NumPy such a type: the bits of a tensor's own memory."""
+
+
 def is_bfloat16(dtype: np.dtype[Any]) -> bool:
-    """True for ml_dtypes' bfloat16, which NumPy knows by name only."""
-    return dtype.name == "bfloat16"
+    """True for ml_dtypes' bfloat16, which NumPy knows by name only, and for bare bits."""
+    return dtype.name == "bfloat16" or dtype == BFLOAT16_BITS
 
 
 @functools.cache

@@ -1,0 +1,196 @@
+"""Losses on PyTorch tensors: which way a call goes.
+
+A CPU tensor outside of any transform goes to the compiled kernels (`kernels`), traced code on the CPU to the same
+kernels as operators (`operators`), and everything else to tensor operations (`plain`): other devices, `torch.func`,
+forward mode, targets or weights that need a gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.autograd import forward_ad
+
+from ... import _reduce, _spec
+from ..._errors import InvalidInputError, UnsupportedTypeError
+from ..._spec import Options, Primitive
+from .. import is_filling, numpy
+from .._operands import check_shapes
+from . import kernels, plain
+from .arrays import (
+    FLOATS,
+    TensorArrays,
+    array_options,
+    check_device,
+    floating,
+    on_host,
+    returned,
+    target_array,
+    wide,
+)
+from .kernels import Call
+
+__all__ = [
+    "checked_denominator",
+    "floating",
+    "grad_and_hess",
+    "on_host",
+    "returned",
+    "shifted",
+    "target_array",
+    "value",
+    "value_and_grad",
+]
+
+_QUANTITY = {
+    "probabilities": "probabilities",
+    "clamped_probabilities": "probabilities",
+    "log_probabilities": "log_probs",
+}
+_OWN_MEMORY = (torch.Tensor, torch.nn.Parameter)
+
+
+def value(
+    primitive: Primitive,
+    logits: Any,
+    targets: Any,
+    options: Options,
+    *,
+    inplace: bool = False,
+    positive_price: Any = None,
+) -> Any:
+    """The loss, reduced, as a differentiable tensor."""
+    if torch.compiler.is_compiling():
+        if is_filling(targets):
+            raise UnsupportedTypeError("compiled code takes targets as tensors; got positive indices.")
+        return _traced(*primitive, logits, targets, positive_price, *options)
+    return _value(Call(primitive, options, inplace), logits, targets, positive_price)
+
+
+@torch.compiler.allow_in_graph
+def _traced(
+    name: str, parameters: tuple[float, ...], logits: Any, targets: Any, positive_price: Any, *options: Any
+) -> Any:
+    """One node of Dynamo's graph; what it does is traced on the next level, with tensors that have no memory."""
+    return _value(Call(Primitive(name, tuple(parameters)), Options(*options)), logits, targets, positive_price)
+
+
+def _value(call: Call, logits: Any, targets: Any, positive_price: Any) -> Any:
+    x, t = _operands(call, logits, targets)
+    if positive_price is not None or not _for_kernels(call, x, t):
+        return _plain(call, x, t, positive_price).value()
+    if not _has_memory(x):
+        from . import operators  # registered when first asked for
+
+        return operators.value(call, x, t)
+    if x.requires_grad and torch.is_grad_enabled():
+        return kernels.Loss.apply(_writable(x) if call.inplace else x, t, call)
+    return kernels.value(call, x, t)
+
+
+def value_and_grad(
+    primitive: Primitive, logits: Any, targets: Any, options: Options, out: Any = None
+) -> tuple[Any, Any]:
+    """The loss, reduced, and its gradient, both without a graph."""
+    call = Call(primitive, options)
+    with torch.no_grad():
+        x, t = _operands(call, logits, targets)
+        if out is not None:
+            _check_output(out, x)
+        if _for_kernels(call, x, t) and _has_memory(x):
+            return kernels.value_and_grad(call, x, t, out)
+        problem = _plain(call, x, t)
+        loss, grad = problem.value(), problem.gradient()
+        return loss, grad if out is None else out.copy_(grad)
+
+
+def grad_and_hess(primitive: Primitive, logits: Any, targets: Any, options: Options) -> tuple[Any, Any]:
+    """The elementwise first and second derivatives."""
+    call = Call(primitive, options)
+    x, t = _operands(call, logits, targets)
+    if _for_kernels(call, x, t) and _has_memory(x) and not (x.requires_grad and torch.is_grad_enabled()):
+        return kernels.grad_and_hess(call, x, t)
+    problem = _plain(call, x, t)
+    return problem.elementwise(1).to(x.dtype), problem.elementwise(2).to(x.dtype)
+
+
+def checked_denominator(t: Any, options: Options) -> Any:
+    """The denominator for a caller who has no logits yet, as a tensor."""
+    call = Call(_spec.CROSS_ENTROPY, options)
+    if _for_kernels(call, t, t) and _has_memory(t):
+        views = kernels.kernel_options(options, t)
+        return returned(numpy.checked_denominator(kernels.target_view(t, options), views), t)
+    divisor = plain.denominator(t, options, TensorArrays(t, check_values=False))
+    shape = _reduce.reduced_shape(options, t.shape)
+    return torch.as_tensor(divisor, dtype=wide(t.device), device=t.device).expand(shape)
+
+
+def shifted(x: Any, shift: Any) -> Any:
+    """The tensor plus a number or a vector of numbers, rounded once."""
+    return (x.to(wide(x.device)) + returned(shift, x)).to(x.dtype)
+
+
+# ---- which way ------------------------------------------------------------------------------------------------------
+
+
+def _operands(call: Call, logits: Any, targets: Any) -> tuple[Any, Any]:
+    _spec.check_reduction(call.options)
+    x, t = floating(logits, _QUANTITY.get(call.primitive.name, "logits")), target_array(targets)
+    check_shapes(x, t)
+    if not is_filling(t):
+        check_device("targets", t, x)
+    if x.dtype not in (torch.float32, torch.float64) and call.options.reduction == "none":
+        return _as_autocast_does(x), t
+    return x, t
+
+
+def _as_autocast_does(x: Any) -> Any:
+    """Elementwise losses of half precision are float32 under autocast, as PyTorch's are; reduced ones always are."""
+    return x.float() if torch.is_autocast_enabled(x.device.type) else x
+
+
+def _for_kernels(call: Call, x: Any, t: Any) -> bool:
+    """CPU tensors outside of transforms, of which only the logits may need a gradient."""
+    if x.device.type != "cpu" or call.primitive.name == "clamped_probabilities":
+        return False
+    if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
+        return False
+    if not torch.is_grad_enabled():
+        return True
+    others = [value for _, value in array_options(call.options)]
+    return not any(isinstance(one, torch.Tensor) and one.requires_grad for one in (*others, t) if one is not x)
+
+
+def _has_memory(x: Any) -> bool:
+    """False for the tensors of tracers and for subclasses, which only know operations."""
+    return type(x) in _OWN_MEMORY and torch._C._len_torch_dispatch_stack() == 0
+
+
+def _plain(call: Call, x: Any, t: Any, positive_price: Any = None) -> plain.Problem:
+    """The call as tensor operations. Where looking is free, bad values are refused as the kernels refuse them."""
+    looks = x.device.type == "cpu" and _has_memory(x) and not torch._C._are_functorch_transforms_active()
+    if looks:
+        kernels.check(call, x, t)
+    return plain.Problem(call.primitive, x, t, call.options, looks, positive_price)
+
+
+def _writable(x: Any) -> Any:
+    if x.is_leaf:
+        raise InvalidInputError(
+            "inplace=True overwrites the logits with their gradient; logits that are a leaf of the graph would lose "
+            "their values. Leave inplace=True out."
+        )
+    return x
+
+
+def _check_output(out: Any, x: Any) -> None:
+    if not isinstance(out, torch.Tensor) or out.dtype not in FLOATS:
+        raise UnsupportedTypeError(
+            f"out must be a floating tensor; got {type(out).__name__}{getattr(out, 'dtype', '')!s:.20}."
+        )
+    if out.shape != x.shape:
+        raise InvalidInputError(
+            f"out must have the logits' shape {tuple(x.shape)}; got {tuple(out.shape)}. Use torch.empty_like(logits)."
+        )
+    check_device("out", out, x)

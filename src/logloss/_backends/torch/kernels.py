@@ -1,0 +1,146 @@
+"""The compiled CPU kernels on a tensor's own memory, and their place in automatic differentiation.
+
+When the logits need a gradient, one pass computes loss and gradient in the forward; the backward multiplies by what
+comes from above. Derivatives of the gradient are those of the plain formula.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+
+from ... import _spec
+from ..._errors import InvalidInputError
+from ..._spec import Options, Primitive
+from .. import is_filling, numpy
+from . import plain
+from .arrays import array_options, kernel_options, result_dtype, tensor_of, view
+
+
+class Call(NamedTuple):
+    """One loss, as the public function was called."""
+
+    primitive: Primitive
+    options: Options
+    inplace: bool = False
+
+
+def problem_of(call: Call, x: Any, t: Any) -> numpy.Problem:
+    """The call on views of the tensors' memory."""
+    return numpy.Problem(call.primitive, view(x), target_view(t, call.options), kernel_options(call.options, x))
+
+
+def target_view(t: Any, options: Options) -> Any:
+    """Targets for the kernels. Bare bits have no values that an ignored one could be compared with."""
+    if is_filling(t):
+        return t
+    return view(t.float() if t.dtype is torch.bfloat16 and options.ignore_index is not None else t)
+
+
+def check(call: Call, x: Any, t: Any) -> None:
+    """Refuse values outside their domains."""
+    primitive = call.primitive
+    if primitive.name == "clamped_probabilities":
+        primitive = _spec.probabilities(None)
+    problem_of(call._replace(primitive=primitive), x, t).check_first()
+
+
+def wrapped(value: Any, call: Call, x: Any) -> Any:
+    """A loss from the kernels as a tensor."""
+    options = call.options
+    if options.reduction == "none":
+        return tensor_of(value)
+    if options.axis is None:
+        return torch.scalar_tensor(float(value), dtype=result_dtype(x))
+    return tensor_of(value).to(result_dtype(x))
+
+
+def value(call: Call, x: Any, t: Any) -> Any:
+    """The loss, reduced."""
+    return wrapped(numpy.single(problem_of(call, x, t)), call, x)
+
+
+def value_and_grad(call: Call, x: Any, t: Any, out: Any = None) -> tuple[Any, Any]:
+    """The loss and its gradient, in one pass; into `out` if given, which may be the logits."""
+    problem = problem_of(call, x, t)
+    if out is not None:
+        loss, _ = numpy.into(problem, view(out))
+        torch.autograd.graph.increment_version(out)
+        return wrapped(loss, call, x), out
+    grad = torch.empty_like(x)
+    loss, _ = numpy.both(problem, view(grad))
+    return wrapped(loss, call, x), grad
+
+
+def grad_and_hess(call: Call, x: Any, t: Any) -> tuple[Any, Any]:
+    """The elementwise first and second derivatives."""
+    grad, hess = numpy.derivatives(problem_of(call, x, t))
+    return tensor_of(grad), tensor_of(hess)
+
+
+class Loss(torch.autograd.Function):
+    """A loss that keeps its gradient, already divided by the denominator, until the backward asks for it.
+
+    Reduced float16 losses keep none: divided by a large denominator, it would be lost below 6e-8 before a gradient
+    scaler's factor arrives. Their backward runs the kernel with that factor.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, t: Any, call: Call) -> Any:
+        ctx.call, ctx.targets = call, t
+        late = x.dtype is torch.float16 and call.options.reduction != "none" and not call.inplace
+        given = [t] if isinstance(t, torch.Tensor) else []
+        given += [value for _, value in array_options(call.options) if isinstance(value, torch.Tensor)]
+        if late:
+            ctx.save_for_backward(x, None, *given)
+            return value(call, x, t)
+        loss, grad = value_and_grad(call, x, t, x.detach() if call.inplace else None)
+        ctx.save_for_backward(None if call.inplace else x, grad, *given)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Any) -> tuple[Any, None, None]:
+        x, grad, *_ = ctx.saved_tensors  # asks whether targets and weights are still what they were
+        if torch.is_grad_enabled():
+            return _differentiable(ctx, x, upstream), None, None
+        if grad is None:
+            return _scaled_by(ctx.call, x, ctx.targets, upstream), None, None
+        return _multiplied(ctx.call, grad, upstream), None, None
+
+
+def _differentiable(ctx: Any, x: Any, upstream: Any) -> Any:
+    """The gradient as a function of the logits and of what comes from above."""
+    if x is None:
+        raise InvalidInputError(
+            "a second derivative needs the logits; inplace=True has overwritten them with the gradient. "
+            "Leave inplace=True out."
+        )
+    return plain.Problem(ctx.call.primitive, x, ctx.targets, ctx.call.options, checked=True).gradient(upstream)
+
+
+def _scaled_by(call: Call, x: Any, t: Any, upstream: Any) -> Any:
+    """The gradient times the upstream one, rounded once."""
+    problem = problem_of(call, x, t)
+    up = view(raised(upstream.double(), call, x.ndim)) if upstream.ndim else upstream.item()
+    grad = torch.empty_like(x)
+    problem.run(grad=view(grad), scale=up * numpy.scale_of(problem, problem.denominator()))
+    return grad
+
+
+def _multiplied(call: Call, grad: Any, upstream: Any) -> Any:
+    """The kept gradient times the upstream one, in the kept one's memory unless the graph may ask again."""
+    factor = raised(upstream, call, grad.ndim)
+    if torch._C._autograd._get_current_graph_task_keep_graph():
+        return (grad * factor).to(grad.dtype)
+    if not factor.ndim and factor.item() == 1.0:
+        return grad
+    return grad.mul_(factor)
+
+
+def raised(upstream: Any, call: Call, ndim: int) -> Any:
+    """One number per reduced value, with the axes that were reduced of length 1."""
+    if upstream.ndim and call.options.axis is not None:
+        for axis in _spec.reduced_axes(call.options.axis, ndim):
+            upstream = upstream.unsqueeze(axis)
+    return upstream
