@@ -58,6 +58,8 @@ def log_loss(
     """
     if average not in AVERAGES:
         raise InvalidInputError(f'average must be "micro", "macro" or None; got {average!r}.')
+    owner, given = backend_of(y_proba, y_true), y_proba
+    y_true, y_proba, sample_weight, mask = map(owner.on_host, (y_true, y_proba, sample_weight, mask))
     backend = backend_of(y_proba, y_true)
     y, p = backend.target_array(y_true), backend.floating(y_proba, "y_proba")
     _check_shapes(y.shape, p.shape)
@@ -72,9 +74,8 @@ def log_loss(
             f"a log loss needs at least one element of positive weight; {which} none. "
             "Leave it out, or check mask and weights."
         )
-    if average is None:
-        return np.atleast_1d(losses)
-    return np.float64(np.mean(losses))
+    result = np.atleast_1d(losses) if average is None else np.float64(np.mean(losses))
+    return owner.returned(result, given)
 
 
 def _check_shapes(true: tuple[int, ...], proba: tuple[int, ...]) -> None:

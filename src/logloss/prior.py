@@ -38,8 +38,10 @@ def balanced_pos_weight(
     References:
         King and Zeng 2001, *Logistic regression in rare events data*, section 4.2.
     """
-    backend = backend_of(targets, targets)
-    t = backend.target_array(targets)
+    owner = backend_of(targets, targets)
+    given, sample_weight, mask = map(owner.on_host, (targets, sample_weight, mask))
+    backend = backend_of(given, given)
+    t = backend.target_array(given)
     options = Options(
         sample_weight=sample_weight,
         ignore_index=ignore_index,
@@ -56,7 +58,7 @@ def balanced_pos_weight(
             f"a balanced weight needs at least one positive per label;{where} the weight would be infinite. "
             "Leave the label out."
         )
-    return negatives / positives
+    return owner.returned(negatives / positives, targets)
 
 
 def correct_prior(logits: Any, *, pos_weight: Any = None, negative_rate: Any = None) -> Any:
@@ -86,14 +88,16 @@ def correct_prior(logits: Any, *, pos_weight: Any = None, negative_rate: Any = N
         He et al. 2014, *Practical lessons from predicting clicks on ads at Facebook*, section 6.3; Elkan 2001, *The
         foundations of cost-sensitive learning*, theorem 2.
     """
-    x = backend_of(logits, logits).floating(logits, "logits")
+    backend = backend_of(logits, logits)
+    x = backend.floating(logits, "logits")
+    pos_weight, negative_rate = backend.on_host(pos_weight), backend.on_host(negative_rate)
     shift = _log_in("negative_rate", negative_rate, 1.0) - _log_in("pos_weight", pos_weight, math.inf)
     if np.ndim(shift) and np.shape(shift) != x.shape[-1:]:
         raise InvalidInputError(
             f"pos_weight and negative_rate must be numbers or one per label; "
-            f"got shape {np.shape(shift)} for logits of shape {x.shape}."
+            f"got shape {np.shape(shift)} for logits of shape {tuple(x.shape)}."
         )
-    return (x.astype(np.float64) + shift).astype(x.dtype)
+    return backend.shifted(x, shift)
 
 
 def _log_in(name: str, value: Any, high: float) -> Any:

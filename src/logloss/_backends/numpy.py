@@ -19,6 +19,21 @@ _ARRAYS = OptionArrays()
 _QUANTITY = {"probabilities": "probabilities", "log_probabilities": "log_probs"}
 
 
+def on_host(value: Any) -> Any:
+    """What a statistic is computed from: the array itself."""
+    return value
+
+
+def returned(value: Any, like: Any) -> Any:  # noqa: ARG001 - other libraries put it where `like` is
+    """A statistic as its caller gets it."""
+    return value
+
+
+def shifted(x: Array, shift: Any) -> Array:
+    """The array plus a number or a vector of numbers, rounded once."""
+    return (x.astype(np.float64) + shift).astype(x.dtype)
+
+
 # ---- evaluation -----------------------------------------------------------------------------------------------------
 
 

@@ -63,7 +63,9 @@ def returned(value: Any, like: Any) -> Any:
 
 def on_host(value: Any) -> Any:
     """A tensor's values for a statistic that is computed in NumPy, where this waits for a device at most once."""
-    return view(value.cpu()) if isinstance(value, torch.Tensor) else value
+    if not isinstance(value, torch.Tensor):
+        return value
+    return view((value.float() if value.dtype is torch.bfloat16 else value).cpu())
 
 
 # ---- operands -------------------------------------------------------------------------------------------------------

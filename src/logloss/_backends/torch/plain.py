@@ -122,7 +122,9 @@ class Problem:
         terms = _spec.terms(options, x.shape, self.targets.dtype, self.arrays)
         self.counts = _counted(self.targets, terms)
         dtype = _arithmetic(primitive, x)
-        x, t = x.to(dtype), self.targets.to(dtype)
+        given, x, t = x, x.to(dtype), self.targets.to(dtype)
+        if primitive.name == "clamped_probabilities" and given.dtype is torch.float16 and x.requires_grad:
+            x.register_hook(_held_by_float16)
         if self.counts is not None:
             x = torch.where(self.counts, x, _INSIDE.get(primitive.name, 0.0))
             t = torch.where(self.counts, t, 0.0)
@@ -210,6 +212,12 @@ def _in_domain(primitive: Primitive, x: Any, t: Any, u: Any, v: Any) -> Any:
     if primitive.name.endswith("probabilities"):
         fine = fine & ((x <= 0) if primitive.name.startswith("log") else (x >= 0) & (x <= 1))
     return fine
+
+
+def _held_by_float16(slope: Any) -> Any:
+    """A slope of 1e12 as float16 holds it: as inf, it would become NaN where a saturated sigmoid multiplies it by 0."""
+    largest = torch.finfo(torch.float16).max
+    return slope.clamp(-largest, largest)
 
 
 def _without_gradient(primitive: Primitive, t: Any) -> Any:
