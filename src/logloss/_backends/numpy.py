@@ -31,7 +31,8 @@ def returned(value: Any, like: Any) -> Any:  # noqa: ARG001 - other libraries pu
 
 def shifted(x: Array, shift: Any) -> Array:
     """The array plus a number or a vector of numbers, rounded once."""
-    return (x.astype(np.float64) + shift).astype(x.dtype)
+    moved: Array = (x.astype(np.float64) + shift).astype(x.dtype)
+    return moved
 
 
 # ---- evaluation -----------------------------------------------------------------------------------------------------
@@ -178,7 +179,7 @@ def scale_of(problem: Problem, denominator: Any) -> Any:
     return np.expand_dims(factors, axes) if factors.ndim else float(factors)
 
 
-def _like(x: Array, dtype: Any = None) -> Array:
+def like(x: Array, dtype: Any = None) -> Array:
     """An array that lies in memory as x does."""
     if x.flags.c_contiguous:
         return np.empty(x.shape, dtype or x.dtype)
@@ -194,7 +195,7 @@ def single(problem: Problem) -> Any:
     """The loss alone."""
     options = problem.options
     if options.reduction == "none":
-        losses = _like(problem.x)
+        losses = like(problem.x)
         problem.run(loss=losses)
         return losses[()]
     return _divide(problem.run(), problem.denominator())
@@ -207,7 +208,7 @@ def value_and_grad(
     problem = Problem(primitive, logits, targets, options)
     if out is not None:
         return into(problem, output(out, problem.x))
-    return both(problem, _like(problem.x))
+    return both(problem, like(problem.x))
 
 
 def into(problem: Problem, out: Array) -> tuple[Any, Array]:
@@ -218,7 +219,7 @@ def into(problem: Problem, out: Array) -> tuple[Any, Array]:
         return both(problem, out)
     problem.check_first()
     same = len(overlaps) == 1 and overlaps[0] is problem.x and _same_memory(out, problem.x)
-    value, gradient = both(problem, problem.x if same else _like(out))
+    value, gradient = both(problem, problem.x if same else like(out))
     if not same:
         out[...] = gradient
     return value, out
@@ -234,7 +235,7 @@ def both(problem: Problem, grad: Array) -> tuple[Any, Array]:
     """The loss, and its gradient into `grad`."""
     options = problem.options
     if options.reduction == "none":
-        losses = _like(problem.x)
+        losses = like(problem.x)
         problem.run(loss=losses, grad=grad)
         return losses[()], grad
     denominator = problem.denominator()
@@ -249,6 +250,6 @@ def grad_and_hess(primitive: Primitive, logits: Any, targets: Any, options: Opti
 
 def derivatives(problem: Problem) -> tuple[Array, Array]:
     """The elementwise derivatives alone."""
-    grad, hess = _like(problem.x), _like(problem.x)
+    grad, hess = like(problem.x), like(problem.x)
     problem.run(grad=grad, hess=hess)
     return grad, hess

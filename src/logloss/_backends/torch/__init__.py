@@ -21,9 +21,9 @@ from . import kernels, plain
 from .arrays import (
     FLOATS,
     TensorArrays,
-    array_options,
     check_device,
     floating,
+    kernel_options,
     on_host,
     returned,
     target_array,
@@ -65,7 +65,7 @@ def value(
         if is_filling(targets):
             raise UnsupportedTypeError("compiled code takes targets as tensors; got positive indices.")
         return _traced(*primitive, logits, targets, positive_price, *options)
-    return _value(Call(primitive, options, inplace), logits, targets, positive_price)
+    return _value(Call.of(primitive, options, inplace), logits, targets, positive_price)
 
 
 @torch.compiler.allow_in_graph
@@ -73,7 +73,7 @@ def _traced(
     name: str, parameters: tuple[float, ...], logits: Any, targets: Any, positive_price: Any, *options: Any
 ) -> Any:
     """One node of Dynamo's graph; what it does is traced on the next level, with tensors that have no memory."""
-    return _value(Call(Primitive(name, tuple(parameters)), Options(*options)), logits, targets, positive_price)
+    return _value(Call.of(Primitive(name, tuple(parameters)), Options(*options)), logits, targets, positive_price)
 
 
 def _value(call: Call, logits: Any, targets: Any, positive_price: Any) -> Any:
@@ -93,7 +93,7 @@ def value_and_grad(
     primitive: Primitive, logits: Any, targets: Any, options: Options, out: Any = None
 ) -> tuple[Any, Any]:
     """The loss, reduced, and its gradient, both without a graph."""
-    call = Call(primitive, options)
+    call = Call.of(primitive, options)
     with torch.no_grad():
         x, t = _operands(call, logits, targets)
         if out is not None:
@@ -107,7 +107,7 @@ def value_and_grad(
 
 def grad_and_hess(primitive: Primitive, logits: Any, targets: Any, options: Options) -> tuple[Any, Any]:
     """The elementwise first and second derivatives."""
-    call = Call(primitive, options)
+    call = Call.of(primitive, options)
     x, t = _operands(call, logits, targets)
     if _for_kernels(call, x, t) and _has_memory(x) and not (x.requires_grad and torch.is_grad_enabled()):
         return kernels.grad_and_hess(call, x, t)
@@ -117,9 +117,9 @@ def grad_and_hess(primitive: Primitive, logits: Any, targets: Any, options: Opti
 
 def checked_denominator(t: Any, options: Options) -> Any:
     """The denominator for a caller who has no logits yet, as a tensor."""
-    call = Call(_spec.CROSS_ENTROPY, options)
+    call = Call.of(_spec.CROSS_ENTROPY, options)
     if _for_kernels(call, t, t) and _has_memory(t):
-        views = kernels.kernel_options(options, t)
+        views = kernel_options(options, call.given, t)
         return returned(numpy.checked_denominator(kernels.target_view(t, options), views), t)
     divisor = plain.denominator(t, options, TensorArrays(t, check_values=False))
     shape = _reduce.reduced_shape(options, t.shape)
@@ -158,8 +158,9 @@ def _for_kernels(call: Call, x: Any, t: Any) -> bool:
         return False
     if not torch.is_grad_enabled():
         return True
-    others = [value for _, value in array_options(call.options)]
-    return not any(isinstance(one, torch.Tensor) and one.requires_grad for one in (*others, t) if one is not x)
+    return not any(
+        isinstance(one, torch.Tensor) and one.requires_grad for one in (t, *call.given.values()) if one is not x
+    )
 
 
 def _has_memory(x: Any) -> bool:

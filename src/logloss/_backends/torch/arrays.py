@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ... import _spec
 from ..._errors import InvalidInputError, UnsupportedTypeError
-from ..._kernels.layout import BFLOAT16_BITS, is_bfloat16
+from ..._kernels.layout import BFLOAT16_BITS
 from ..._spec import Options
 from .. import framework_of, is_filling
 from .._operands import Array, OptionArrays
@@ -38,10 +37,9 @@ def view(tensor: Any) -> Array:
     return array
 
 
-def tensor_of(array: Any) -> Any:
+def tensor_of(array: Array) -> Any:
     """A NumPy array's memory as a tensor; nothing is copied."""
-    array = np.asarray(array)
-    if is_bfloat16(array.dtype):
+    if array.dtype == BFLOAT16_BITS:
         return torch.from_numpy(array.view(np.uint16)).view(torch.bfloat16)
     return torch.from_numpy(array)
 
@@ -133,20 +131,21 @@ def option_tensor(name: str, value: Any, x: Any) -> Any:
     return torch.as_tensor(array, dtype=dtype, device=x.device)
 
 
-def array_options(options: Options) -> list[tuple[str, Any]]:
+def array_options(options: Options) -> dict[str, Any]:
     """The options given as something other than a number."""
-    if options is _spec.DEFAULTS:
-        return []
-    named = ((name, getattr(options, name)) for name in ARRAYS)
-    return [(name, value) for name, value in named if value is not None and not isinstance(value, (int, float))]
+    pos_weight, weight, sample_weight, label_weight, _, _, _, mask, _, _, normalizer, _ = options
+    if pos_weight is weight is sample_weight is label_weight is mask is normalizer is None:
+        return {}  # asked first because every call pays for the question
+    named = zip(ARRAYS, (pos_weight, weight, sample_weight, label_weight, mask, normalizer), strict=True)
+    return {name: value for name, value in named if value is not None and not isinstance(value, (int, float))}
 
 
-def kernel_options(options: Options, x: Any) -> Options:
+def kernel_options(options: Options, given: dict[str, Any], x: Any) -> Options:
     """The options with arrays as views of their memory."""
-    given = array_options(options)
     if not given:
         return options
-    return options._replace(**{name: _kernel_view(option_tensor(name, value, x)) for name, value in given})
+    views: dict[str, Any] = {name: _kernel_view(option_tensor(name, value, x)) for name, value in given.items()}
+    return options._replace(**views)
 
 
 def _kernel_view(tensor: Any) -> Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from ... import _spec
@@ -23,12 +24,20 @@ class Call(NamedTuple):
 
     primitive: Primitive
     options: Options
+    given: dict[str, Any]  # the options that are arrays
     inplace: bool = False
+
+    @classmethod
+    def of(cls, primitive: Primitive, options: Options, inplace: bool = False) -> Call:
+        """A call that knows which of its options are arrays."""
+        return cls(primitive, options, array_options(options), inplace)
 
 
 def problem_of(call: Call, x: Any, t: Any) -> numpy.Problem:
     """The call on views of the tensors' memory."""
-    return numpy.Problem(call.primitive, view(x), target_view(t, call.options), kernel_options(call.options, x))
+    return numpy.Problem(
+        call.primitive, view(x), target_view(t, call.options), kernel_options(call.options, call.given, x)
+    )
 
 
 def target_view(t: Any, options: Options) -> Any:
@@ -50,10 +59,10 @@ def wrapped(value: Any, call: Call, x: Any) -> Any:
     """A loss from the kernels as a tensor."""
     options = call.options
     if options.reduction == "none":
-        return tensor_of(value)
+        return tensor_of(np.asarray(value))
     if options.axis is None:
         return torch.scalar_tensor(float(value), dtype=result_dtype(x))
-    return tensor_of(value).to(result_dtype(x))
+    return tensor_of(np.asarray(value)).to(result_dtype(x))
 
 
 def value(call: Call, x: Any, t: Any) -> Any:
@@ -68,9 +77,9 @@ def value_and_grad(call: Call, x: Any, t: Any, out: Any = None) -> tuple[Any, An
         loss, _ = numpy.into(problem, view(out))
         torch.autograd.graph.increment_version(out)
         return wrapped(loss, call, x), out
-    grad = torch.empty_like(x)
-    loss, _ = numpy.both(problem, view(grad))
-    return wrapped(loss, call, x), grad
+    # NumPy asks for large pages, PyTorch does not: on fresh memory that is most of the time
+    loss, grad = numpy.both(problem, numpy.like(problem.x))
+    return wrapped(loss, call, x), tensor_of(grad)
 
 
 def grad_and_hess(call: Call, x: Any, t: Any) -> tuple[Any, Any]:
@@ -91,7 +100,7 @@ class Loss(torch.autograd.Function):
         ctx.call, ctx.targets = call, t
         late = x.dtype is torch.float16 and call.options.reduction != "none" and not call.inplace
         given = [t] if isinstance(t, torch.Tensor) else []
-        given += [value for _, value in array_options(call.options) if isinstance(value, torch.Tensor)]
+        given += [value for value in call.given.values() if isinstance(value, torch.Tensor)]
         if late:
             ctx.save_for_backward(x, None, *given)
             return value(call, x, t)
@@ -123,9 +132,9 @@ def _scaled_by(call: Call, x: Any, t: Any, upstream: Any) -> Any:
     """The gradient times the upstream one, rounded once."""
     problem = problem_of(call, x, t)
     up = view(raised(upstream.double(), call, x.ndim)) if upstream.ndim else upstream.item()
-    grad = torch.empty_like(x)
-    problem.run(grad=view(grad), scale=up * numpy.scale_of(problem, problem.denominator()))
-    return grad
+    grad = numpy.like(problem.x)
+    problem.run(grad=grad, scale=up * numpy.scale_of(problem, problem.denominator()))
+    return tensor_of(grad)
 
 
 def _multiplied(call: Call, grad: Any, upstream: Any) -> Any:

@@ -54,7 +54,7 @@ def _flat(options: Options, x: Any) -> tuple[Any, ...]:
 def _call(primitive: str, parameters: list[float], options: tuple[Any, ...]) -> Call:
     given = Options(*options)
     axis = None if given.axis is None else tuple(given.axis)  # type: ignore[arg-type]
-    return Call(Primitive(primitive, tuple(parameters)), given._replace(axis=axis))
+    return Call.of(Primitive(primitive, tuple(parameters)), given._replace(axis=axis))
 
 
 def _loss(x: Any, t: Any, primitive: str, parameters: list[float], *options: Any) -> Any:

@@ -19,7 +19,7 @@ from ..._errors import UnsupportedTypeError
 from ..._spec import Options, Primitive, Terms
 from .arrays import TensorArrays, dense, result_dtype, wide
 
-_Formula = Callable[[Any, Any, Any, Any, tuple[float, ...]], _formula.Triple]
+_Formula = Callable[..., _formula.Triple]
 
 
 def _clamped_probabilities(p: Any, u: Any, v: Any, _: Any, parameters: tuple[float, ...]) -> _formula.Triple:
@@ -46,11 +46,11 @@ _INSIDE = {"probabilities": 0.5, "clamped_probabilities": 0.5, "log_probabilitie
 """What stands in for an element that does not count, where 0 is not inside the domain."""
 
 
-def derivative(order: int, primitive: Primitive, x: Any, u: Any, v: Any, t: Any) -> Any:
-    """The loss (0), its slope (1) or its curvature (2) of each element, differentiable again."""
+def derivative(order: int, primitive: Primitive, *arrays: Any) -> Any:
+    """The loss (0), its slope (1) or its curvature (2) of each element from x, u, v and t, differentiable again."""
     if order == 2:
-        return _FORMULAS[primitive.name](x, u, v, t, primitive.parameters)[2]
-    return _Differentiable.apply(order, primitive, x, u, v, t)
+        return _FORMULAS[primitive.name](*arrays, primitive.parameters)[2]
+    return _Differentiable.apply(order, primitive, *arrays)
 
 
 class _Differentiable(torch.autograd.Function):
@@ -65,9 +65,12 @@ class _Differentiable(torch.autograd.Function):
         ctx.order, ctx.primitive, *arrays = inputs
         ctx.save_for_backward(*arrays)
         ctx.save_for_forward(*arrays)
+        ctx.set_materialize_grads(False)  # a change of 0 times a derivative of inf would be NaN
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
+        if upstream is None:
+            return (None,) * 6
         x, u, v, t = ctx.saved_tensors
         _, _, by_x, by_u, by_v, _ = ctx.needs_input_grad
         return (
@@ -75,7 +78,7 @@ class _Differentiable(torch.autograd.Function):
             None,
             upstream * derivative(ctx.order + 1, ctx.primitive, x, u, v, t) if by_x else None,
             upstream * derivative(ctx.order, ctx.primitive, x, *_units(u), t) if by_u else None,
-            upstream * derivative(ctx.order, ctx.primitive, x, *reversed(_units(u)), t) if by_v else None,
+            upstream * derivative(ctx.order, ctx.primitive, x, *_units(u)[::-1], t) if by_v else None,
             None,
         )
 
@@ -88,7 +91,7 @@ class _Differentiable(torch.autograd.Function):
         if du is not None:
             change = change + du * derivative(ctx.order, ctx.primitive, x, *_units(u), t)
         if dv is not None:
-            change = change + dv * derivative(ctx.order, ctx.primitive, x, *reversed(_units(u)), t)
+            change = change + dv * derivative(ctx.order, ctx.primitive, x, *_units(u)[::-1], t)
         return change
 
     @staticmethod
@@ -101,7 +104,7 @@ class _Differentiable(torch.autograd.Function):
         return derivative(order, primitive, *front), 0
 
 
-def _units(price: Any) -> tuple[Any, Any]:
+def _units(price: Any) -> Any:
     return torch.ones_like(price), torch.zeros_like(price)
 
 
@@ -204,7 +207,7 @@ def _cast(terms: Terms, dtype: Any) -> Terms:
     def cast(value: Any) -> Any:
         return value.to(dtype) if isinstance(value, torch.Tensor) else value
 
-    return Terms(tuple(cast(price) for price in terms.prices), cast(terms.row), cast(terms.element))  # type: ignore[arg-type]
+    return Terms(tuple(cast(price) for price in terms.prices), cast(terms.row), cast(terms.element))
 
 
 def _in_domain(primitive: Primitive, x: Any, t: Any, u: Any, v: Any) -> Any:

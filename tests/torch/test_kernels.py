@@ -1,0 +1,229 @@
+"""CPU tensors: the same bits as NumPy arrays, at every half-precision logit, in every layout and with every option."""
+
+from __future__ import annotations
+
+import math
+
+import ml_dtypes
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+import logloss as ll
+from reference import LOSSES
+
+# PyTorch's forward mode loads its own scripts when first used.
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+
+FLOATS = {
+    torch.float16: np.float16,
+    torch.bfloat16: ml_dtypes.bfloat16,
+    torch.float32: np.float32,
+    torch.float64: np.float64,
+}
+TARGETS = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, *FLOATS]
+
+
+def as_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """A copy of a tensor by another way than the package's: through its bytes."""
+    if tensor.dtype is torch.bfloat16:
+        return tensor.detach().contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    return tensor.detach().contiguous().numpy().copy()
+
+
+def same_bits(tensor: torch.Tensor, array: np.ndarray) -> bool:
+    ours = as_numpy(tensor)
+    return ours.dtype == array.dtype and ours.tobytes() == np.ascontiguousarray(array).tobytes()
+
+
+def every(dtype: torch.dtype) -> torch.Tensor:
+    """All 65,536 values of a 16-bit type."""
+    return torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("target", [0.0, 1.0, 0.25])
+def test_every_half_precision_logit(dtype: torch.dtype, target: float):
+    x = every(dtype)
+    t = torch.full((2**16,), target, dtype=dtype)
+    value, gradient = ll.value_and_grad(x, t, reduction="none")
+    expected, slope = ll.value_and_grad(as_numpy(x), as_numpy(t), reduction="none")
+    assert same_bits(value, expected)
+    assert same_bits(gradient, slope)
+
+
+@pytest.mark.parametrize("start", range(0, 4096, 1024))
+def test_a_sweep_of_float32_logits(start: int):
+    """Every 4,096th float32: those the kernels are held to by the exhaustive test, by way of tensors."""
+    bits = torch.arange(-(2**31) + start, 2**31, 4096, dtype=torch.int64).to(torch.int32)
+    x = bits.view(torch.float32)
+    t = (torch.arange(len(x)) % 2).to(torch.uint8)
+    value, gradient = ll.value_and_grad(x, t, reduction="none")
+    expected, slope = ll.value_and_grad(as_numpy(x), as_numpy(t), reduction="none")
+    assert same_bits(value, expected)
+    assert same_bits(gradient, slope)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_autograd_gives_the_same_bits(dtype: torch.dtype):
+    x = (3 * torch.randn(40, 30)).to(dtype).requires_grad_()
+    t = torch.rand(40, 30) < 0.3
+    loss = ll.binary_cross_entropy_with_logits(x, t)
+    loss.backward()
+    value, gradient = ll.value_and_grad(as_numpy(x), as_numpy(t))
+    assert loss.dtype == (torch.float64 if dtype is torch.float64 else torch.float32)
+    assert loss.item() == (value if dtype is torch.float64 else np.float32(value))
+    assert same_bits(x.grad, gradient)
+
+
+@pytest.mark.parametrize("dtype", TARGETS)
+def test_target_types(dtype: torch.dtype):
+    x, hard = torch.randn(500), torch.rand(500) < 0.5
+    value, gradient = ll.value_and_grad(x, hard.to(dtype))
+    expected, slope = ll.value_and_grad(as_numpy(x), as_numpy(hard))
+    assert value.item() == np.float32(expected)
+    assert value.dtype is gradient.dtype is torch.float32  # whatever the targets are
+    assert same_bits(gradient, slope)
+
+
+def test_integer_logits_become_float64():
+    assert ll.binary_cross_entropy_with_logits(torch.tensor([1, -2]), torch.tensor([1, 0])).dtype is torch.float64
+
+
+def options(rows: int, labels: int) -> dict[str, dict[str, torch.Tensor]]:
+    generator = torch.Generator().manual_seed(7)
+
+    def positive(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=generator) + 0.5
+
+    keep = torch.rand(rows, labels, generator=generator) < 0.8
+    return {
+        "pos_weight": {"pos_weight": positive(labels)},
+        "pos_weight, bfloat16": {"pos_weight": positive(labels).bfloat16()},
+        "weight": {"weight": positive(rows, labels)},
+        "weight per label": {"weight": positive(1, labels).double()},
+        "sample_weight": {"sample_weight": positive(rows), "reduction": "weighted_mean"},
+        "label_weight": {"label_weight": positive(rows), "label_axis": 0, "axis": 1},
+        "mask": {"mask": keep},
+        "mask per row": {"mask": keep[:, :1], "axis": 0},
+        "ignore_index": {"ignore_index": 0},
+        "smoothing": {"label_smoothing": 0.1, "reduction": "batchmean"},
+        "normalizer": {"normalizer": torch.tensor(17.0)},
+        "normalizer per row": {"normalizer": positive(rows), "axis": -1},
+        "list": {"pos_weight": [2.0] * labels, "reduction": "sum"},
+        "none": {"reduction": "none", "pos_weight": 3},
+    }
+
+
+@pytest.mark.parametrize("name", options(1, 1))
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_option(loss: str, name: str):
+    given = options(12, 7)[name]
+    p = torch.rand(12, 7, generator=torch.Generator().manual_seed(8)) * 0.98 + 0.01
+    x = {"probabilities": p, "log_probs": p.log()}.get(loss, torch.logit(p)).requires_grad_()
+    t = (torch.rand(12, 7, generator=torch.Generator().manual_seed(9)) < 0.4).to(torch.int64)
+    plain = {
+        key: as_numpy(value.float() if value.dtype is torch.bfloat16 else value)
+        if isinstance(value, torch.Tensor)
+        else value
+        for key, value in given.items()
+    }
+    expected, slope = ll.value_and_grad(as_numpy(x), as_numpy(t), loss=LOSSES[loss], **plain)
+    value, gradient = ll.value_and_grad(x, t, loss=LOSSES[loss], **given)
+    assert same_bits(value, np.asarray(expected, np.float32))
+    assert same_bits(gradient, slope)
+    loss_alone = LOSSES[loss](x, t, **given)
+    (through_autograd,) = torch.autograd.grad(loss_alone.sum(), x)
+    np.testing.assert_allclose(as_numpy(loss_alone), expected, rtol=1e-6)
+    np.testing.assert_allclose(as_numpy(through_autograd), slope, rtol=1e-6)
+
+
+LAYOUTS = {
+    "every second column": lambda x: torch.cat([x, x], 1).view(x.shape[0], 2, -1).transpose(1, 2)[:, :, 0],
+    "transposed": lambda x: x.T.contiguous().T,
+    "channels last": lambda x: x.view(2, 6, 7, 1).to(memory_format=torch.channels_last),
+    "expanded": lambda x: x[:1].expand(12, 7),
+    "offset": lambda x: torch.cat([x.reshape(-1), x.reshape(-1)])[5:89].view(12, 7),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_layouts(layout: str, dtype: torch.dtype):
+    x = LAYOUTS[layout](torch.randn(12, 7).to(dtype)).requires_grad_()
+    t = torch.rand(x.shape).to(dtype)
+    _, gradient = ll.value_and_grad(as_numpy(x), as_numpy(t))
+    (ours,) = torch.autograd.grad(ll.binary_cross_entropy_with_logits(x, t), x)
+    assert same_bits(ours, gradient)
+
+
+def test_no_copy_is_made(monkeypatch: pytest.MonkeyPatch):
+    """The kernels see the tensors' own addresses, strides and all."""
+    from logloss._kernels import cpu
+
+    seen = []
+    evaluate = cpu.evaluate
+    monkeypatch.setattr(cpu, "evaluate", lambda call: (seen.append(call), evaluate(call))[1])
+    for dtype in FLOATS:
+        x, t = torch.randn(64, 32).to(dtype)[:, ::2].requires_grad_(), torch.rand(64, 16).to(dtype)
+        ll.binary_cross_entropy_with_logits(x, t).backward()
+        call = seen.pop()
+        assert call.x.__array_interface__["data"][0] == x.data_ptr()
+        assert call.t.__array_interface__["data"][0] == t.data_ptr()
+        assert call.x.strides == tuple(step * x.element_size() for step in x.stride())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    logits=st.lists(st.floats(width=32), min_size=1, max_size=20),
+    target=st.sampled_from([0.0, 1.0, 0.3]),
+    price=st.sampled_from([None, 0.0, 3.3]),
+)
+def test_plain_formula_agrees_with_the_kernels(logits: list[float], target: float, price: float | None):
+    """What transforms and other devices get, at any logit: infinities and NaN included."""
+    x = torch.tensor(logits, dtype=torch.float32)
+    t = torch.full_like(x, target)
+
+    def loss(one: torch.Tensor) -> torch.Tensor:
+        return ll.binary_cross_entropy_with_logits(one, t, reduction="none", pos_weight=price)
+
+    expected, slope = ll.value_and_grad(x, t, reduction="none", pos_weight=price)
+    value, gradient = torch.func.jvp(loss, (x,), (torch.ones_like(x),))
+    np.testing.assert_allclose(value, expected, rtol=1e-6, atol=1e-44)
+    np.testing.assert_allclose(gradient, slope, rtol=1e-6, atol=1e-6 if target == 0.3 else 1e-44)
+
+
+def test_right_where_torch_is_not():
+    x, t = torch.tensor([-20.0, 20.0]), torch.tensor([0.0, 1.0])
+    assert functional.binary_cross_entropy_with_logits(x, t, reduction="none")[0] == 0.0
+    value, gradient = ll.value_and_grad(x, t, reduction="none")
+    np.testing.assert_allclose(value, [math.log1p(math.exp(-20.0))] * 2, rtol=2e-7)
+    np.testing.assert_allclose(gradient, [1 / (1 + math.exp(20.0)), -1 / (1 + math.exp(20.0))], rtol=2e-7)
+
+
+@pytest.mark.parametrize("target", [0.0, 1.0])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_never_worse_than_torch(dtype: torch.dtype, target: float):
+    """At every half-precision logit and every 65,536th float32: |error| at most torch's, or half an ulp's rounding."""
+    if dtype is torch.float32:
+        x = torch.arange(-(2**31), 2**31, 65536, dtype=torch.int64).to(torch.int32).view(torch.float32)
+    else:
+        x = every(dtype)
+    x = x[x.isfinite()].requires_grad_()
+    t = torch.full_like(x, target)
+    side = x.detach().double() * (1 if target else -1)  # how right the logit is
+    exact = torch.logaddexp(torch.zeros_like(side), -side)
+    slope = torch.sigmoid(-side) * (-1 if target else 1)
+    for function in (ll.binary_cross_entropy_with_logits, functional.binary_cross_entropy_with_logits):
+        value = function(x, t, reduction="none")
+        (gradient,) = torch.autograd.grad(value.sum(), x)
+        errors = (value.detach().double() - exact).abs(), (gradient.double() - slope).abs()
+        if function is ll.binary_cross_entropy_with_logits:
+            ours = errors
+    digits, least = {torch.float16: (11, 25), torch.bfloat16: (8, 134), torch.float32: (22, 150)}[dtype]
+    for mine, theirs, true in zip(ours, errors, (exact, slope), strict=True):
+        rounding = 2.0**-digits * true.abs() + 2.0**-least
+        assert (mine <= torch.maximum(theirs, rounding)).all()
