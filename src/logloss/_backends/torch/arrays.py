@@ -84,7 +84,14 @@ def floating(value: Any, name: str) -> Any:
 
 def target_array(value: Any) -> Any:
     """Targets as a tensor of bool, any integer or any float, or positive indices as they are."""
-    if is_filling(value) or value.dtype in _TARGETS:
+    if is_filling(value):
+        return value
+    if not isinstance(value, torch.Tensor):
+        raise UnsupportedTypeError(
+            f"targets must be a tensor like the logits; got {type(value).__module__}.{type(value).__name__}. "
+            "Use torch.as_tensor(targets)."
+        )
+    if value.dtype in _TARGETS:
         return value
     raise UnsupportedTypeError(
         f"targets must be bool, integer or floating; got dtype {value.dtype}. Encode labels as 0 and 1."
