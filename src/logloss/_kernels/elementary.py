@@ -9,20 +9,31 @@ on the compiled loops.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
+from .coefficients import (
+    EXPM1_32,
+    EXPM1_64,
+    LN2_HIGH_32,
+    LN2_HIGH_64,
+    LN2_LOW_32,
+    LN2_LOW_64,
+    LOG1P_32,
+    LOG2_E,
+    LOG_RATIO_64,
+    LOG_RATIO_NEAR_ONE_64,
+)
 from .jit import inline
 from .ops import _JIT, fma, like, power_of_two, select, split_exponent
 
 
-def polynomial(coefficients: str) -> Callable[..., Any]:
-    """x -> c0 + c1·x + c2·x² + …, by Horner's rule in fused multiply-adds; coefficients in hexadecimal."""
-    values = [float.fromhex(text) for text in coefficients.split()]
+def polynomial(values: Sequence[float]) -> Callable[..., Any]:
+    """x -> c0 + c1·x + c2·x² + …, by Horner's rule in fused multiply-adds."""
 
     @intrinsic
     def evaluate(typing, x):
@@ -38,50 +49,25 @@ def polynomial(coefficients: str) -> Callable[..., Any]:
     return cast("Callable[..., Any]", evaluate)
 
 
-# e^r = 1 + r + r²·P(r) on |r| <= ln(2)/2; log1p(z) = z + z²·Q(z) on [0, 1];
-# log((1+s)/(1-s)) = 2s + s³·R(s²), for s up to 1/3 (z = 1) and up to 0.1716 (a mantissa within sqrt(2) of 1).
-_P32 = polynomial("0x1.fffffcp-2 0x1.555492p-3 0x1.5558aap-5 0x1.12396ep-7 0x1.6a524ep-10")
-_Q32 = polynomial(
-    "-0x1.ffffd2p-2 0x1.554dd0p-2 -0x1.ff23e6p-3 0x1.934b54p-3 -0x1.3a435ep-3 0x1.b4ae08p-4 -0x1.d6b08cp-5 "
-    "0x1.4917cep-6 -0x1.af49cep-9"
-)
-_P64 = polynomial(
-    "0x1.000000000000ap-1 0x1.55555555554fap-3 0x1.5555555550879p-5 0x1.1111111127cdep-7 "
-    "0x1.6c16c1842e303p-10 0x1.a01a012a0c731p-13 0x1.a01999fac4ecfp-16 0x1.71df25d82fd18p-19 "
-    "0x1.28ad87ae83c7cp-22 0x1.ad7edf55575d2p-26"
-)
-_R64 = polynomial(
-    "0x1.5555555555536p-1 0x1.99999999a050fp-2 0x1.249249209c259p-2 0x1.c71c74156356fp-3 0x1.745cb4ea6dd28p-3 "
-    "0x1.3b1dc8ce87e46p-3 0x1.1068b15f4f97dp-3 0x1.efca184ffa348p-4 0x1.55edb7a18268ap-4 0x1.5c41b803e25d9p-3"
-)
-_R64_NEAR_ONE = polynomial(
-    "0x1.5555555555591p-1 0x1.99999999801ccp-2 0x1.24924941be891p-2 0x1.c71c522e9843dp-3 0x1.746637da7eb17p-3 "
-    "0x1.39a2651658fd5p-3 0x1.2eff0d511983fp-3"
-)
-
-_LOG2E = float.fromhex("0x1.71547652b82fep0")
-_LN2_HIGH, _LN2_LOW = (
-    float.fromhex("0x1.62e42feep-1"),
-    float.fromhex("0x1.a39ef35793c76p-33"),
-)  # few bits, so that n·high is exact; the rest
-_LN2_HIGH32, _LN2_LOW32 = float.fromhex("0x1.62e4p-1"), float.fromhex("0x1.7f7d1cp-20")
+_P32, _Q32 = polynomial(EXPM1_32), polynomial(LOG1P_32)
+_P64, _R64, _R64_NEAR_ONE = polynomial(EXPM1_64), polynomial(LOG_RATIO_64), polynomial(LOG_RATIO_NEAR_ONE_64)
 _SQRT_HALF = 0.5**0.5
 
 
 @inline
 def _exp_reduced32(t):
     t = select(t < like(t, -104.0), like(t, -104.0), t)  # NaN compares false and goes on
-    shifted = fma(t, like(t, _LOG2E), like(t, 12582912.0))  # 1.5·2^23 rounds to an integer in the lowest bits
+    shifted = fma(t, like(t, LOG2_E), like(t, 12582912.0))  # 1.5·2^23 rounds to an integer in the lowest bits
     n = shifted - like(t, 12582912.0)
-    return fma(n, like(t, -_LN2_LOW32), fma(n, like(t, -_LN2_HIGH32), t)), power_of_two(shifted)
+    return fma(n, like(t, -LN2_LOW_32), fma(n, like(t, -LN2_HIGH_32), t)), power_of_two(shifted)
 
 
 @inline
 def _exp_reduced64(t):
     t = select(t < -746.0, -746.0, t)
-    shifted = fma(t, _LOG2E, 6755399441055744.0)  # 1.5·2^52
+    shifted = fma(t, LOG2_E, 6755399441055744.0)  # 1.5·2^52
     n = shifted - 6755399441055744.0
-    return fma(n, -_LN2_LOW, fma(n, -_LN2_HIGH, t)), power_of_two(shifted)
+    return fma(n, -LN2_LOW_64, fma(n, -LN2_HIGH_64, t)), power_of_two(shifted)
 
 
 def exp_reduced(t):
@@ -154,8 +140,8 @@ def _minus_log_split(w, k):
     half_square = 0.5 * w * w
     s = w / (2.0 + w)
     s2 = s * s
-    tail = fma(s, fma(s2, _R64_NEAR_ONE(s2), half_square), k * _LN2_LOW)
-    return (half_square - tail) - w - k * _LN2_HIGH
+    tail = fma(s, fma(s2, _R64_NEAR_ONE(s2), half_square), k * LN2_LOW_64)
+    return (half_square - tail) - w - k * LN2_HIGH_64
 
 
 @inline

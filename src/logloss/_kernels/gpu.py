@@ -1,0 +1,261 @@
+"""The cross-entropy of logits on a GPU, in Triton: loss, gradient and sum in one launch.
+
+The arithmetic is that of `cores.cross_entropy` with the polynomials of `elementary`, in float32, step by step: a GPU
+gives the CPU's bits. Built-in exp and log are not used: the fast ones lose the loss of a confident true negative.
+
+Every operand has a stride along each of three axes (outer, row, column), 0 where it is broadcast, so weights per row
+or per label, masks and slices need neither copies nor divisions. One program takes one tile and writes one partial
+sum: no atomics, so the same bits every time. Nothing is tuned, and nothing is compiled before it is called.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import triton
+import triton.language as tl
+
+import torch
+
+from .._spec import Terms
+from .coefficients import EXPM1_32, LN2_HIGH_32, LN2_LOW_32, LOG1P_32, LOG2_E
+
+TILE = 4096
+"""Elements per program."""
+
+LAUNCH = {"num_warps": 8, "enable_fp_fusion": False}  # fused multiply-adds stand where they are meant
+"""How kernels are launched."""
+
+_E0, _E1, _E2, _E3, _E4 = map(tl.constexpr, EXPM1_32)
+_L0, _L1, _L2, _L3, _L4, _L5, _L6, _L7, _L8 = map(tl.constexpr, LOG1P_32)
+_LOG2_E, _LN2_HIGH, _LN2_LOW = tl.constexpr(LOG2_E), tl.constexpr(LN2_HIGH_32), tl.constexpr(LN2_LOW_32)
+_ROUNDER = tl.constexpr(12582912.0)  # 1.5·2^23 rounds to an integer in the lowest bits
+
+EVERYTHING, NOT_VALUE, NOT_NAN = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
+
+
+# ---- arithmetic -----------------------------------------------------------------------------------------------------
+
+
+@triton.jit
+def _exp_of_minus(a):
+    """e^-a for a >= 0."""
+    t = tl.where(-a < -104.0, -104.0, -a)
+    shifted = tl.fma(t, _LOG2_E, _ROUNDER)
+    n = shifted - _ROUNDER
+    r = tl.fma(n, -_LN2_LOW, tl.fma(n, -_LN2_HIGH, t))
+    power = ((shifted.to(tl.int32, bitcast=True) << 23) + (191 << 23)).to(tl.float32, bitcast=True)  # 2^(n + 64)
+    p = tl.fma(tl.fma(tl.fma(tl.fma(r, _E4, _E3), r, _E2), r, _E1), r, _E0)
+    return ((1.0 + tl.fma(r * r, p, r)) * power) * 5.421010862427522e-20  # 2^-64: subnormal results are right
+
+
+@triton.jit
+def _log1p(z):
+    """log(1 + z) for z in [0, 1]."""
+    p = tl.fma(tl.fma(tl.fma(tl.fma(z, _L8, _L7), z, _L6), z, _L5), z, _L4)
+    p = tl.fma(tl.fma(tl.fma(tl.fma(p, z, _L3), z, _L2), z, _L1), z, _L0)
+    return tl.fma(z * z, p, z)
+
+
+@triton.jit
+def _cross_entropy(x, u, v):
+    """Loss and gradient of u·softplus(-x) + v·softplus(x): `_formula.cross_entropy`, term by term."""
+    negative = x.to(tl.int32, bitcast=True) < 0
+    a = tl.where(negative, -x, x)
+    z = _exp_of_minus(a)
+    q = tl.div_rn(z, 1.0 + z)
+    q = tl.fma(-z, q, z)
+    w, side = u + v, tl.where(negative, u, v)
+    loss = tl.fma(w, _log1p(z), tl.where(side == 0.0, 0.0, side * a))
+    slope = tl.fma(-w, q, side)
+    return loss, tl.where(negative, -slope, slope)
+
+
+# ---- kernels --------------------------------------------------------------------------------------------------------
+
+
+@triton.jit
+def _tile(partials, x, t, mask, row, element, table, loss, grad, scale, factor, a1, a0, b1, b0, ignored,
+          outer, rows, columns,
+          x0, x1, x2, t0, t1, t2, m0, m1, m2, r0, r1, r2, e0, e1, e2, p0, p1, p2, l0, l1, l2, g0, g1, g2,
+          labels,
+          IGNORE: tl.constexpr, CHECK: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):  # fmt: skip
+    """One tile: loss and gradient where wanted, and the tile's sum. Absent operands are None."""
+    program = tl.program_id(0).to(tl.int64)
+    across = tl.cdiv(columns, COLUMNS)
+    down = tl.cdiv(rows, ROWS)
+    o = program // (across * down)
+    i = (program // across) % down * ROWS + tl.arange(0, ROWS)[:, None]
+    j = program % across * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    counts = (i < rows) & (j < columns)
+    inside = counts
+
+    own = tl.load(t + (o * t0 + i * t1 + j * t2), mask=inside, other=0)
+    if mask is not None:
+        counts = counts & (tl.load(mask + (o * m0 + i * m1 + j * m2), mask=inside, other=0) != 0)
+    if IGNORE == NOT_VALUE:
+        counts = counts & (own.to(tl.float32) != ignored)
+    if IGNORE == NOT_NAN:
+        counts = counts & (own == own)
+    good = (own >= 0) & (own <= 1)
+    y = own.to(tl.float32)
+    rest = (1.0 - own).to(tl.float32) if own.dtype == tl.float64 else 1.0 - y
+    if table is not None:
+        where = table + (o * p0 + i * p1 + j * p2)
+        u = tl.fma(tl.load(where, mask=inside, other=0.0), y, tl.load(where + labels, mask=inside, other=0.0))
+        v = tl.fma(tl.load(where + 2 * labels, mask=inside, other=0.0), rest,
+                   tl.load(where + 3 * labels, mask=inside, other=0.0))  # fmt: skip
+    else:
+        u = tl.fma(y, a1, a0)
+        v = tl.fma(rest, b1, b0)
+    if row is not None:
+        weight = tl.load(row + (o * r0 + i * r1 + j * r2), mask=inside, other=0).to(tl.float32)
+        good = good & (weight >= 0.0) & (weight < float("inf"))
+        u, v = u * weight, v * weight
+    if element is not None:
+        weight = tl.load(element + (o * e0 + i * e1 + j * e2), mask=inside, other=0).to(tl.float32)
+        good = good & (weight >= 0.0) & (weight < float("inf"))
+        u, v = u * weight, v * weight
+
+    logit = tl.load(x + (o * x0 + i * x1 + j * x2), mask=inside, other=0.0).to(tl.float32)
+    cost, slope = _cross_entropy(logit, u, v)
+    if CHECK:
+        cost, slope = tl.where(good, cost, float("nan")), tl.where(good, slope, float("nan"))
+    cost, slope = tl.where(counts, cost, 0.0), tl.where(counts, slope, 0.0)
+    if grad is not None:
+        slope = slope * tl.load(scale) if scale is not None else slope * factor
+        tl.store(grad + (o * g0 + i * g1 + j * g2), slope.to(grad.dtype.element_ty), mask=inside)
+    if loss is not None:
+        tl.store(loss + (o * l0 + i * l1 + j * l2), cost.to(loss.dtype.element_ty), mask=inside)
+    tl.store(partials + program, tl.sum(tl.sum(cost, axis=1), axis=0))
+
+
+@triton.jit
+def _multiply(values, factor, n, COUNT: tl.constexpr):
+    by = tl.load(factor).to(tl.float32)
+    if by != 1.0:  # the usual gradient of a loss: nothing is read, nothing is written
+        i = tl.program_id(0).to(tl.int64) * COUNT + tl.arange(0, COUNT)
+        now = tl.load(values + i, mask=i < n, other=0.0).to(tl.float32)
+        tl.store(values + i, (now * by).to(values.dtype.element_ty), mask=i < n)
+
+
+# ---- the door -------------------------------------------------------------------------------------------------------
+
+
+def cross_entropy(
+    x: Any, t: Any, terms: Terms, *, scale: Any = 1.0, loss: Any = None, grad: Any = None, check: bool = True
+) -> Any:
+    """The sum of the losses as a 0-d float64 tensor on the device; elementwise results go into `loss` and `grad`.
+
+    x: float16, bfloat16 or float32 logits of any shape and strides; t: bool, integer or floating targets of that
+    shape; terms: tensors with as many axes, or numbers. `scale`, a number or a 0-d tensor, multiplies the gradient,
+    which may go into x. Nothing waits for the device: with `check`, a target or weight out of its domain makes its
+    loss and gradient NaN.
+    """
+    if x.numel() == 0:
+        return torch.zeros((), dtype=torch.float64, device=x.device)
+    table = _table(terms.prices, x)
+    operands = [x, _bytes(t), _bytes(terms.mask), terms.row, terms.element, table, loss, grad]
+    sizes, strides = _merged(x.shape, operands)
+    if len(sizes) > 3:
+        return _spread_out(x, t, terms, scale, loss, grad, check)
+    shape = (*(1,) * (3 - len(sizes)), *sizes)
+    down, across = _tile_shape(*shape[1:])
+    programs = shape[0] * -(-shape[1] // down) * -(-shape[2] // across)
+    partials = torch.empty(programs, dtype=torch.float32, device=x.device)
+    prices = (0.0,) * 4 if table is not None else terms.prices
+    number = not isinstance(scale, torch.Tensor)
+    _tile[(programs,)](
+        partials, *operands, None if number else scale, float(scale) if number else 1.0, *prices,
+        0.0 if terms.ignored is None else float(terms.ignored), *shape,
+        *(stride for steps in strides for stride in (*(0,) * (3 - len(sizes)), *steps)),
+        0 if table is None else table.numel(),
+        IGNORE=_which(terms.ignored), CHECK=check, ROWS=down, COLUMNS=across, **LAUNCH,
+    )  # fmt: skip
+    return partials.sum(dtype=torch.float64)
+
+
+def multiply(values: Any, factor: Any) -> Any:
+    """Contiguous values times a 0-d tensor, in place; nothing is touched where that is 1, and nobody waits to know."""
+    count = values.numel()
+    if count:
+        _multiply[(-(-count // TILE),)](values, factor, count, COUNT=TILE, **LAUNCH)
+    return values
+
+
+def _which(ignored: float | None) -> int:
+    if ignored is None:
+        return EVERYTHING.value
+    return NOT_NAN.value if math.isnan(ignored) else NOT_VALUE.value
+
+
+def _bytes(array: Any) -> Any:
+    """Triton knows booleans as single bits; in memory they are bytes."""
+    return array.view(torch.uint8) if array is not None and array.dtype == torch.bool else array
+
+
+def _table(prices: tuple[Any, ...], x: Any) -> Any:
+    """Prices that vary: the first of four float32 arrays that lie one after another; None for numbers."""
+    shape = next((price.shape for price in prices if isinstance(price, torch.Tensor)), None)
+    if shape is None:
+        return None
+    table = torch.empty((4, *shape), dtype=torch.float32, device=x.device)
+    for room, price in zip(table, prices, strict=True):
+        room.copy_(price) if isinstance(price, torch.Tensor) else room.fill_(price)
+    return table[0]
+
+
+def _merged(shape: Any, operands: list[Any]) -> tuple[list[int], list[list[int]]]:
+    """The shape with axes merged along which every operand goes on as one, and the operands' strides along it.
+
+    An axis on which an operand has length 1 has the stride 0: it is broadcast. Absent operands have strides of 0.
+    """
+    steps = [
+        [0 if array is None or array.shape[axis] == 1 else array.stride(axis) for axis in range(len(shape))]
+        for array in operands
+    ]
+    sizes: list[int] = []
+    kept: list[list[int]] = [[] for _ in operands]
+    for axis, size in enumerate(shape):
+        if size == 1:
+            continue
+        if sizes and all(to[-1] == each[axis] * size for to, each in zip(kept, steps, strict=True)):
+            sizes[-1] *= size
+            for to, each in zip(kept, steps, strict=True):
+                to[-1] = each[axis]
+        else:
+            sizes.append(size)
+            for to, each in zip(kept, steps, strict=True):
+                to.append(each[axis])
+    return sizes, kept
+
+
+def _tile_shape(rows: int, columns: int) -> tuple[int, int]:
+    """Rows and columns of a tile: as many columns as there are, in powers of two."""
+    across = min(TILE, triton.next_power_of_2(columns))
+    return min(TILE // across, triton.next_power_of_2(rows)), across
+
+
+def _spread_out(x: Any, t: Any, terms: Terms, scale: Any, loss: Any, grad: Any, check: bool) -> Any:
+    """The same where more than three axes are left: every operand in memory of its own, without broadcasting."""
+
+    def spread(array: Any) -> Any:
+        return array.expand(x.shape).contiguous() if isinstance(array, torch.Tensor) else array
+
+    spread_terms = Terms(
+        tuple(spread(price) for price in terms.prices),  # type: ignore[arg-type]
+        spread(terms.row),
+        spread(terms.element),
+        spread(terms.mask),
+        terms.ignored,
+    )
+    rooms = {
+        name: None if array is None else torch.empty(x.shape, dtype=array.dtype, device=x.device)
+        for name, array in (("loss", loss), ("grad", grad))
+    }
+    total = cross_entropy(spread(x), spread(t), spread_terms, scale=scale, check=check, **rooms)
+    for array, room in ((loss, rooms["loss"]), (grad, rooms["grad"])):
+        if array is not None:
+            array.copy_(room)
+    return total

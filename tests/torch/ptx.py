@@ -1,0 +1,60 @@
+"""Compile the GPU kernels for one architecture, without a GPU, and say what came out as JSON (run by `test_ptx.py`)."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from logloss._kernels import gpu
+
+NAMES = list(inspect.signature(gpu._tile.fn).parameters)
+NUMBERS = ("factor", "a1", "a0", "b1", "b0", "ignored")
+OPERANDS = {"x": "x", "t": "t", "mask": "m", "row": "r", "element": "e", "table": "p", "loss": "l", "grad": "g"}
+
+
+def compiled(pointers: dict[str, str], **constants: Any) -> Any:
+    """The kernel with these operands, laid out as `gpu.cross_entropy` lays out contiguous arrays."""
+    pointers = {"partials": "*fp32", **pointers}
+    fixed: dict[str, Any] = {name: None for name in (*OPERANDS, "scale") if name not in pointers}
+    fixed |= {"outer": 1, "rows": 1, "ROWS": 1, "COLUMNS": gpu.TILE, "IGNORE": 0, "CHECK": True, **constants}
+    fixed |= {letter + "2": 1 for letter in OPERANDS.values()}  # what Triton itself makes of a stride of 1
+    signature = {
+        name: "constexpr" if name in fixed else pointers.get(name, "fp32" if name in NUMBERS else "i32")
+        for name in NAMES
+    }
+    even = [*pointers, "columns", *(letter + axis for letter in OPERANDS.values() for axis in "01")]
+    attributes = {(NAMES.index(name),): [["tt.divisibility", 16]] for name in even}
+    source = ASTSource(gpu._tile, signature, {(NAMES.index(name),): value for name, value in fixed.items()}, attributes)
+    return triton.compile(source, target=GPUTarget("cuda", int(sys.argv[1]), 32), options=gpu.LAUNCH)
+
+
+def facts(kernel: Any) -> dict[str, Any]:
+    ptx = kernel.asm["ptx"]
+    return {
+        "memory": sorted(set(re.findall(r"(?:ld|st)\.global[.\w]*", ptx))),
+        "calls": len(re.findall(r"^\s*call", ptx, re.MULTILINE)),
+        "approximations": sorted(set(re.findall(r"\w+\.approx[.\w]*", ptx))),
+        "divisions": sorted(set(re.findall(r"div\.[.\w]*f\d\d", ptx))),
+        "atomics": len(re.findall(r"\b(?:atom|red)\.", ptx)),
+    }
+
+
+everything = {"mask": "*u8", "row": "*fp32", "element": "*fp64", "table": "*fp32", "scale": "*fp32"}
+print(
+    json.dumps(
+        {
+            "plain": facts(compiled({"x": "*fp32", "t": "*fp32", "grad": "*fp32"})),
+            "all": facts(
+                compiled({"x": "*fp16", "t": "*fp64", "loss": "*fp16", "grad": "*fp16", **everything}, IGNORE=1)
+            ),
+            "whole numbers": facts(compiled({"x": "*fp32", "t": "*i64", "loss": "*fp32"}, IGNORE=2)),
+        }
+    )
+)
