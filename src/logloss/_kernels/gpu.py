@@ -13,10 +13,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 import triton
 import triton.language as tl
-
-import torch
 
 from .._spec import Terms
 from .coefficients import EXPM1_32, LN2_HIGH_32, LN2_LOW_32, LOG1P_32, LOG2_E
@@ -186,8 +185,8 @@ def multiply(values: Any, factor: Any) -> Any:
 
 def _which(ignored: float | None) -> int:
     if ignored is None:
-        return EVERYTHING.value
-    return NOT_NAN.value if math.isnan(ignored) else NOT_VALUE.value
+        return int(EVERYTHING.value)
+    return int(NOT_NAN.value if math.isnan(ignored) else NOT_VALUE.value)
 
 
 def _bytes(array: Any) -> Any:
@@ -244,7 +243,7 @@ def _spread_out(x: Any, t: Any, terms: Terms, scale: Any, loss: Any, grad: Any, 
         return array.expand(x.shape).contiguous() if isinstance(array, torch.Tensor) else array
 
     spread_terms = Terms(
-        tuple(spread(price) for price in terms.prices),  # type: ignore[arg-type]
+        tuple(spread(price) for price in terms.prices),
         spread(terms.row),
         spread(terms.element),
         spread(terms.mask),

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import logloss as ll
-import torch
 from logloss._kernels import gpu
 from logloss._spec import PLAIN, Terms
 
