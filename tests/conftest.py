@@ -1,8 +1,20 @@
-"""What every test shares: the `--exhaustive` switch."""
+"""What every test shares: the `--exhaustive` switch, and what runs where there is no GPU."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
+from pathlib import Path
+
 import pytest
+
+
+def _has_gpu() -> bool:
+    return Path("/proc/driver/nvidia").exists() and importlib.util.find_spec("torch") is not None
+
+
+if not _has_gpu():
+    os.environ["TRITON_INTERPRET"] = "1"  # asked when Triton is imported: kernels then run on the CPU, as NumPy does
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -10,10 +22,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the exhaustive tests out, as deselected rather than skipped: nobody asked for them."""
-    if config.getoption("--exhaustive"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+    """Leave out, deselected rather than skipped, the exhaustive tests nobody asked for and those of an absent GPU."""
+    unwanted = set() if config.getoption("--exhaustive") else {"exhaustive"}
+    unwanted.add("interpreted" if _has_gpu() else "gpu")
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in unwanted)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+        items[:] = [item for item in items if item not in left_out]

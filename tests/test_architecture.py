@@ -43,7 +43,8 @@ LIBRARIES = {
     "llvmlite": {"_kernels"},
     "polars": {"sources"},
     "rich": {"report", "cli"},
-    "torch": {"_backends.torch", "torch"},
+    "torch": {"_backends.torch", "torch", "_kernels.gpu"},
+    "triton": {"_kernels.gpu"},
 }
 HEAVY = [
     "numba",

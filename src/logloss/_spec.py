@@ -36,7 +36,7 @@ class Options(NamedTuple):
     axis: int | tuple[int, ...] | None = None
     reduction: str = "mean"
     normalizer: Any = None
-    validate: bool = True
+    validate: bool | str = True
 
 
 class Primitive(NamedTuple):

@@ -25,7 +25,7 @@ def binary_cross_entropy_with_logits(
     axis: int | tuple[int, ...] | None = None,
     reduction: str = "mean",
     normalizer: Any = None,
-    validate: bool = True,
+    validate: bool | str = True,
 ) -> Any:
     r"""Binary cross-entropy of logits: the log loss of σ(x), exact in both tails.
 
@@ -52,6 +52,7 @@ def binary_cross_entropy_with_logits(
             (`pos_weight` not included); "batchmean", ÷ length of axis 0.
         normalizer: replaces the denominator (a global count in distributed training); > 0.
         validate: check targets and weights in the same pass; without it, values out of range give meaningless numbers.
+            On a GPU and in compiled code they make loss and gradient NaN, for nobody waits; "now" waits, and raises.
 
     Returns:
         The loss: float64, or for "none" an array of the logits' shape and dtype. With nothing to count it is 0.

@@ -47,7 +47,7 @@ def binary_cross_entropy_with_logits(
     mask: Any = None,
     axis: int | tuple[int, ...] | None = None,
     normalizer: Any = None,
-    validate: bool = True,
+    validate: bool | str = True,
 ) -> Any:
     r"""Binary cross-entropy of logits with the signature of `torch.nn.functional.binary_cross_entropy_with_logits`.
 
@@ -124,7 +124,7 @@ class _Loss(torch.nn.Module):
         ignore_index: float | None = None,
         axis: int | tuple[int, ...] | None = None,
         reduction: str = "mean",
-        validate: bool = True,
+        validate: bool | str = True,
         inplace: bool = False,
     ) -> None:
         super().__init__()

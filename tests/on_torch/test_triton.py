@@ -13,6 +13,8 @@ import logloss as ll
 from logloss._kernels import gpu
 from logloss._spec import PLAIN, Terms
 
+pytestmark = pytest.mark.interpreted
+
 EDGES = [0.0, -0.0, 1e-45, -1e-30, 20.0, -20.0, 87.5, -103.9, 104.0, -104.0, 1e30, -1e30, np.inf, -np.inf]
 
 

@@ -1,8 +1,8 @@
 """Losses on PyTorch tensors: which way a call goes.
 
-A CPU tensor outside of any transform goes to the compiled kernels (`kernels`), traced code on the CPU to the same
-kernels as operators (`operators`), and everything else to tensor operations (`plain`): other devices, `torch.func`,
-forward mode, targets or weights that need a gradient.
+A CPU tensor outside of any transform goes to the compiled kernels (`kernels`), a CUDA tensor to the fused kernel
+(`fused`), traced code on the CPU to the CPU's kernels as operators (`operators`), and everything else to tensor
+operations (`plain`): other devices, `torch.func`, forward mode, targets or weights that need a gradient.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._spec import Options, Primitive
 from .. import is_filling, numpy
 from .._operands import check_shapes
-from . import kernels, plain
+from . import fused, kernels, plain
 from .arrays import (
     FLOATS,
     TensorArrays,
@@ -42,6 +42,9 @@ __all__ = [
     "value",
     "value_and_grad",
 ]
+
+NOW = "now"
+"""`validate` for a device that works ahead: otherwise bad values make the loss NaN there, and nobody waits."""
 
 _QUANTITY = {
     "probabilities": "probabilities",
@@ -78,6 +81,12 @@ def _traced(
 
 def _value(call: Call, logits: Any, targets: Any, positive_price: Any) -> Any:
     x, t = _operands(call, logits, targets)
+    if call.options.validate == NOW and x.device.type != "cpu" and _has_memory(x):
+        _check_on_host(call, x, t)
+    if positive_price is None and _for_gpu(call, x, t):
+        if x.requires_grad and torch.is_grad_enabled():
+            return fused.Loss.apply(_writable(x) if call.inplace else x, t, call)
+        return fused.value(call, x, t)
     if positive_price is not None or not _for_kernels(call, x, t):
         return _plain(call, x, t, positive_price).value()
     if not _has_memory(x):
@@ -98,6 +107,8 @@ def value_and_grad(
         x, t = _operands(call, logits, targets)
         if out is not None:
             _check_output(out, x)
+        if _for_gpu(call, x, t):
+            return fused.value_and_grad(call, x, t, out)
         if _for_kernels(call, x, t) and _has_memory(x):
             return kernels.value_and_grad(call, x, t, out)
         problem = _plain(call, x, t)
@@ -152,8 +163,16 @@ def _as_autocast_does(x: Any) -> Any:
 
 def _for_kernels(call: Call, x: Any, t: Any) -> bool:
     """CPU tensors outside of transforms, of which only the logits may need a gradient."""
-    if x.device.type != "cpu" or call.primitive.name == "clamped_probabilities":
-        return False
+    return x.device.type == "cpu" and call.primitive.name != "clamped_probabilities" and _alone(call, x, t)
+
+
+def _for_gpu(call: Call, x: Any, t: Any) -> bool:
+    """Likewise on a GPU, where one kernel serves the cross-entropy."""
+    return fused.serves(call, x, t) and _has_memory(x) and _alone(call, x, t)
+
+
+def _alone(call: Call, x: Any, t: Any) -> bool:
+    """Outside of transforms; of all operands only the logits may need a gradient."""
     if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
         return False
     if not torch.is_grad_enabled():
@@ -174,6 +193,13 @@ def _plain(call: Call, x: Any, t: Any, positive_price: Any = None) -> plain.Prob
     if looks:
         kernels.check(call, x, t)
     return plain.Problem(call.primitive, x, t, call.options, looks, positive_price)
+
+
+def _check_on_host(call: Call, x: Any, t: Any) -> None:
+    """Wait for the device, and refuse bad values with the messages of the CPU."""
+    host = {name: value.cpu() for name, value in call.given.items() if isinstance(value, torch.Tensor)}
+    options = call.options._replace(**host)
+    kernels.check(Call.of(call.primitive, options), x.detach().cpu(), t if is_filling(t) else t.detach().cpu())
 
 
 def _writable(x: Any) -> Any:

@@ -112,20 +112,20 @@ class Loss(torch.autograd.Function):
     def backward(ctx: Any, upstream: Any) -> tuple[Any, None, None]:
         x, grad, *_ = ctx.saved_tensors  # asks whether targets and weights are still what they were
         if torch.is_grad_enabled():
-            return _differentiable(ctx, x, upstream), None, None
+            return differentiable(ctx.call, x, ctx.targets, upstream, checked=True), None, None
         if grad is None:
             return _scaled_by(ctx.call, x, ctx.targets, upstream), None, None
         return _multiplied(ctx.call, grad, upstream), None, None
 
 
-def _differentiable(ctx: Any, x: Any, upstream: Any) -> Any:
+def differentiable(call: Call, x: Any, t: Any, upstream: Any, checked: bool) -> Any:
     """The gradient as a function of the logits and of what comes from above."""
     if x is None:
         raise InvalidInputError(
             "a second derivative needs the logits; inplace=True has overwritten them with the gradient. "
             "Leave inplace=True out."
         )
-    return plain.Problem(ctx.call.primitive, x, ctx.targets, ctx.call.options, checked=True).gradient(upstream)
+    return plain.Problem(call.primitive, x, t, call.options, checked).gradient(upstream)
 
 
 def _scaled_by(call: Call, x: Any, t: Any, upstream: Any) -> Any:

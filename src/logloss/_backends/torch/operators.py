@@ -47,7 +47,7 @@ def _flat(options: Options, x: Any) -> tuple[Any, ...]:
         None if axis is None else list(axis),
         options.reduction,
         tensor("normalizer"),
-        options.validate,
+        bool(options.validate),
     )
 
 

@@ -152,14 +152,14 @@ class Problem:
         if self.options.reduction == "none":
             return losses.to(self.dtypes[0])
         total = losses.sum(dim=self.axes() or None, dtype=wide(losses.device))
-        return _divide(total, self.denominator()).to(self.dtypes[1])
+        return divide(total, self.denominator()).to(self.dtypes[1])
 
     def gradient(self, upstream: Any = None) -> Any:
         """The derivative of the sum of all values, or of Σ upstream·value, with respect to the logits."""
         slopes = self.elementwise(1)
         up = torch.ones((), dtype=torch.float64) if upstream is None else upstream
         if self.options.reduction != "none":
-            up = _divide(up.to(wide(slopes.device)), self.denominator())
+            up = divide(up.to(wide(slopes.device)), self.denominator())
             for axis in self.axes():
                 up = up.unsqueeze(axis) if up.ndim else up
         return (slopes * up.to(slopes.dtype)).to(self.dtypes[0])
@@ -233,7 +233,7 @@ def _without_gradient(primitive: Primitive, t: Any) -> Any:
     return t.detach()
 
 
-def _divide(total: Any, divisor: Any) -> Any:
+def divide(total: Any, divisor: Any) -> Any:
     """total / divisor, 0 where nothing counts."""
     if not isinstance(divisor, torch.Tensor):
         return total * 0.0 if type(divisor) is float and divisor == 0.0 else total / divisor
