@@ -1,0 +1,282 @@
+"""Keras 3 on each of its backends, and tf.keras 2 (`backend="tf_keras"`): losses and metrics.
+
+    keras.losses.BinaryCrossentropy(from_logits=True)(y_true, y_pred, sample_weight)
+    keras.metrics.BinaryCrossentropy()(y_true, y_pred)         one update of a new metric
+
+A loss averages over `axis`, multiplies the rows that are left by `sample_weight` and divides by their number; the
+metric divides by the sum of the weights. Inputs become float32, whatever they are, unless `dtype` says otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from .._errors import InvalidInputError
+from . import pytorch, tensorflow
+from ._parts import Array, Dialect, broadcast, count, dialect, one_of, one_shape, quietly, real, sum_to, symmetric
+
+EPSILON = 1e-7  # keras.config.epsilon(): p is clipped to [ε, 1 - ε]
+BACKENDS = ("tensorflow", "jax", "torch", "numpy", "tf_keras")
+REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
+TF_KERAS_REDUCTIONS = ("auto", "sum_over_batch_size", "sum", "none")
+IN_FLOAT32 = ("jax", "numpy")  # the backends that compute in float32 what is float64
+
+
+# ---- elements -------------------------------------------------------------------------------------------------------
+
+
+def _clipped(p: Array, t: Array, added: float = 0.0, edge: float = 1.0) -> tuple[Array, Array]:
+    """p clipped to [ε, 1-ε]: outside, the gradient is 0; JAX keeps half (`edge`) of it at ε and 1-ε themselves.
+
+    tf.keras 2 adds ε within the logarithms as well.
+    """
+    low, high, added = p.dtype.type(EPSILON), p.dtype.type(1 - EPSILON), p.dtype.type(added)
+    o = np.clip(p, low, high)
+    loss = -(t * np.log(o + added) + (1 - t) * np.log(1 - o + added))
+    kept = np.where((p > low) & (p < high), 1, edge * ((p == low) | (p == high)))
+    return loss, np.where(kept == 0, 0, kept * ((1 - t) / (1 - o + added) - t / (o + added))).astype(p.dtype)
+
+
+def _clipped_torch(p: Array, t: Array) -> tuple[Array, Array]:
+    """p clipped, then PyTorch's loss of probabilities, which refuses NaN and targets outside [0, 1]."""
+    low, high = p.dtype.type(EPSILON), p.dtype.type(1 - EPSILON)
+    pytorch.in_unit_interval("y_true", t)
+    o = np.clip(p, low, high)
+    pytorch.in_unit_interval("y_pred", o)
+    loss, slope = pytorch.probability_elements(o, t)
+    return loss, np.where((p >= low) & (p <= high), slope, 0)
+
+
+def _saturating(x: Array, t: Array) -> tuple[Array, Array]:
+    """The NumPy backend's way with logits: σ(x), clipped, and its logarithm, which ends at about 16."""
+    p = 1 / (1 + np.exp(-x))
+    loss, slope = _clipped(p, t)
+    return loss, slope * p * (1 - p)
+
+
+Elements = Callable[[Array, Array], tuple[Array, Array]]
+
+_PROBABILITIES: dict[str, Elements] = {
+    "tensorflow": _clipped,
+    "jax": lambda p, t: _clipped(p, t, edge=0.5),
+    "numpy": _clipped,
+    "torch": _clipped_torch,
+    "tf_keras": lambda p, t: _clipped(p, t, EPSILON),
+}
+_LOGITS: dict[str, Elements] = {
+    "tensorflow": lambda x, t: tensorflow.logit_elements(t, x),
+    "jax": symmetric,
+    "numpy": _saturating,
+    "torch": pytorch.logit_elements,
+    "tf_keras": lambda x, t: tensorflow.logit_elements(t, x),
+}
+
+
+def _elements(backend: str, from_logits: bool, x: Array, t: Array) -> tuple[Array, Array]:
+    return (_LOGITS if from_logits else _PROBABILITIES)[backend](x, t)
+
+
+def _focal(
+    backend: str, from_logits: bool, x: Array, t: Array, gamma: float, alpha: float | None
+) -> tuple[Array, Array]:
+    """(1-p_t)^γ times the cross-entropy of σ(x), clipped; TensorFlow remembers the logits of σ(x) and does not clip."""
+    p = 1 / (1 + np.exp(-x)) if from_logits else x
+    chain = p * (1 - p) if from_logits else 1
+    remembers = from_logits and backend in ("tensorflow", "tf_keras")
+    loss, slope = _elements(backend, remembers, x if remembers else p, t)
+    slope = slope if remembers else slope * chain
+    m = 1 - (t * p + (1 - t) * (1 - p))
+    slope = m**gamma * slope - gamma * m ** (gamma - 1) * (2 * t - 1) * chain * loss
+    balance = 1 if alpha is None else t * alpha + (1 - t) * (1 - alpha)
+    return (balance * (m**gamma * loss)).astype(x.dtype), (balance * slope).astype(x.dtype)
+
+
+# ---- losses ---------------------------------------------------------------------------------------------------------
+
+
+class _Loss(Dialect):
+    """What the losses share: dtypes, ranks, the mean over `axis`, weights and reductions."""
+
+    def __init__(
+        self,
+        from_logits: bool,
+        label_smoothing: float,
+        axis: int | tuple[int, ...],
+        reduction: str | None,
+        dtype: Any,
+        backend: str,
+    ) -> None:
+        one_of("backend", backend, BACKENDS)
+        one_of("reduction", reduction, TF_KERAS_REDUCTIONS if backend == "tf_keras" else REDUCTIONS)
+        self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
+        self.reduction, self.dtype, self.backend = reduction, dtype, backend
+
+    def _elements(self, x: Array, t: Array) -> tuple[Array, Array]:
+        raise NotImplementedError
+
+    @quietly
+    def value_and_grad(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, Array]:
+        """The loss, weighted and reduced, and its gradient with respect to `y_pred`."""
+        given = real("y_pred", y_pred)
+        dtype = np.dtype(given.dtype if self.backend == "tf_keras" else self.dtype or np.float32)
+        t, x = _same_rank(real("y_true", y_true).astype(dtype), given.astype(dtype), self.backend)
+        rows, slope = self.rows(t, x)
+        rows = rows if self.backend == "jax" else rows.astype(dtype)
+        value, factor = _reduce(rows, sample_weight, self.reduction, self.backend)
+        gradient = slope * np.expand_dims(factor, self.axis) if rows.ndim < x.ndim else slope * factor
+        wanted = given.dtype if given.dtype.kind == "f" else dtype
+        return value, gradient.reshape(given.shape).astype(wanted)
+
+    def rows(self, t: Array, x: Array) -> tuple[Array, Array]:
+        """The loss of each row, which is the mean over `axis`, and the slopes of its elements."""
+        one_shape(y_true=t, y_pred=x)
+        inner = np.float32 if self.backend in IN_FLOAT32 and x.dtype == np.float64 else x.dtype
+        t, x = t.astype(inner), x.astype(inner)
+        if self.label_smoothing:
+            t = (t * (1 - self.label_smoothing) + 0.5 * self.label_smoothing).astype(inner)
+        loss, slope = self._elements(x, t)
+        axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
+        length = math.prod(x.shape[axis] for axis in axes)
+        rows = loss.mean(axis=axes, dtype=np.promote_types(inner, np.float32)).astype(inner)
+        if self.backend == "torch" and inner == np.float64:
+            rows = rows.astype(np.float32).astype(inner)  # the mean passes through float32
+        return rows, slope / length
+
+
+class BinaryCrossentropy(_Loss):
+    """`keras.losses.BinaryCrossentropy`; `label_smoothing` is not checked."""
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int | tuple[int, ...] = -1,
+        reduction: str | None = "sum_over_batch_size",
+        *,
+        dtype: Any = None,
+        backend: str = "tensorflow",
+    ) -> None:
+        super().__init__(from_logits, label_smoothing, axis, reduction, dtype, backend)
+
+    def _elements(self, x: Array, t: Array) -> tuple[Array, Array]:
+        return _elements(self.backend, self.from_logits, x, t)
+
+
+class BinaryFocalCrossentropy(_Loss):
+    """`keras.losses.BinaryFocalCrossentropy`; p_t is not clipped, the cross-entropy is."""
+
+    def __init__(
+        self,
+        apply_class_balancing: bool = False,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int | tuple[int, ...] = -1,
+        reduction: str | None = "sum_over_batch_size",
+        *,
+        dtype: Any = None,
+        backend: str = "tensorflow",
+    ) -> None:
+        super().__init__(from_logits, label_smoothing, axis, reduction, dtype, backend)
+        self.alpha, self.gamma = alpha if apply_class_balancing else None, gamma
+
+    def _elements(self, x: Array, t: Array) -> tuple[Array, Array]:
+        return _focal(self.backend, self.from_logits, x, t, self.gamma, self.alpha)
+
+
+@dialect
+def binary_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int | tuple[int, ...] = -1,
+    *,
+    backend: str = "tensorflow",
+) -> tuple[Any, Array]:
+    """`keras.losses.binary_crossentropy`: the loss of each row, in the dtype of `y_pred`."""
+    x = real("y_pred", y_pred)
+    loss = BinaryCrossentropy(from_logits, label_smoothing, axis, "none", dtype=x.dtype, backend=backend)
+    return loss.rows(real("y_true", y_true).astype(x.dtype), x)
+
+
+def _reduce(rows: Array, sample_weight: Any, reduction: str | None, backend: str) -> tuple[Any, Array]:
+    """The rows weighted and reduced, and the derivative by each row."""
+    values, weights = rows, np.ones_like(rows)
+    if sample_weight is not None:
+        values, weights = _same_rank(rows, real("sample_weight", sample_weight).astype(rows.dtype), backend)
+        try:
+            shape = np.broadcast_shapes(values.shape, weights.shape)
+        except ValueError:
+            raise InvalidInputError(
+                f"sample_weight must broadcast with the losses of shape {rows.shape}; got {weights.shape}."
+            ) from None
+        factor = sum_to(values.shape, np.broadcast_to(weights, shape)).reshape(rows.shape)
+        values = values * weights
+    else:
+        factor = weights
+    if reduction in (None, "none") or values.shape in ((), (0,)):
+        return values, factor
+    divisor = 1.0
+    if reduction == "mean_with_sample_weight" and sample_weight is not None:
+        divisor = count(weights.shape, "weighted_mean", weight=weights)
+    elif reduction != "sum":
+        divisor = count(values.shape, "mean")
+    total = values.sum(dtype=np.float64)
+    return rows.dtype.type(total / divisor if divisor else 0), factor / divisor if divisor else 0 * factor
+
+
+def _same_rank(a: Array, b: Array, backend: str) -> tuple[Array, Array]:
+    """Arrays whose ranks differ by one: a last axis of length 1 is added or taken away."""
+    if a.ndim > b.ndim:
+        return _same_rank(b, a, backend)[::-1]
+    if b.ndim != a.ndim + 1 or b.shape[-1] != 1:
+        return a, b
+    if a.ndim == 1 and backend != "tf_keras":
+        return a[:, None], b
+    return a, b[..., 0]
+
+
+# ---- metrics --------------------------------------------------------------------------------------------------------
+
+
+class _Metric(Dialect):
+    """`keras.metrics.BinaryCrossentropy`, updated once: Σ w·row / Σ w."""
+
+    def __init__(
+        self, dtype: Any = None, from_logits: bool = False, label_smoothing: float = 0, *, backend: str = "tensorflow"
+    ) -> None:
+        self.loss = BinaryCrossentropy(from_logits, label_smoothing, dtype=dtype, backend=backend)
+
+    @quietly
+    def value_and_grad(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, Array]:
+        """The metric and its gradient with respect to `y_pred`."""
+        dtype = np.dtype(self.loss.dtype or np.float32)
+        x = real("y_pred", y_pred).astype(dtype)
+        rows, slope = self.loss.rows(real("y_true", y_true).astype(dtype), x)
+        weights = np.ones_like(rows)
+        if sample_weight is not None:
+            w = real("sample_weight", sample_weight).astype(rows.dtype)
+            rows_, w = _same_rank(rows, w, self.loss.backend)
+            if w.ndim > rows_.ndim or rows_.size != rows.size:
+                raise InvalidInputError(f"sample_weight must have the rows' shape {rows.shape}; got {w.shape}.")
+            w = w.reshape(w.shape + (1,) * (rows_.ndim - w.ndim))
+            weights = broadcast("sample_weight", w, rows_.shape).reshape(rows.shape)
+        divisor = count(rows.shape, "weighted_mean", weight=weights)
+        factor = weights / divisor if divisor else 0 * weights
+        value = rows.dtype.type((rows * weights).sum(dtype=np.float64) / divisor if divisor else 0)
+        return value, (slope * np.expand_dims(factor, self.loss.axis)).astype(x.dtype)
+
+
+losses = SimpleNamespace(
+    BinaryCrossentropy=BinaryCrossentropy,
+    BinaryFocalCrossentropy=BinaryFocalCrossentropy,
+    binary_crossentropy=binary_crossentropy,
+)
+metrics = SimpleNamespace(BinaryCrossentropy=_Metric)

@@ -1,0 +1,132 @@
+"""PyTorch: `torch.nn.functional`, the functions behind BCELoss, BCEWithLogitsLoss and MultiLabelSoftMarginLoss.
+
+"mean" divides by the number of elements, whatever the weights. Where PyTorch raises RuntimeError for values and
+dtypes, `InvalidInputError` (a ValueError) and `UnsupportedTypeError` (a TypeError) are raised here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._errors import InvalidInputError
+from ._parts import (
+    Array,
+    broadcast,
+    count,
+    dialect,
+    floats,
+    log_sigmoid,
+    one_dtype,
+    one_of,
+    one_shape,
+    reduced,
+    symmetric,
+)
+
+LOG_FLOOR = -100.0  # of each logarithm in the value of binary_cross_entropy; its gradient does not know it
+BACKWARD_EPSILON = np.float32(1e-12)  # the least p·(1-p) that the gradient divides by; 0 in float16
+REDUCTIONS = ("none", "mean", "sum")
+
+
+@dialect
+def binary_cross_entropy(
+    input: Any,  # noqa: A002 - PyTorch's name
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> tuple[Any, Array]:
+    """`F.binary_cross_entropy`: log p and log(1-p) are floored at -100."""
+    p, t = floats("input", input), floats("target", target)
+    one_shape(input=p, target=t)
+    in_unit_interval("input", p)
+    in_unit_interval("target", t)
+    one_dtype(input=p, target=t)
+    return _weighted(*probability_elements(p, t), weight, _legacy(size_average, reduce, reduction))
+
+
+def probability_elements(p: Array, t: Array) -> tuple[Array, Array]:
+    """Elementwise loss and slope of `binary_cross_entropy`."""
+    loss = (t - 1) * np.maximum(np.log1p(-p), LOG_FLOOR) - t * np.maximum(np.log(p), LOG_FLOOR)
+    return loss, (p - t) / np.maximum((1 - p) * p, BACKWARD_EPSILON.astype(p.dtype))
+
+
+@dialect
+def binary_cross_entropy_with_logits(
+    input: Any,  # noqa: A002 - PyTorch's name
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Any = None,
+) -> tuple[Any, Array]:
+    """`F.binary_cross_entropy_with_logits`: (1-t)·x - log σ(x), which cancels on the left; dtype of the target."""
+    x, t = floats("input", input), floats("target", target)
+    one_shape(input=x, target=t)
+    price = None if pos_weight is None else broadcast("pos_weight", pos_weight, x.shape)
+    return _weighted(*logit_elements(x, t, price), weight, _legacy(size_average, reduce, reduction))
+
+
+def logit_elements(x: Array, t: Array, pos_weight: Array = None) -> tuple[Array, Array]:
+    """Elementwise loss and slope of `binary_cross_entropy_with_logits`."""
+    wide = x.astype(np.promote_types(x.dtype, np.float32))
+    log_p, p = log_sigmoid(wide).astype(x.dtype), (1 / (1 + np.exp(-wide))).astype(x.dtype)
+    slope = p - t
+    if pos_weight is not None:
+        log_p = (log_p * ((pos_weight - 1) * t + 1)).astype(x.dtype)
+        slope = (pos_weight * t + 1 - t) * p - pos_weight * t
+    loss = ((1 - t) * x).astype(t.dtype) - log_p
+    return loss.astype(t.dtype), slope.astype(x.dtype)
+
+
+@dialect
+def multilabel_soft_margin_loss(
+    input: Any,  # noqa: A002 - PyTorch's name
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> tuple[Any, Array]:
+    """`F.multilabel_soft_margin_loss`: the mean over the last axis, then the reduction over the rest."""
+    x = floats("input", input)
+    reduction = _legacy(size_average, reduce, reduction)
+    one_of("reduction", reduction, REDUCTIONS)
+    if x.ndim == 0:
+        raise InvalidInputError("input must have an axis of labels; got a single number. Use reshape(1, 1).")
+    t = broadcast("target", target, x.shape).astype(x.dtype)
+    w = np.ones((), x.dtype) if weight is None else broadcast("weight", weight, x.shape)
+    labels = x.shape[-1]
+    loss, slope = symmetric(x, t)
+    loss, slope = loss * w, (slope * w / labels).astype(x.dtype)
+    rows = (loss.sum(axis=-1) / labels).astype(loss.dtype)
+    return (rows, slope) if reduction == "none" else reduced(rows, slope, count(rows.shape, reduction))
+
+
+def _weighted(loss: Array, slope: Array, weight: Any, reduction: str) -> tuple[Any, Array]:
+    one_of("reduction", reduction, REDUCTIONS)
+    if weight is not None:
+        w = broadcast("weight", weight, loss.shape)
+        loss, slope = (loss * w).astype(loss.dtype), (slope * w).astype(slope.dtype)
+    return (loss, slope) if reduction == "none" else reduced(loss, slope, count(loss.shape, reduction))
+
+
+def _legacy(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """What the arguments before PyTorch 0.4.1 mean."""
+    if size_average is None and reduce is None:
+        return reduction
+    if reduce is False:
+        return "none"
+    return "sum" if size_average is False else "mean"
+
+
+def in_unit_interval(name: str, array: Array) -> None:
+    """Refuse values outside [0, 1] and NaN."""
+    wrong = ~((array >= 0) & (array <= 1))
+    if wrong.any():
+        got = array.reshape(-1)[wrong.argmax()]
+        raise InvalidInputError(f"all elements of {name} must be between 0 and 1; got {got!s}. Use real probabilities.")

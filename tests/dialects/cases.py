@@ -1,0 +1,347 @@
+"""What is asked of every framework and of its dialect: edges, random numbers, and every option."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+LOGITS = [0.0, 1e-8, 0.5, 1.0, 5.0, 9.39, 10.0, 15.0, 17.0, 20.0, 37.5, 50.0, 85.0, 100.0, 120.0, 1000.0, np.inf]
+PROBABILITIES = [0.0, 1e-30, 1e-12, 1e-9, 1e-7, 1e-4, 0.3, 0.5, 0.75, 0.999, 1 - 1e-6, 1 - 2**-23, 1 - 2**-24, 1.0]
+TARGETS = [0.0, 0.3, 0.5, 1.0]
+
+
+class Case(NamedTuple):
+    """One call: `elements` of the edge grid are compared one by one, the rest (reduced random numbers) relatively."""
+
+    host: str
+    system: str
+    function: str
+    arrays: dict[str, Any]
+    options: dict[str, Any]
+    precision: str = "float32"
+    elements: bool = False
+
+    @property
+    def id(self) -> str:
+        """What pytest and the table call it."""
+        options = ", ".join(f"{name}={short(value)}" for name, value in self.options.items() if name != "backend")
+        return f"{self.title} {self.precision} {'elements' if self.elements else ''}({options})"
+
+    @property
+    def title(self) -> str:
+        """System, backend and function."""
+        backend = f"[{self.host}]" if self.system == "keras" else ""
+        return f"{self.system}{backend}.{self.function}"
+
+
+def short(value: Any) -> str:
+    return f"array{value.shape}".replace(" ", "") if isinstance(value, np.ndarray) else str(value)
+
+
+def edges(quantity: list[float], dtype: str, both_signs: bool = True, targets: Any = TARGETS) -> tuple[Any, Any]:
+    """A column of every edge value with every target."""
+    values = [sign * one for one in quantity for sign in ((1, -1) if both_signs else (1,))]
+    pairs = np.array(list(itertools.product(values, targets)))
+    return pairs[:, :1].astype(dtype), pairs[:, 1:].astype(dtype)
+
+
+def random(quantity: str, dtype: str, shape: tuple[int, ...] = (7, 5), hard: bool = False) -> tuple[Any, Any]:
+    rng = np.random.default_rng(20)
+    x = rng.normal(0, 3, shape)
+    t = rng.random(shape)
+    t = (t > 0.5).astype(float) if hard else t
+    return (x if quantity == "logits" else 1 / (1 + np.exp(-x))).astype(dtype), t.astype(dtype)
+
+
+def weights(shape: tuple[int, ...], dtype: str = "float32") -> Any:
+    w = np.random.default_rng(21).random(shape) * 2
+    return np.where(w < 0.4, 0, w).astype(dtype)
+
+
+def of_pytorch() -> Iterator[Case]:
+    probabilities, logits, soft_margin = (
+        "binary_cross_entropy",
+        "binary_cross_entropy_with_logits",
+        "multilabel_soft_margin_loss",
+    )
+    for dtype in ("float32", "float64"):
+
+        def case(name: str, pair: Any, elements: bool = False, dtype: str = dtype, **options: Any) -> Case:
+            return Case("torch", "pytorch", name, {"input": pair[0], "target": pair[1]}, options, dtype, elements)
+
+        yield case(probabilities, edges(PROBABILITIES, dtype, False), True, reduction="none")
+        yield case(logits, edges(LOGITS, dtype), True, reduction="none")
+        price = np.array([3.0], dtype)
+        yield case(logits, edges(LOGITS, dtype), True, reduction="none", pos_weight=price)
+        yield case(soft_margin, edges(LOGITS, dtype), True, reduction="none")
+        for name, reduction in itertools.product((probabilities, logits, soft_margin), ("mean", "sum", "none")):
+            pair = random("probabilities" if name == probabilities else "logits", dtype)
+            yield case(name, pair, reduction=reduction)
+            for shape in ((7, 5), (5,), (7, 1)):
+                yield case(name, pair, reduction=reduction, weight=weights(shape, dtype))
+        pair = random("logits", dtype)
+        for shape in ((5,), (7, 5), (1,)):
+            yield case(logits, pair, pos_weight=weights(shape, dtype), weight=weights((7, 1), dtype))
+        for legacy in ({"size_average": False}, {"reduce": False}, {"size_average": True, "reduce": True}):
+            yield case(logits, pair, **legacy)
+    x, t = random("logits", "float32")
+    for mixed in ((x, t.astype("float64")), (x.astype("float64"), t)):
+        yield case(logits, mixed, dtype="float32", reduction="none")
+    yield case(soft_margin, (x, t[0]), dtype="float32")
+    yield case(soft_margin, (x, (t > 0.5).astype("int64")), dtype="float32")
+
+
+def of_tensorflow() -> Iterator[Case]:
+    one, dear = "sigmoid_cross_entropy_with_logits", "weighted_cross_entropy_with_logits"
+    for dtype in ("float32", "float64"):
+        for x, t in (edges(LOGITS, dtype), random("logits", dtype)):
+            arrays = {"labels": t, "logits": x}
+            yield Case("tensorflow", "tensorflow", one, arrays, {}, dtype, True)
+            for price in (0.0, 1.0, 3.0):
+                yield Case("tensorflow", "tensorflow", dear, arrays, {"pos_weight": price}, dtype, True)
+    yield from of_tensorflow_v1()
+
+
+def of_tensorflow_v1() -> Iterator[Case]:
+    logits, log_loss = "compat.v1.losses.sigmoid_cross_entropy", "compat.v1.losses.log_loss"
+    reductions = (
+        "none",
+        "weighted_sum",
+        "weighted_mean",
+        "weighted_sum_over_batch_size",
+        "weighted_sum_by_nonzero_weights",
+    )
+    x, t = edges(PROBABILITIES, "float32", False)
+    yield Case(
+        "tensorflow", "tensorflow", log_loss, {"labels": t, "predictions": x}, {"reduction": "none"}, "float32", True
+    )
+    for name, dtype in itertools.product((logits, log_loss), ("float32", "float64")):
+        x, t = random("logits" if name == logits else "probabilities", dtype)
+        keys = ("multi_class_labels", "logits") if name == logits else ("labels", "predictions")
+
+        def case(keys: Any = keys, name: str = name, t: Any = t, x: Any = x, **options: Any) -> Case:
+            return Case("tensorflow", "tensorflow", name, dict(zip(keys, (t, x), strict=True)), options)
+
+        yield case()
+        for reduction, shape in itertools.product(reductions, ((), (7, 5), (7, 1), (1, 5))):
+            yield case(reduction=reduction, weights=weights(shape) if shape else 2.0)
+        yield case(weights=0.0)
+        if name == logits:
+            yield case(label_smoothing=0.1)
+            yield case(label_smoothing=-0.1)
+            yield case(t=(t > 0.5).astype("int64"))
+        else:
+            yield case(epsilon=1e-3)
+
+
+def of_keras() -> Iterator[Case]:
+    for host in ("tensorflow", "jax", "torch", "numpy"):
+        yield from of_keras_on(host, "keras", {"backend": host})
+        yield from of_keras_3(host)
+    yield from of_keras_on("tensorflow", "tf_keras", {"backend": "tf_keras"})
+
+
+def of_keras_on(host: str, system: str, fixed: dict[str, Any]) -> Iterator[Case]:
+    plain, focal = "losses.BinaryCrossentropy", "losses.BinaryFocalCrossentropy"
+
+    def case(name: str, pair: Any, elements: bool = False, **options: Any) -> Case:
+        return Case(host, system, name, {"y_true": pair[1], "y_pred": pair[0]}, {**options, **fixed}, elements=elements)
+
+    finite = [x for x in LOGITS if np.isfinite(x)]
+    for name in (plain, focal):
+        yield case(name, edges(PROBABILITIES, "float32", False), True, reduction="none")
+        yield case(name, edges(finite, "float32"), True, reduction="none", from_logits=True)
+        p, x = random("probabilities", "float32"), random("logits", "float32")
+        for from_logits, pair in ((False, p), (True, x)):
+            yield case(name, pair, from_logits=from_logits)
+            yield case(name, pair, from_logits=from_logits, label_smoothing=0.2)
+            yield case(name, pair, from_logits=from_logits, axis=0, reduction="sum")
+            yield case(name, pair, from_logits=from_logits, sample_weight=weights((7,)))
+            yield case(name, pair, from_logits=from_logits, sample_weight=weights((7, 1)), reduction="none")
+    yield case(focal, p, apply_class_balancing=True, alpha=0.3, gamma=1.5)
+    yield case(focal, x, from_logits=True, apply_class_balancing=True, gamma=3.0)
+    yield case("metrics.BinaryCrossentropy", p)
+    yield case("metrics.BinaryCrossentropy", x, from_logits=True, label_smoothing=0.1, sample_weight=weights((7,)))
+
+
+def of_keras_3(host: str) -> Iterator[Case]:
+    name, fixed = "losses.BinaryCrossentropy", {"backend": host}
+    x, t = random("probabilities", "float64")
+    wide = "float64" if host == "tensorflow" else "float32"
+
+    def case(pair: Any = (x, t), function: str = name, precision: str = "float32", **options: Any) -> Case:
+        return Case(host, "keras", function, {"y_true": pair[1], "y_pred": pair[0]}, {**options, **fixed}, precision)
+
+    yield case()
+    if host != "jax":  # which says that float64 needs a switch
+        yield case(dtype="float64", precision=wide)
+        yield case(dtype="float64", precision=wide, from_logits=True, sample_weight=weights((7,)))
+    yield case(function="losses.binary_crossentropy", pair=random("probabilities", "float32"))
+    for reduction in ("sum", "mean", "mean_with_sample_weight", None):
+        for shape in ((7,), (7, 1), (7, 7)):
+            yield case(reduction=reduction, sample_weight=weights(shape))
+    yield case((x[0], t[0]), sample_weight=weights((5,)))
+    yield case((x[:, 0], t[:, :1]))
+    yield case((x[:, :1], t[:, 0]), sample_weight=weights((7,)))
+    yield case((x, t), axis=(0, 1))
+    yield case(random("probabilities", "float32", (4, 3, 2)), sample_weight=weights((4, 3)))
+    pair = random("probabilities", "float32", (4, 3, 2))
+    yield case(pair, "metrics.BinaryCrossentropy", sample_weight=weights((4,)))
+    yield case(pair, "metrics.BinaryCrossentropy", sample_weight=weights((4, 3)))
+
+
+def of_optax() -> Iterator[Case]:
+    for dtype in ("float32", "float64"):
+        for x, t in (edges(LOGITS, dtype), random("logits", dtype)):
+            yield Case("jax", "optax", "sigmoid_binary_cross_entropy", {"logits": x, "labels": t}, {}, dtype, True)
+        x, t = edges([one for one in LOGITS if one < 100], dtype)
+        for options in ({}, {"gamma": 0.5}, {"alpha": 0.25, "gamma": 1.0}):
+            yield Case("jax", "optax", "sigmoid_focal_loss", {"logits": x, "labels": t}, options, dtype, True)
+    x, t = random("logits", "float32")
+    for pair in ((x, t[:, :1]), (x[0], t), (x, (t > 0.5).astype("int32"))):
+        arrays = {"logits": pair[0], "labels": pair[1]}
+        yield Case("jax", "optax", "sigmoid_binary_cross_entropy", arrays, {})
+
+
+def of_sklearn() -> Iterator[Case]:
+    for dtype in ("float32", "float64"):
+        x, t = random("probabilities", dtype, (40,), hard=True)
+        matrix = np.random.default_rng(3).dirichlet([1, 1, 1], 40).astype(dtype)
+        words = np.array(["a", "b", "c"])[np.arange(40) % 3]
+        w = weights((40,), dtype)
+        edge, hard = (column.reshape(-1) for column in edges(PROBABILITIES, dtype, False, [0.0, 1.0]))
+        for y, p in ((t, x), (hard, edge), (words, matrix), (t.astype(int), np.stack([1 - x, x], 1))):
+            for options in ({}, {"normalize": False}, {"sample_weight": weights((len(y),), dtype)}):
+                yield Case("numpy", "sklearn", "log_loss", {"y_true": y, "y_proba": p}, options, dtype)
+            yield Case("numpy", "sklearn", "d2_log_loss_score", {"y_true": y, "y_proba": p}, {}, dtype)
+        yield Case("numpy", "sklearn", "d2_log_loss_score", {"y_true": t, "y_proba": x}, {"sample_weight": w}, dtype)
+        yield Case("numpy", "sklearn", "log_loss", {"y_true": 0 * t, "y_proba": x}, {"labels": [0, 1]}, dtype)
+        y, columns = np.eye(3)[[0, 1, 2, 0]], matrix[:4]
+        yield Case("numpy", "sklearn", "log_loss", {"y_true": y, "y_proba": columns}, {}, dtype)
+        x, t = (column.reshape(-1) for column in edges(LOGITS, dtype))
+        arrays = {"y_true": t, "raw_prediction": x}
+        for method in ("loss", "gradient", "loss_gradient", "gradient_hessian"):
+            yield Case("numpy", "sklearn", f"HalfBinomialLoss.{method}", arrays, {}, dtype, True)
+        x, t = random("logits", dtype, (40,))
+        arrays = {"y_true": t, "raw_prediction": x}
+        for options in ({}, {"sample_weight": w}):
+            yield Case("numpy", "sklearn", "HalfBinomialLoss", arrays, options, dtype)
+            yield Case("numpy", "sklearn", "HalfBinomialLoss.gradient_hessian", arrays, options, dtype)
+
+
+def of_boosting() -> Iterator[Case]:
+    x, t = random("logits", "float64", (40,))
+    far = np.array([20.0, -20.0, 100.0, -100.0, 16.0, 17.0, -40.0, 40.0])
+    hard = np.array([0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0])
+    systems = ("xgboost_logloss", "lightgbm_binary_logloss", "lightgbm_cross_entropy")
+    for name in (*systems, "catboost_logloss", "catboost_cross_entropy"):
+        precision = "float32" if name == "xgboost_logloss" else "float64"
+        for margin, label in ((x, (t > 0.5).astype(float)), (far, hard), (x, np.float32(t).astype(float))):
+            yield Case("numpy", "boosting", name, {"preds": margin, "labels": label}, {}, precision)
+        w = weights((40,), "float32").astype(float) + 0.5
+        if name == "lightgbm_cross_entropy":
+            precision = "float32"  # which is what it adds up its weights in
+        yield Case("numpy", "boosting", name, {"preds": x, "labels": (t > 0.5) * 1.0}, {"weights": w}, precision)
+    arrays = {"preds": x, "labels": (t > 0.5) * 1.0}
+    yield Case("numpy", "boosting", "xgboost_logloss", arrays, {"scale_pos_weight": 3.0})
+    yield Case("numpy", "boosting", "lightgbm_binary_logloss", arrays, {"sigmoid": 2.0}, "float64")
+
+
+def everything() -> list[Case]:
+    families = (of_pytorch, of_tensorflow, of_keras, of_optax, of_sklearn, of_boosting)
+    return [case for family in families for case in family()]
+
+
+# ---- what is refused ------------------------------------------------------------------------------------------------
+
+P, T, PAIR = np.array([0.3, 0.8], "float32"), np.array([0.0, 1.0], "float32"), np.zeros((2, 2), "float32")
+
+
+def refused() -> list[Case]:
+    """Calls that the framework answers with an error."""
+    return [*_refused_by_pytorch(), *_refused_by_tensorflow(), *_refused_by_keras(), *_refused_by_others()]
+
+
+def _refused_by_pytorch() -> Iterator[Case]:
+    def case(name: str, x: Any, t: Any, **options: Any) -> Case:
+        return Case("torch", "pytorch", name, {"input": x, "target": t}, options)
+
+    for name in ("binary_cross_entropy", "binary_cross_entropy_with_logits"):
+        yield case(name, P, T[:1])
+        yield case(name, P, T.astype("int64"))
+        yield case(name, P.astype("int64"), T)
+        yield case(name, P, T, reduction="bad")
+        yield case(name, P, T, weight=np.ones((3, 2), "float32"))
+    yield case("binary_cross_entropy", P + 1, T)
+    yield case("binary_cross_entropy", P * np.float32(np.nan), T)
+    yield case("binary_cross_entropy", P, T + 1)
+    yield case("binary_cross_entropy", P, T.astype("float64"))
+    yield case("binary_cross_entropy_with_logits", P, T, pos_weight=np.ones(3, "float32"))
+    yield case("multilabel_soft_margin_loss", P, T, reduction="bad")
+    yield case("multilabel_soft_margin_loss", np.float32(1.0), np.float32(1.0))
+
+
+def _refused_by_tensorflow() -> Iterator[Case]:
+    def case(name: str, arrays: dict[str, Any], **options: Any) -> Case:
+        return Case("tensorflow", "tensorflow", name, arrays, options)
+
+    for name, more in (
+        ("sigmoid_cross_entropy_with_logits", {}),
+        ("weighted_cross_entropy_with_logits", {"pos_weight": 2.0}),
+    ):
+        yield case(name, {"labels": T[:1], "logits": P}, **more)
+        yield case(name, {"labels": T.astype("int32"), "logits": P}, **more)
+        yield case(name, {"labels": T.astype("float64"), "logits": P}, **more)
+    v1 = "compat.v1.losses."
+    yield case(
+        v1 + "sigmoid_cross_entropy", {"multi_class_labels": PAIR, "logits": PAIR}, weights=np.ones(2, "float32")
+    )
+    yield case(v1 + "sigmoid_cross_entropy", {"multi_class_labels": T, "logits": P}, reduction="bad")
+    yield case(v1 + "sigmoid_cross_entropy", {"multi_class_labels": PAIR[:1], "logits": PAIR})
+    yield case(v1 + "log_loss", {"labels": PAIR[:1], "predictions": PAIR})
+    yield case(v1 + "log_loss", {"labels": PAIR, "predictions": PAIR}, weights=np.ones((3, 2), "float32"))
+
+
+def _refused_by_keras() -> Iterator[Case]:
+    for host in ("tensorflow", "jax", "torch", "numpy"):
+
+        def case(x: Any, t: Any, function: str = "losses.BinaryCrossentropy", host: str = host, **options: Any) -> Case:
+            return Case(host, "keras", function, {"y_true": t, "y_pred": x}, {**options, "backend": host})
+
+        yield case(P, T, reduction="bad")
+        yield case(P[:, None], np.zeros((3, 1), "float32"))
+        yield case(PAIR, T)
+        yield case(PAIR, PAIR, sample_weight=np.ones(3, "float32"))
+        yield case(PAIR, PAIR, "metrics.BinaryCrossentropy", sample_weight=np.ones((2, 2), "float32"))
+        yield case(P, T, "metrics.BinaryCrossentropy", sample_weight=np.ones(2, "float32"))
+    for name in ("losses.BinaryCrossentropy", "losses.BinaryFocalCrossentropy"):
+        yield Case("torch", "keras", name, {"y_true": T[:, None] * 2, "y_pred": P[:, None]}, {"backend": "torch"})
+        yield Case("torch", "keras", name, {"y_true": T[:, None], "y_pred": P[:, None] * np.nan}, {"backend": "torch"})
+
+
+def _refused_by_others() -> Iterator[Case]:
+    for x, t in ((P.astype("int32"), T), (P, np.zeros(3, "float32"))):
+        yield Case("jax", "optax", "sigmoid_binary_cross_entropy", {"logits": x, "labels": t}, {})
+
+    def log_loss(y: Any, p: Any, **options: Any) -> Case:
+        return Case("numpy", "sklearn", "log_loss", {"y_true": y, "y_proba": p}, options)
+
+    for p in (P * np.float32(np.nan), P * np.float32(np.inf), P + 1, P - 1, P[:0], P[:1], np.ones((2, 3)) / 3):
+        yield log_loss([0, 1], np.asarray(p, "float32"))
+    for y in ([0.3, 0.7], [1, 1], [0, 1, 1]):
+        yield log_loss(y, P)
+    yield log_loss([1, 1], P, labels=[1])
+    yield log_loss([1, 2], P, labels=[0, 1])
+    for weight in ([0.0, 0.0], [np.nan, 1.0], [1.0]):
+        yield log_loss([0, 1], P, sample_weight=np.array(weight))
+    for t, x in ((PAIR, PAIR), (T, P.astype("float64")), (T.astype("int64"), P.astype("int64"))):
+        yield Case("numpy", "sklearn", "HalfBinomialLoss.loss", {"y_true": t, "raw_prediction": x}, {})
+    x, negative = P.astype("float64"), np.array([-1.0, 1.0])
+    yield Case("numpy", "boosting", "xgboost_logloss", {"preds": x, "labels": T + 1}, {})
+    yield Case("numpy", "boosting", "xgboost_logloss", {"preds": x, "labels": T * np.nan}, {})
+    yield Case("numpy", "boosting", "xgboost_logloss", {"preds": x, "labels": T}, {"weights": negative})
+    yield Case("numpy", "boosting", "lightgbm_cross_entropy", {"preds": x, "labels": T + 1}, {})
+    yield Case("numpy", "boosting", "lightgbm_cross_entropy", {"preds": x, "labels": T}, {"weights": negative})

@@ -1,0 +1,188 @@
+"""Dialects beside the real frameworks: every case, both answers, and how far they are apart.
+
+    PYTHONPATH=tests python -m dialects.conformance        # writes the table of docs/why-numbers-differ.md
+
+Elements may differ by 4 ulp of the largest intermediate term; reduced values relatively, by 1e-6 in float32 and 1e-12
+in float64; infinities and NaN not at all.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import importlib
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dialects.cases import Case, everything
+from logloss import dialects
+
+ULPS, RELATIVE = 4.0, {"float32": 1e-6, "float64": 1e-12}
+
+
+class Difference(NamedTuple):
+    """How far two answers are apart, as a share of what is allowed: at most 1."""
+
+    value: float
+    gradient: float
+
+
+# ---- both sides -----------------------------------------------------------------------------------------------------
+
+
+def framework_answers(cases: list[Case]) -> list[Any]:
+    """What the real frameworks say; one process for each Keras backend, two at a time."""
+    hosts = sorted({case.host for case in cases})
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        by_host = dict(zip(hosts, pool.map(lambda host: iter(_ask(host, cases)), hosts), strict=True))
+    return [next(by_host[case.host]) for case in cases]
+
+
+def _ask(host: str, cases: list[Case]) -> list[Any]:
+    questions = [(case.system, case.function, case.arrays, case.options) for case in cases if case.host == host]
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("frameworks.py")), host],
+        input=pickle.dumps(questions),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
+    return list(pickle.loads(done.stdout))
+
+
+def dialect_answer(case: Case) -> Any:
+    """What the dialect says; an error as a list of class names, like a framework's."""
+    try:
+        return _dialect_answer(case)
+    except Exception as error:  # noqa: BLE001 - compared with the framework's
+        return [kind.__name__ for kind in type(error).__mro__] + [str(error)]
+
+
+def _dialect_answer(case: Case) -> Any:
+    module = importlib.import_module(f"logloss.dialects.{case.system.replace('tf_keras', 'keras')}")
+    options, arrays = dict(case.options), list(case.arrays.values())
+    if "keras" in case.system and not case.function.endswith(".binary_crossentropy"):
+        weight = options.pop("sample_weight", None)
+        if case.function.startswith("metrics."):
+            options.pop("reduction", None)
+        made = functools.reduce(getattr, case.function.split("."), module)(**options)
+        return dialects.value_and_grad(made, *arrays, weight)
+    if case.function.startswith("HalfBinomialLoss"):
+        loss = module.HalfBinomialLoss()
+        if case.function == "HalfBinomialLoss":
+            return dialects.value_and_grad(loss, *arrays, **options)
+        answer = getattr(loss, case.function.partition(".")[2])(*arrays, **options)
+        return answer if isinstance(answer, tuple) else (answer, None)
+    function = functools.reduce(getattr, case.function.split("."), module)
+    return dialects.value_and_grad(function, **case.arrays, **options)
+
+
+# ---- how far apart --------------------------------------------------------------------------------------------------
+
+
+def difference(case: Case, theirs: Any, ours: Any) -> Difference:
+    """The largest distance over what is allowed; infinite where infinities, NaN or shapes differ."""
+    value_terms, slope_terms = terms(case, ours) if case.elements else (None, None)
+    gradient = 0.0 if theirs[1] is None else _distance(case, theirs[1], ours[1], slope_terms)
+    return Difference(_distance(case, theirs[0], ours[0], value_terms), gradient)
+
+
+def _distance(case: Case, theirs: Any, ours: Any, term: Any) -> float:
+    a, b = np.asarray(theirs, np.float64), np.asarray(ours, np.float64)
+    if a.shape != b.shape:
+        return np.inf
+    finite = np.isfinite(b)
+    if not np.array_equal(a[~finite], b[~finite], equal_nan=True):
+        return np.inf
+    if not finite.any():
+        return 0.0
+    # XLA takes numbers below the least normal one for 0
+    least = float(np.finfo(case.precision).tiny)
+    if case.elements:
+        term = np.broadcast_to(np.reshape(term, b.shape), b.shape)[finite]
+        allowed = ULPS * float(np.finfo(case.precision).eps) * term + least
+    else:
+        allowed = RELATIVE[case.precision] * np.abs(b[finite]).max() + least
+    return float((np.abs(a[finite] - b[finite]) / allowed).max())
+
+
+def terms(case: Case, ours: Any) -> tuple[Any, Any]:
+    """The largest intermediate term of each element's value and gradient."""
+    x, t = (np.asarray(case.arrays[name], np.float64) for name in _roles(case))
+    loss, slope = (None if part is None else np.abs(np.asarray(part, np.float64)) for part in ours)
+    logits = case.options.get("from_logits", "logits" in case.arrays or "logits" in case.function)
+    name, backend = case.function, case.options.get("backend", case.system)
+    with np.errstate(all="ignore"):
+        if "ocal" in name:
+            return _focal_terms(case, x, t, loss, slope, logits)
+        balance = np.maximum(t / (1 + np.exp(x)), (1 - t) / (1 + np.exp(-x)))
+        if name == "HalfBinomialLoss.loss":
+            return np.maximum(np.logaddexp(0, x), np.abs(x) * t), None
+        if name in ("HalfBinomialLoss.gradient", "HalfBinomialLoss.gradient_hessian"):
+            return np.maximum(loss, balance), slope
+        if name in ("weighted_cross_entropy_with_logits", "binary_cross_entropy_with_logits") or (
+            logits and backend == "torch"
+        ):
+            price = 1 + (float(np.max(case.options.get("pos_weight", 1.0))) - 1) * t
+            return np.maximum((1 - t) * np.abs(x), price * np.logaddexp(0, -x)), np.maximum(price, slope)
+        if logits and backend in ("tensorflow", "tf_keras"):
+            return _by_maximum(x, t)
+        if logits and backend == "numpy":
+            p = 1 / (1 + np.exp(-x))
+            return loss.reshape(p.shape) + np.minimum(1 / (1 - p), 1e8), None
+        if logits and backend in ("jax", "optax"):
+            return loss, balance * (1 + np.abs(x))  # its derivative of log σ is e^(x - softplus(x))
+        if logits or "raw_prediction" in case.arrays or name == "multilabel_soft_margin_loss":
+            return loss, np.maximum(slope, balance)
+        return loss, slope
+
+
+def _by_maximum(x: Any, t: Any) -> tuple[Any, Any]:
+    """Of max(x, 0) - x·t + log(1 + e^-|x|)."""
+    z = np.exp(-np.abs(x))
+    return np.maximum(np.maximum(x, np.abs(x) * t), np.log1p(z)), np.maximum(np.maximum(x >= 0, t), z)
+
+
+def _focal_terms(case: Case, x: Any, t: Any, loss: Any, slope: Any, logits: bool) -> tuple[Any, Any]:
+    """m = 1 - p_t has lost what p_t had no room for, and so m^γ; optax computes log m instead."""
+    p = 1 / (1 + np.exp(-x)) if logits else x
+    gamma = case.options.get("gamma", 2.0)
+    m = np.abs(1 - (t * p + (1 - t) * (1 - p)))
+    if case.system == "optax":
+        lift = 1 + gamma * np.abs(np.log(m))  # of e^(γ·log m)
+        return loss * lift, np.maximum(slope, loss.reshape(slope.shape) * gamma) * lift
+    lift = 1 + gamma / np.maximum(m, 1e-12)
+    plain = np.logaddexp(0, np.where(logits, np.abs(x), 40))
+    steep = 1.0 if logits else np.maximum(t / np.maximum(x, 1e-7), (1 - t) / np.maximum(1 - x, 1e-7))
+    return m**gamma * plain * lift, (m**gamma * steep + gamma * m ** (gamma - 1) * plain) * lift
+
+
+def _roles(case: Case) -> tuple[str, str]:
+    """The names of predictions and targets."""
+    names = list(case.arrays)
+    targets = next(name for name in names if name in ("target", "labels", "y_true", "multi_class_labels"))
+    return next(name for name in names if name != targets), targets
+
+
+def compare(cases: list[Case]) -> list[tuple[Case, Any, Any]]:
+    """Every case with both answers."""
+    return [(case, theirs, dialect_answer(case)) for case, theirs in zip(cases, framework_answers(cases), strict=True)]
+
+
+if __name__ == "__main__":
+    compared = compare(everything())
+    bad = 0
+    for case, theirs, ours in compared:
+        if isinstance(theirs, list) or isinstance(ours, list):
+            print("ERROR", case.id, theirs if isinstance(theirs, list) else "", ours if isinstance(ours, list) else "")
+            continue
+        d = difference(case, theirs, ours)
+        if max(d.value, d.gradient or 0) > 1:
+            bad += 1
+            print(case.id, d)
+    print(len(compared), "cases,", bad, "apart")

@@ -1,0 +1,200 @@
+"""The real frameworks, each Keras backend in a process of its own: cases come in pickled, answers go out.
+
+    python frameworks.py torch < questions > answers        # the cases of `cases.HOSTS["torch"]`
+
+A question is (system, function, arrays, options); an answer (value, gradient or None), or the names of the classes of
+the exception that the framework raised.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+
+Question = tuple[str, str, dict[str, Any], dict[str, Any]]
+
+
+def pytorch(name: str, arrays: dict[str, Any], options: dict[str, Any]) -> Any:
+    import torch
+
+    given = {key: torch.tensor(value) if isinstance(value, np.ndarray) else value for key, value in options.items()}
+    x, t = (torch.tensor(array) for array in arrays.values())
+    x.requires_grad_(x.is_floating_point())
+    value = getattr(torch.nn.functional, name)(x, t, **given)
+    value.sum().backward()
+    return value.detach().numpy(), x.grad.numpy()
+
+
+def tensorflow(name: str, arrays: dict[str, Any], options: dict[str, Any]) -> Any:
+    import tensorflow as tf
+
+    owner: Any = tf.compat.v1.losses if name.startswith("compat") else tf.nn
+    tensors = {key: tf.constant(array) for key, array in arrays.items()}
+    x = tensors["predictions" if "predictions" in tensors else "logits"]
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = getattr(owner, name.removeprefix("compat.v1.losses."))(**tensors, **options)
+    return value.numpy(), tape.gradient(value, x).numpy()
+
+
+def _keras_call(library: Any, name: str, options: dict[str, Any]) -> Any:
+    """A loss or metric of Keras as a function of (y_true, y_pred)."""
+    options = {key: value for key, value in options.items() if key != "backend"}
+    room, _, kind = name.partition(".")
+    if kind == "binary_crossentropy":
+        return lambda t, x: library.losses.binary_crossentropy(t, x, **options)
+    weight = options.pop("sample_weight", None)
+    made = getattr(getattr(library, room), kind)(**options)
+    return lambda t, x: made(t, x, sample_weight=weight)
+
+
+def keras(name: str, arrays: dict[str, Any], options: dict[str, Any]) -> Any:
+    import keras
+
+    call, backend = _keras_call(keras, name, options), keras.backend.backend()
+    if backend == "numpy" or name.startswith("metrics."):
+        return keras.ops.convert_to_numpy(call(*arrays.values())), None
+    return {"tensorflow": _by_tape, "jax": _by_jax, "torch": _by_torch}[backend](call, *arrays.values())
+
+
+def _by_tape(call: Any, t: Any, x: Any) -> Any:
+    import tensorflow as tf
+
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = call(t, x)
+    return value.numpy(), tape.gradient(value, x).numpy()
+
+
+def _by_jax(call: Any, t: Any, x: Any) -> Any:
+    import jax
+
+    value, pull = jax.vjp(lambda x: call(t, x), x)
+    return np.asarray(value), np.asarray(pull(np.ones_like(value))[0])
+
+
+def _by_torch(call: Any, t: Any, x: Any) -> Any:
+    import torch
+
+    x = torch.tensor(x, requires_grad=True)
+    value = call(t, x)
+    value.sum().backward()
+    return value.detach().numpy(), x.grad.numpy()
+
+
+def tf_keras(name: str, arrays: dict[str, Any], options: dict[str, Any]) -> Any:
+    import tf_keras
+
+    call = _keras_call(tf_keras, name, options)
+    return (call(*arrays.values()).numpy(), None) if name.startswith("metrics.") else _by_tape(call, *arrays.values())
+
+
+def optax(name: str, arrays: dict[str, Any], options: dict[str, Any]) -> Any:
+    import jax
+    import optax
+
+    x, t = arrays.values()
+    with jax.enable_x64(x.dtype == np.float64):
+        value, pull = jax.vjp(lambda x: getattr(optax, name)(x, t, **options), jax.numpy.asarray(x))
+        return np.asarray(value), np.asarray(pull(jax.numpy.ones_like(value))[0])
+
+
+def sklearn(name: str, arrays: dict[str, Any], options: dict[str, Any]) -> Any:
+    from sklearn import metrics
+    from sklearn._loss import HalfBinomialLoss
+
+    if not name.startswith("HalfBinomialLoss"):
+        return getattr(metrics, name)(*arrays.values(), **options), None
+    loss = HalfBinomialLoss()
+    if name == "HalfBinomialLoss":
+        return loss(*arrays.values(), **options), None
+    answer = getattr(loss, name.partition(".")[2])(*arrays.values(), **options)
+    return answer if isinstance(answer, tuple) else (answer, None)
+
+
+def boosting(name: str, arrays: dict[str, Any], options: dict[str, Any]) -> Any:
+    library = {"xgboost": _xgboost, "lightgbm": _lightgbm, "catboost": _catboost}[name.partition("_")[0]]
+    return library(name.partition("_")[2], *arrays.values(), **options)
+
+
+def _xgboost(_: str, x: Any, t: Any, weights: Any = None, scale_pos_weight: float = 1.0) -> Any:
+    import xgboost
+
+    parameters = {
+        "objective": "binary:logistic",
+        "eval_metric": "logloss",
+        "base_score": 0.5,
+        "scale_pos_weight": scale_pos_weight,
+        "learning_rate": 1.0,
+        "min_child_weight": 0.0,
+        "max_depth": 1,
+        "lambda": 1e6,
+    }
+
+    def matrix(rows: Any) -> Any:
+        weight = None if weights is None else weights[rows]
+        return xgboost.DMatrix(np.zeros((len(rows), 1)), label=t[rows], weight=weight, base_margin=x[rows])
+
+    everything = matrix(np.arange(len(x)))
+    value = float(xgboost.train(parameters, everything, 0).eval(everything).rpartition(":")[2])
+    gradient = []
+    for row in range(len(x)):  # a tree of one leaf, -g/(h + λ) with h at most 1/4 of a weight
+        tree = xgboost.train(parameters, matrix(np.array([row])), 1).trees_to_dataframe()
+        gradient.append(-tree["Gain"].iloc[0] * 1e6)
+    return value, np.array(gradient)
+
+
+def _lightgbm(name: str, x: Any, t: Any, weights: Any = None, **options: Any) -> Any:
+    import lightgbm
+
+    objective = {"binary_logloss": "binary", "cross_entropy": "cross_entropy"}[name]
+    parameters = {"objective": objective, "metric": name, "verbose": -1, **options}
+
+    def booster(rows: Any, **more: Any) -> Any:
+        weight = None if weights is None else weights[rows]
+        settings = {"min_data_in_leaf": 1, "min_data_in_bin": 1, "min_sum_hessian_in_leaf": 0.0}
+        features = np.arange(len(rows), dtype=float)[:, None]
+        data = lightgbm.Dataset(features, t[rows], weight=weight, init_score=x[rows], params=settings)
+        return lightgbm.Booster({**parameters, **settings, **more}, data)
+
+    return booster(np.arange(len(x))).eval_train()[0][2], None
+
+
+def _catboost(name: str, x: Any, t: Any, weights: Any = None) -> Any:
+    from catboost.utils import eval_metric
+
+    metric = {"logloss": "Logloss", "cross_entropy": "CrossEntropy"}[name]
+    return eval_metric(t, x, metric, weight=weights)[0], None
+
+
+SYSTEMS = {
+    "pytorch": pytorch,
+    "tensorflow": tensorflow,
+    "keras": keras,
+    "tf_keras": tf_keras,
+    "optax": optax,
+    "sklearn": sklearn,
+    "boosting": boosting,
+}
+
+
+def answer(question: Question) -> Any:
+    system, name, arrays, options = question
+    try:
+        return SYSTEMS[system](name, arrays, options)
+    except Exception as error:  # noqa: BLE001 - the framework's own error is the answer
+        return [kind.__name__ for kind in type(error).__mro__] + [str(error)]
+
+
+if __name__ == "__main__":
+    os.environ.update(KERAS_BACKEND=sys.argv[1], TF_CPP_MIN_LOG_LEVEL="3", JAX_PLATFORMS="cpu")
+    warnings.simplefilter("ignore")  # what frameworks warn of is no matter of ours
+    questions = pickle.load(sys.stdin.buffer)
+    answers = pickle.dumps([answer(question) for question in questions])
+    sys.stdout.buffer.write(answers)

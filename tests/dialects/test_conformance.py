@@ -1,0 +1,74 @@
+"""Every dialect beside its framework, run now: values, gradients, and errors of the same kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dialects import cases, conformance
+
+CASES, REFUSED = cases.everything(), cases.refused()
+TITLES = sorted({case.title for case in CASES})
+KINDS = ("ValueError", "TypeError")  # others, such as RuntimeError, are one of our two
+# Here a wrong shape is always a ValueError and a wrong dtype a TypeError; JAX and Cython sometimes have it otherwise.
+OTHERWISE = {
+    "keras[jax].losses.BinaryCrossentropy",
+    "optax.sigmoid_binary_cross_entropy",
+    "sklearn.HalfBinomialLoss.loss",
+}
+
+
+@pytest.fixture(scope="module")
+def answers() -> list[Any]:
+    """What the frameworks say to all of it, asked once."""
+    return conformance.framework_answers([*CASES, *REFUSED])
+
+
+@pytest.fixture(scope="module")
+def compared(answers: list[Any]) -> list[tuple[cases.Case, Any, Any]]:
+    pairs = zip(CASES, answers[: len(CASES)], strict=True)
+    return [(case, theirs, conformance.dialect_answer(case)) for case, theirs in pairs]
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_dialect_agrees(title: str, compared: list[tuple[cases.Case, Any, Any]]):
+    wrong = {}
+    for case, theirs, ours in compared:
+        if case.title != title:
+            continue
+        if isinstance(theirs, list) or isinstance(ours, list):
+            wrong[case.id] = (theirs, ours)
+        elif max(apart := conformance.difference(case, theirs, ours)) > 1:
+            wrong[case.id] = apart
+    assert wrong == {}
+
+
+def test_every_refusal_is_one(answers: list[Any]):
+    """What the framework refuses the dialect refuses, with an error of the same kind."""
+    wrong = {}
+    for number, (case, theirs) in enumerate(zip(REFUSED, answers[len(CASES) :], strict=True)):
+        ours = conformance.dialect_answer(case)
+        kinds = {"LoglossError", *(kind for kind in KINDS if kind in theirs and case.title not in OTHERWISE)}
+        if not isinstance(theirs, list) or not isinstance(ours, list) or not kinds <= set(ours):
+            wrong[number, case.id] = (theirs, ours)
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "agrees"),
+    [
+        (np.float32([1.0, 2.0]), True),
+        (np.float32([1.0, 2.0 + 4e-6]), False),
+        (np.float32([np.nan, 2.0]), False),
+        (np.float32([1.0]), False),
+    ],
+)
+def test_the_comparison_can_fail(theirs: Any, agrees: bool):
+    arrays = {"input": np.float32([0.4, 0.1]), "target": np.float32([1.0, 1.0])}
+    case = cases.Case("torch", "pytorch", "binary_cross_entropy", arrays, {}, elements=True)
+    ours = np.float32([1.0, 2.0])
+    assert (max(conformance.difference(case, (theirs, ours), (ours, ours))) <= 1) == agrees
+    reduced = case._replace(elements=False)
+    assert (max(conformance.difference(reduced, (theirs, ours), (ours, ours))) <= 1) == agrees
