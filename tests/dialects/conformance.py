@@ -108,7 +108,8 @@ def _distance(case: Case, theirs: Any, ours: Any, term: Any) -> float:
         allowed = ULPS * float(np.finfo(case.precision).eps) * term + least
     else:
         allowed = RELATIVE[case.precision] * np.abs(b[finite]).max() + least
-    return float((np.abs(a[finite] - b[finite]) / allowed).max())
+    share = float((np.abs(a[finite] - b[finite]) / allowed).max())
+    return share if share == share else np.inf
 
 
 def terms(case: Case, ours: Any) -> tuple[Any, Any]:
@@ -136,7 +137,8 @@ def terms(case: Case, ours: Any) -> tuple[Any, Any]:
             p = 1 / (1 + np.exp(-x))
             return loss.reshape(p.shape) + np.minimum(1 / (1 - p), 1e8), None
         if logits and backend in ("jax", "optax"):
-            return loss, balance * (1 + np.abs(x))  # its derivative of log σ is e^(x - softplus(x))
+            # its derivative of log σ is e^(x - softplus(x))
+            return loss, balance * (1 + np.where(np.isfinite(x), np.abs(x), 0))
         if logits or "raw_prediction" in case.arrays or name == "multilabel_soft_margin_loss":
             return loss, np.maximum(slope, balance)
         return loss, slope
@@ -154,6 +156,7 @@ def _focal_terms(case: Case, x: Any, t: Any, loss: Any, slope: Any, logits: bool
     gamma = case.options.get("gamma", 2.0)
     m = np.abs(1 - (t * p + (1 - t) * (1 - p)))
     if case.system == "optax":
+        m = t / (1 + np.exp(x)) + (1 - t) / (1 + np.exp(-x))
         lift = 1 + gamma * np.abs(np.log(m))  # of e^(γ·log m)
         return loss * lift, np.maximum(slope, loss.reshape(slope.shape) * gamma) * lift
     lift = 1 + gamma / np.maximum(m, 1e-12)
