@@ -34,7 +34,8 @@ SCORING = {
     "engines": {"_errors", "_kernels", "sources", "evaluate"},
     "report": {"_errors", "evaluate.summary"},
     "scores": {"_errors", "sources", "engines", "evaluate", "report"},
-    "cli": {"", "_errors", "_kernels", "scores", "report"},  # "": the package's own version
+    "explaining": {"_errors", "losses", "dialects", "sources", "report"},
+    "cli": {"", "_errors", "_kernels", "scores", "explaining", "report"},  # "": the package's own version
     "__main__": {"cli"},
 }
 # Libraries other than Python's own and NumPy, and the only rooms that name them.

@@ -18,9 +18,11 @@ from .positives import Positives
 from .prior import balanced_pos_weight, correct_prior
 
 if TYPE_CHECKING:
+    from .explaining import Explanation, explain
     from .scores import Scores, load, merge, score
 
 __all__ = [
+    "Explanation",
     "InvalidInputError",
     "LoglossError",
     "MissingDependencyError",
@@ -34,6 +36,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "correct_prior",
     "denominator",
+    "explain",
     "grad_and_hess",
     "load",
     "log_loss",
@@ -46,12 +49,16 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Scoring is imported on first use: it brings Numba and the file reader."""
-    if name not in ("Scores", "load", "merge", "score"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import scores
+    """Scoring and explaining are imported on first use: they bring Numba and the file reader."""
+    if name in ("Scores", "load", "merge", "score"):
+        from . import scores
 
-    return getattr(scores, name)
+        return getattr(scores, name)
+    if name in ("Explanation", "explain"):
+        from . import explaining
+
+        return getattr(explaining, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

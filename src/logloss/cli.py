@@ -48,6 +48,13 @@ examples:
   logloss merge monday.json tuesday.json --save-state week.json
 """
 
+_EXPLAIN_EXAMPLES = """\
+examples:
+  logloss explain --probability 0 0 1 --target 1 0 1
+  logloss explain --logit 5 -2 0.5 --target 1 0 1 --got 0.2026
+  logloss explain predictions.parquet --target y --probability p
+"""
+
 _FILES = (
     "Parquet, CSV, TSV, JSON lines (.gz, .zst) or Arrow IPC; a directory, a quoted glob, @list.txt, "
     "or - for standard input; directories such as day=2026-11-01 become columns"
@@ -115,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     merge = commands.add_parser("merge", help="add up saved states of parts of the data", epilog=_MERGE_EXAMPLES)
     merge.add_argument("states", nargs="+", metavar="STATE", help="file that --save-state wrote")
     merge.add_argument("--save-state", action=_Once, metavar="FILE", help="also write the sum of the states")
+    _add_explain(commands)
     for command in (score, merge):
         gate_help = 'exit with 1 if this holds over all groups, as "ne > 0.9"; again for another gate'
         command.add_argument("--fail-if", metavar="GATE", action="append", default=[], help=gate_help)
@@ -124,6 +132,30 @@ def _parser() -> argparse.ArgumentParser:
             "--json", action="store_const", const="json", dest="format", help="short for --format json"
         )
     return parser
+
+
+def _add_explain(commands: Any) -> None:
+    explain = commands.add_parser(
+        "explain", help="what every framework makes of the same predictions, and why", epilog=_EXPLAIN_EXAMPLES
+    )
+    explain.add_argument("files", nargs="*", metavar="FILE", help=f"before the options: {_FILES}")
+    values: Any = {"nargs": "+", "metavar": "VALUE|COLUMN"}
+    explain.add_argument("--target", required=True, help="targets, or their columns if there are files", **values)
+    predictions = explain.add_mutually_exclusive_group(required=True)
+    predictions.add_argument("--probability", help="predicted probabilities, or their columns", **values)
+    predictions.add_argument("--logit", help="predicted logits, instead of probabilities", **values)
+    explain.add_argument("--got", metavar="NUMBER", help="search for what produces this number, to the digits typed")
+    explain.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from .explaining import explain_arguments
+    from .report import explanation
+
+    names: Any = {"target": arguments.target, "logit": arguments.logit, "probability": arguments.probability}
+    found = explain_arguments(arguments.files, **names, got=arguments.got).to_dict()
+    _print(explanation.render_json(found) if arguments.json else explanation.render(found, *_terminal()))
+    return DONE
 
 
 def _score(arguments: argparse.Namespace) -> Scores:
@@ -183,6 +215,8 @@ def _terminal() -> tuple[int, bool]:
 def _run(argv: Sequence[str] | None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
+    if arguments.command == "explain":
+        return _explain(arguments)
     if arguments.command:
         return _run_command(arguments)
     _print(f"logloss {__version__}\n" if arguments.version else parser.format_help())

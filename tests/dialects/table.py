@@ -1,6 +1,6 @@
 """The table of docs/conformance.md: dialects beside frameworks, and frameworks beside the exact loss.
 
-    PYTHONPATH=tests python -m dialects.table        # runs every framework and writes the page
+PYTHONPATH=tests python -m dialects.table        # runs every framework and writes the page
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ def _exact_loss(case: Case, x: Any, t: Any) -> Any:
         return None
     if "pos_weight" in case.options:
         options["pos_weight"] = float(np.max(case.options["pos_weight"]))
-    logits = case.options.get("from_logits", "logit" in case.function or {"logits", "raw_prediction"} & set(case.arrays))
+    logits = case.options.get(
+        "from_logits", "logit" in case.function or {"logits", "raw_prediction"} & set(case.arrays)
+    )
     if "ocal" in case.function:
         return ll.sigmoid_focal_loss(x, t, **options) if logits else None
     if logits or case.function == "multilabel_soft_margin_loss":

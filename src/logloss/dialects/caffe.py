@@ -38,14 +38,18 @@ def sigmoid_cross_entropy_loss(
         )
     t = t.reshape(x.shape).astype(x.dtype)
     counts = None if ignore_label is None else np.trunc(t) != ignore_label
-    right = x >= 0
-    losses = np.log(1 + np.exp(x - 2 * x * right)) - x * (t - right)  # log, not log1p: tails are lost
-    slope = np.tanh(x / 2) / 2 + x.dtype.type(0.5) - t
+    losses, slope = logit_elements(x, t)
     if counts is not None:
         losses, slope = np.where(counts, losses, 0), np.where(counts, slope, 0)
     divisor = _normalizer(normalization, normalize, counts, x.shape)
     total = np.append(x.dtype.type(0), losses).cumsum(dtype=x.dtype)[-1]  # serially, in the layer's dtype
     return x.dtype.type(total / divisor), (slope * x.dtype.type(loss_weight / divisor)).astype(x.dtype)
+
+
+def logit_elements(x: Array, t: Array) -> tuple[Array, Array]:
+    """Elementwise loss and slope of the layer: log, not log1p, and so the tails are lost."""
+    right = x >= 0
+    return np.log(1 + np.exp(x - 2 * x * right)) - x * (t - right), np.tanh(x / 2) / 2 + x.dtype.type(0.5) - t
 
 
 def _normalizer(normalization: str | None, normalize: bool | None, counts: Array, shape: tuple[int, ...]) -> float:

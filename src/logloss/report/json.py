@@ -52,7 +52,7 @@ def _portable(value: Any) -> Any:
     """The value with "inf", "-inf" and "nan" for the floats that JSON cannot hold."""
     if isinstance(value, dict):
         return {key: _portable(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_portable(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
@@ -61,4 +61,9 @@ def _portable(value: Any) -> Any:
 
 def render(summary: Summary) -> str:
     """The summary as one JSON document."""
-    return json.dumps(_portable(document(summary)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return dump(document(summary))
+
+
+def dump(value: dict[str, Any]) -> str:
+    """Plain data as one JSON document."""
+    return json.dumps(_portable(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

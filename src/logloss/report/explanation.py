@@ -1,0 +1,62 @@
+"""An explanation, as plain data, for people or as JSON."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from . import json
+
+SCHEMA_VERSION = 1
+NEAREST = 5
+
+
+def render_json(found: dict[str, Any]) -> str:
+    """One JSON document, full precision."""
+    return json.dump({"schema_version": SCHEMA_VERSION, **found})
+
+
+def render(found: dict[str, Any], width: int, color: bool = False) -> str:
+    """The table as text of at most `width` columns."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    output = io.StringIO()
+    system: Literal["standard"] | None = "standard" if color else None
+    console = Console(file=output, width=width, force_terminal=color, color_system=system, highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("value", no_wrap=True)
+    table.add_column("- exact", no_wrap=True)
+    table.add_column("system", overflow="fold", max_width=max(width * 2 // 5, 20))
+    table.add_column("why", overflow="fold")
+    for line in _shown(found):
+        table.add_row(*_cells(line))
+    console.print(*_title(found), sep="\n", markup=False)
+    console.print(table, markup=False)
+    return "".join(line.rstrip() + "\n" for line in output.getvalue().splitlines())
+
+
+def _title(found: dict[str, Any]) -> Iterator[str]:
+    rows = f"{found['rows']:,} row{'' if found['rows'] == 1 else 's'}"
+    yield f"{rows} of {found['quantity']}: exact mean loss {found['exact']!r}"
+    if found["got"] is not None:
+        hits = sum(line["hit"] for line in found["lines"])
+        ways = {0: "nothing in the grid gives it; the nearest", 1: "one way to get it"}
+        yield f"{found['got']}: {ways.get(hits, f'{hits} ways to get it')}"
+
+
+def _shown(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """All lines, or of a search the hits, or the nearest if there are none."""
+    if found["got"] is None:
+        return list(found["lines"])
+    return [line for line in found["lines"] if line["hit"]] or list(found["lines"][:NEAREST])
+
+
+def _cells(line: dict[str, Any]) -> Iterator[str]:
+    refused = line["value"] != line["value"] and any(reason.startswith("refuses") for reason in line["reasons"])
+    yield "-" if refused else f"{line['value']:.8g}"
+    yield "" if refused else f"{line['difference']:+.1e}" if line["difference"] else "0"
+    yield f"{line['system']} {line['call']} {line['dtype']}"
+    yield "; ".join(line["reasons"]) or "exact"
