@@ -86,7 +86,7 @@ def explain(target: Any, *, logit: Any = None, probability: Any = None, got: flo
         logit: the same shape, any real; give this or `probability`.
         probability: the same shape, in [0, 1].
         got: a number that somebody reported; all of the grid (docs/why-numbers-differ.md) is searched for what produces
-            it. A text is matched to the digits typed, a number to all of its digits.
+            it, to the digits typed (or to two ulp of the dtype, for a sum's order is nobody's promise).
 
     Returns:
         An `Explanation`.
@@ -142,9 +142,10 @@ class _Wanted:
         distance = abs(value - self.value)
         return distance if distance == distance else math.inf
 
-    def hit(self, value: float) -> bool:
-        """Whether it is this number to the digits typed; floats differ in the last of seventeen."""
-        return self.distance(value) <= self.half * (1 + 1e-9) + 1e-16 * abs(self.value)
+    def hit(self, value: float, dtype: str) -> bool:
+        """Whether it is this number to the digits typed, or to two ulp: the order of a sum is nobody's promise."""
+        ulp = float(np.spacing(np.asarray(abs(value), dtype)))
+        return self.distance(value) <= max(self.half * (1 + 1e-9), 2 * ulp)
 
 
 def _readings(quantity: str, everything: bool) -> Iterator[Reading]:
@@ -170,7 +171,7 @@ def _line(reading: Reading, x: Array, t: Array, exact: float, wanted: _Wanted | 
         reasons = tuple(_reasons(reading, given, t)) if _worth(difference, exact) else ()
     if not reasons and _worth(difference, exact):
         reasons = (f"{reading.dtype} rounding",)
-    hit = wanted is not None and wanted.hit(value)
+    hit = wanted is not None and wanted.hit(value, reading.dtype)
     return Line(reading.system, reading.call, reading.dtype, value, difference, reasons, hit)
 
 
@@ -195,7 +196,7 @@ def _exact_lines(loss: Any, x: Array, t: Array, exact: float, wanted: _Wanted) -
         value = float(loss(x, t, reduction=reduction))
         reasons = () if value == exact else (f"reduction={reduction!r}",)
         call = f"{loss.__name__}(reduction={reduction!r})"
-        yield Line("logloss", call, "float64", value, value - exact, reasons, wanted.hit(value))
+        yield Line("logloss", call, "float64", value, value - exact, reasons, wanted.hit(value, "float64"))
 
 
 def explain_arguments(

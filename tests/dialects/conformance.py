@@ -1,7 +1,5 @@
 """Dialects beside the real frameworks: every case, both answers, and how far they are apart.
 
-    PYTHONPATH=tests python -m dialects.conformance        # writes the table of docs/why-numbers-differ.md
-
 Elements may differ by 4 ulp of the largest intermediate term; reduced values relatively, by 1e-6 in float32 and 1e-12
 in float64; infinities and NaN not at all.
 """
@@ -19,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dialects.cases import Case, everything
+from dialects.cases import Case
 from logloss import dialects
 
 ULPS, RELATIVE = 4.0, {"float32": 1e-6, "float64": 1e-12}
@@ -114,7 +112,7 @@ def _distance(case: Case, theirs: Any, ours: Any, term: Any) -> float:
 
 def terms(case: Case, ours: Any) -> tuple[Any, Any]:
     """The largest intermediate term of each element's value and gradient."""
-    x, t = (np.asarray(case.arrays[name], np.float64) for name in _roles(case))
+    x, t = (np.asarray(case.arrays[name], np.float64) for name in roles(case))
     loss, slope = (None if part is None else np.abs(np.asarray(part, np.float64)) for part in ours)
     logits = case.options.get("from_logits", "logits" in case.arrays or "logits" in case.function)
     name, backend = case.function, case.options.get("backend", case.system)
@@ -165,7 +163,7 @@ def _focal_terms(case: Case, x: Any, t: Any, loss: Any, slope: Any, logits: bool
     return m**gamma * plain * lift, (m**gamma * steep + gamma * m ** (gamma - 1) * plain) * lift
 
 
-def _roles(case: Case) -> tuple[str, str]:
+def roles(case: Case) -> tuple[str, str]:
     """The names of predictions and targets."""
     names = list(case.arrays)
     targets = next(name for name in names if name in ("target", "labels", "y_true", "multi_class_labels"))
@@ -175,17 +173,3 @@ def _roles(case: Case) -> tuple[str, str]:
 def compare(cases: list[Case]) -> list[tuple[Case, Any, Any]]:
     """Every case with both answers."""
     return [(case, theirs, dialect_answer(case)) for case, theirs in zip(cases, framework_answers(cases), strict=True)]
-
-
-if __name__ == "__main__":
-    compared = compare(everything())
-    bad = 0
-    for case, theirs, ours in compared:
-        if isinstance(theirs, list) or isinstance(ours, list):
-            print("ERROR", case.id, theirs if isinstance(theirs, list) else "", ours if isinstance(ours, list) else "")
-            continue
-        d = difference(case, theirs, ours)
-        if max(d.value, d.gradient or 0) > 1:
-            bad += 1
-            print(case.id, d)
-    print(len(compared), "cases,", bad, "apart")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dialects import cases, conformance
+from dialects import cases, conformance, table
 
 CASES, REFUSED = cases.everything(), cases.refused()
 TITLES = sorted({case.title for case in CASES})
@@ -54,6 +54,18 @@ def test_every_refusal_is_one(answers: list[Any]):
         if not isinstance(theirs, list) or not isinstance(ours, list) or not kinds <= set(ours):
             wrong[number, case.id] = (theirs, ours)
     assert wrong == {}
+
+
+def test_the_table_is_current(compared: list[tuple[cases.Case, Any, Any]]):
+    """The same rows and verdicts; another processor's last bits may move a bound by one step."""
+    page = table.PAGE.read_text(encoding="utf-8")
+    assert page.startswith(table.HEAD)
+    now, then = table.read(table.render(table.rows(compared))), table.read(page)
+    assert [row[:3] for row in now] == [row[:3] for row in then]
+    assert [row[5].split(":")[0] for row in now] == [row[5].split(":")[0] for row in then]
+    steps = ["–", *(f"≤ {limit:g}" for limit in table.LIMITS)]
+    assert [(a, b) for a, b in zip(now, then, strict=True) if steps.index(a[3]) > steps.index(b[3]) + 1] == []
+    assert [(a, b) for a, b in zip(now, then, strict=True) if steps.index(a[4]) > steps.index(b[4]) + 1] == []
 
 
 @pytest.mark.parametrize(

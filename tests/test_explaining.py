@@ -1,0 +1,211 @@
+"""`explain`: every dialect's number beside the exact one, reasons with their counts, and the search for a number."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import logloss as ll
+from logloss import cli
+from logloss.dialects import caffe, keras, pytorch, sklearn
+from logloss.dialects.readings import GRID
+from oracle import mp, mpf
+
+LOGITS, TARGETS = [5.0, -2.0, 0.5], [1, 0, 1]
+KERAS_2 = {"probability": [1.0, 1.0, 0.0], "target": [1, 1, 1]}
+
+
+def lines(found: ll.Explanation, system: str, call: str = "") -> list[Any]:
+    return [line for line in found.lines if line.system.startswith(system) and call in line.call]
+
+
+def reasons(found: ll.Explanation, system: str, call: str = "") -> str:
+    (line,) = lines(found, system, call)
+    return "; ".join(line.reasons)
+
+
+def test_values_are_those_of_the_dialects():
+    x, t = np.array(LOGITS), np.array(TARGETS)
+    found = ll.explain(t, logit=x)
+    single, hard = x.astype("float32"), t.astype("float32")
+    expected = {
+        ("PyTorch", "BCEWithLogitsLoss()"): pytorch.binary_cross_entropy_with_logits(single, hard),
+        ("Caffe", "Sigmoid"): caffe.sigmoid_cross_entropy_loss(single, hard),
+        ("scikit-learn", "log_loss"): sklearn.log_loss(t, 1 / (1 + np.exp(-x))),
+        ("Keras 3 (jax)", ""): keras.BinaryCrossentropy(True, backend="jax")(hard[:, None], single[:, None]),
+    }
+    assert {key: lines(found, *key)[0].value for key in expected} == {key: float(v) for key, v in expected.items()}
+
+
+def test_the_difference_is_from_the_exact_mean():
+    found = ll.explain(TARGETS, logit=LOGITS)
+    total = sum(mp.log1p(mp.exp(-mpf(x) if t else mpf(x))) for x, t in zip(LOGITS, TARGETS, strict=True))
+    assert found.exact == pytest.approx(float(total / 3), rel=1e-15)
+    assert all(line.difference == line.value - found.exact for line in found.lines)
+
+
+def test_every_dialect_speaks():
+    systems = {reading.system for reading in GRID}
+    assert systems == {
+        *("scikit-learn", "PyTorch", "TensorFlow", "tf.keras 2", "Caffe", "optax", "XGBoost", "LightGBM", "CatBoost"),
+        *(f"Keras 3 ({backend})" for backend in ("tensorflow", "jax", "torch", "numpy")),
+    }
+    assert {line.system for line in ll.explain(TARGETS, logit=LOGITS).lines} == systems
+
+
+def test_rows_of_the_grid_are_told_apart():
+    rows = [(reading.system, reading.call, reading.takes, reading.dtype) for reading in GRID]
+    assert len(set(rows)) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [
+        ("Keras 3 (tensorflow)", "2 of 4 probabilities clipped at 1e-07"),
+        ("tf.keras 2", "2 of 4 probabilities clipped at 1e-07; 1e-7 added within the logarithm of all 4"),
+        ("PyTorch", "1 of 4 losses end at 100 (logarithms floored at -100)"),
+        ("scikit-learn", "1 of 4 probabilities clipped at the float64 epsilon 2.22e-16"),
+        ("XGBoost", "1 of 4 losses end at 36.84 (probabilities floored at 1e-16)"),
+    ],
+)
+def test_clips_are_counted(system: str, expected: str):
+    found = ll.explain([1, 1, 0, 1], probability=[0.0, 1e-8, 0.5, 0.5])
+    assert reasons(found, system) == expected
+
+
+def test_lost_tails_are_counted():
+    found = ll.explain([0, 0, 1], logit=[-20.0, -5.0, 20.0])
+    assert reasons(found, "PyTorch", "BCEWithLogits").startswith("1 of 3 small losses lost")
+    assert reasons(found, "Caffe").startswith("2 of 3 small losses lost")
+    assert reasons(found, "PyTorch", "MultiLabel") == "float32 rounding"
+
+
+def test_soft_targets_that_become_classes_are_counted():
+    found = ll.explain([0.25, 0.75, 1], logit=LOGITS)
+    assert reasons(found, "LightGBM", "binary") == "2 soft targets made 0 or 1: above 0 is 1"
+    assert reasons(found, "CatBoost", "Logloss") == "2 soft targets made 0 or 1: above 0.5 is 1"
+    assert reasons(found, "scikit-learn", "log_loss").startswith("refuses: y_true must hold classes")
+
+
+def test_shapes_have_their_say():
+    x, t = np.array([[1.0, -1.0, 2.0], [0.5, 0.25, -3.0]]), np.array([[1, 0, 0], [0, 1, 0]])
+    found = ll.explain(t, logit=x, got="0")
+    (full,) = [one for one in lines(found, "Caffe", "FULL") if one.dtype == "float64" and "taken" not in str(one)]
+    (batch,) = [one for one in lines(found, "Caffe", "Loss()") if one.dtype == "float64" and "taken" not in str(one)]
+    assert full.reasons == ()
+    assert batch.reasons == ("divided by the batch (2), not by the 6 elements",)
+    assert batch.value == pytest.approx(3 * full.value, rel=1e-14)
+    (classes,) = [one for one in lines(found, "scikit-learn", "log_loss() of") if one.dtype == "float64"]
+    assert "4 negatives ignored: multi-label read as multi-class" in classes.reasons
+    assert any("a sum: divided by nothing, not by the 6 elements" in line.reasons for line in found.lines)
+
+
+def test_infinite_losses_differ_from_all_that_clip():
+    found = ll.explain([1], probability=[0.0])
+    assert found.exact == np.inf
+    assert all(line.difference == -np.inf and line.reasons for line in found.lines)
+
+
+@pytest.mark.parametrize(
+    ("got", "systems"),
+    [
+        ("5.1416495", {"tf.keras 2"}),
+        (5.141649490132791, {"tf.keras 2"}),
+        ("5.3726983", {"TensorFlow", *(f"Keras 3 ({name})" for name in ("tensorflow", "jax", "torch", "numpy"))}),
+        ("33.3333", {"PyTorch"}),
+    ],
+)
+def test_the_search_finds_who_said_it(got: Any, systems: set[str]):
+    assert {line.system for line in ll.explain(**KERAS_2, got=got).hits} == systems
+
+
+def test_digits_typed_are_the_digits_that_count():
+    def hits(got: str) -> int:
+        return len(ll.explain(TARGETS, logit=LOGITS, got=got).hits)
+
+    assert hits("0.20257345") > 0
+    assert hits("0.203") >= hits("0.2026") > hits("0.20257345")
+    assert hits("0.2027") == 0
+    assert hits("2.026e-1") == hits("0.2026")
+
+
+def test_exact_reductions_and_mistakes_are_found():
+    found = ll.explain(TARGETS, logit=LOGITS, got="0.60772034")
+    assert ("logloss", ("reduction='sum'",)) in {(line.system, line.reasons) for line in found.hits}
+    mistaken = pytorch.binary_cross_entropy_with_logits(np.float32([0.9, 0.2]), np.float32([1, 0]))
+    found = ll.explain([1, 0], probability=[0.9, 0.2], got=f"{mistaken:.7f}")
+    assert "probabilities taken for logits" in {reason for line in found.hits for reason in line.reasons}
+
+
+def test_bad_input():
+    for wrong in ({}, {"logit": [1.0], "probability": [0.5]}, {"logit": []}, {"logit": [1.0], "got": "many"}):
+        with pytest.raises(ll.InvalidInputError):
+            ll.explain([1] if wrong.get("logit") != [] else [], **wrong)
+    with pytest.raises(ll.InvalidInputError, match="one shape"):
+        ll.explain([1, 0], logit=[1.0])
+
+
+# ---- the command ----------------------------------------------------------------------------------------------------
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = cli.main(["explain", *arguments])
+    out, error = capsys.readouterr()
+    return code, out, error
+
+
+def test_json_has_all_of_it(capsys: pytest.CaptureFixture[str]):
+    code, out, _ = run(
+        capsys, "--probability", "1", "1", "0", "--target", "1", "1", "1", "--got", "5.1416495", "--json"
+    )
+    document = json.loads(out)
+    assert code == 0
+    assert (document["schema_version"], document["rows"], document["exact"]) == (1, 3, "inf")
+    assert {line["system"] for line in document["lines"] if line["hit"]} == {"tf.keras 2"}
+    assert len(document["lines"]) > len(GRID) / 2
+
+
+def test_text_says_when_nothing_fits(capsys: pytest.CaptureFixture[str]):
+    code, out, _ = run(capsys, "--logit", "5", "--target", "1", "--got", "123")
+    assert code == 0
+    assert "123: nothing in the grid gives it; the nearest" in out
+
+
+def test_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "labels.parquet"
+    table = pl.DataFrame({"y1": [1, 0], "y2": [0, 1], "z1": [1.0, -1.0], "z2": [0.5, 2.0]})
+    table.write_parquet(path)
+    names = ("--target", "y1", "y2", "--logit", "z1", "z2", "--json")
+    code, out, _ = run(capsys, str(path), *names)
+    exact = ll.binary_cross_entropy_with_logits(table["z1", "z2"].to_numpy(), table["y1", "y2"].to_numpy())
+    assert (code, json.loads(out)["exact"]) == (0, exact)
+    code, out, _ = run(capsys, str(path), "--target", "y1", "--logit", "z1", "--json")
+    assert json.loads(out)["exact"] == ll.binary_cross_entropy_with_logits([1.0, -1.0], [1, 0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--logit", "1", "2", "--target", "1"), "one prediction for each target"),
+        (("--logit", "x", "--target", "1"), "must be numbers"),
+        (("missing.csv", "--logit", "x", "--target", "y"), "missing.csv"),
+        (("--logit", "1", "--target", "2"), "[0, 1]"),
+    ],
+)
+def test_mistakes_are_one_line(arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]):
+    code, out, error = run(capsys, *arguments)
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert message in error
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_table_keeps_to_its_width(width: int):
+    from logloss.report import explanation
+
+    text = explanation.render(ll.explain(TARGETS, logit=LOGITS, got="0.2026").to_dict(), width)
+    assert max(map(len, text.splitlines())) <= width
