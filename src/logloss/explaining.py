@@ -211,7 +211,8 @@ def explain_arguments(
     predictions = list(logit or probability or ())
     if len(predictions) != len(target):
         raise InvalidInputError(
-            f"there must be one prediction for each target; got {len(predictions)} and {len(target)}."
+            f"there must be one prediction for each target; got {len(predictions)} and {len(target)}. "
+            "Name files before the options."
         )
     t, x = _read(files, target, predictions) if files else (_numbers(target), _numbers(predictions))
     return explain(t, logit=x if logit else None, probability=x if probability else None, got=got)

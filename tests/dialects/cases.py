@@ -87,6 +87,8 @@ def of_pytorch() -> Iterator[Case]:
             yield case(logits, pair, pos_weight=weights(shape, dtype), weight=weights((7, 1), dtype))
         for legacy in ({"size_average": False}, {"reduce": False}, {"size_average": True, "reduce": True}):
             yield case(logits, pair, **legacy)
+    for name, values, both in ((probabilities, PROBABILITIES, False), (logits, LOGITS, True)):
+        yield case(name, edges(values, "float16", both), True, "float16", reduction="none")
     x, t = random("logits", "float32")
     for mixed in ((x, t.astype("float64")), (x.astype("float64"), t)):
         yield case(logits, mixed, dtype="float32", reduction="none")
@@ -239,7 +241,8 @@ def of_boosting() -> Iterator[Case]:
     systems = ("xgboost_logloss", "lightgbm_binary_logloss", "lightgbm_cross_entropy")
     for name in (*systems, "catboost_logloss", "catboost_cross_entropy"):
         precision = "float32" if name == "xgboost_logloss" else "float64"
-        for margin, label in ((x, (t > 0.5).astype(float)), (far, hard), (x, np.float32(t).astype(float))):
+        near = np.array([16.0, -16.0, 20.0, -20.0]), np.array([0.0, 0.0, 1.0, 0.0])
+        for margin, label in ((x, (t > 0.5) * 1.0), (far, hard), near, (x, np.float32(t).astype(float))):
             yield Case("numpy", "boosting", name, {"preds": margin, "labels": label}, {}, precision)
         w = weights((40,), "float32").astype(float) + 0.5
         if name == "lightgbm_cross_entropy":
@@ -331,7 +334,7 @@ def _refused_by_others() -> Iterator[Case]:
 
     for p in (P * np.float32(np.nan), P * np.float32(np.inf), P + 1, P - 1, P[:0], P[:1], np.ones((2, 3)) / 3):
         yield log_loss([0, 1], np.asarray(p, "float32"))
-    for y in ([0.3, 0.7], [1, 1], [0, 1, 1]):
+    for y in ([0.3, 0.7], [1, 1], [0, 1, 1], [[0, 2], [1, 0]]):
         yield log_loss(y, P)
     yield log_loss([1, 1], P, labels=[1])
     yield log_loss([1, 2], P, labels=[0, 1])

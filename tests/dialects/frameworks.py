@@ -135,6 +135,7 @@ def _xgboost(_: str, x: Any, t: Any, weights: Any = None, scale_pos_weight: floa
         "min_child_weight": 0.0,
         "max_depth": 1,
         "lambda": 1e6,
+        "nthread": 1,
     }
 
     def matrix(rows: Any) -> Any:
@@ -150,27 +151,71 @@ def _xgboost(_: str, x: Any, t: Any, weights: Any = None, scale_pos_weight: floa
     return value, np.array(gradient)
 
 
+MIRRORED = np.array([[0.0], [1.0]])  # features of a row and its mirror image, between which a tree of two leaves splits
+
+
 def _lightgbm(name: str, x: Any, t: Any, weights: Any = None, **options: Any) -> Any:
     import lightgbm
 
     objective = {"binary_logloss": "binary", "cross_entropy": "cross_entropy"}[name]
-    parameters = {"objective": objective, "metric": name, "verbose": -1, **options}
+    tree = {"min_data_in_leaf": 1, "min_data_in_bin": 1, "min_sum_hessian_in_leaf": 0.0, "num_leaves": 2}
+    fixed = {
+        "objective": objective,
+        "metric": name,
+        "verbose": -1,
+        "learning_rate": 1.0,
+        "num_threads": 1,
+        **tree,
+        **options,
+    }
 
-    def booster(rows: Any, **more: Any) -> Any:
-        weight = None if weights is None else weights[rows]
-        settings = {"min_data_in_leaf": 1, "min_data_in_bin": 1, "min_sum_hessian_in_leaf": 0.0}
-        features = np.arange(len(rows), dtype=float)[:, None]
-        data = lightgbm.Dataset(features, t[rows], weight=weight, init_score=x[rows], params=settings)
-        return lightgbm.Booster({**parameters, **settings, **more}, data)
+    def booster(features: Any, x: Any, t: Any, w: Any, **more: Any) -> Any:
+        parameters = {**fixed, **more}
+        data = lightgbm.Dataset(features, t, weight=w, init_score=x, params=parameters)
+        return lightgbm.Booster(parameters, data)
 
-    return booster(np.arange(len(x))).eval_train()[0][2], None
+    def leaf(x: float, t: float, w: Any, penalty: float) -> float:
+        w = None if w is None else np.array([w, w])
+        made = booster(MIRRORED, np.array([x, -x]), np.array([t, 1 - t]), w, lambda_l2=penalty)
+        made.update()
+        return float(made.predict(MIRRORED, raw_score=True)[0])
+
+    value = booster(np.arange(len(x), dtype=float)[:, None], x, t, weights).eval_train()[0][2]
+    if (objective == "binary" and ((t > 0) & (t < 1)).any()) or np.abs(x).max() > 30:
+        return value, None  # one class, or Hessians below its least: it builds no tree that would show its gradient
+    gradient = []
+    for row in zip(x, t, [None] * len(x) if weights is None else weights, strict=True):
+        once, twice = leaf(*row, 1.0), leaf(*row, 2.0)  # -g/(h + 1) and -g/(h + 2)
+        gradient.append(-once / (once / twice - 1))
+    return value, np.array(gradient)
 
 
 def _catboost(name: str, x: Any, t: Any, weights: Any = None) -> Any:
+    import catboost
     from catboost.utils import eval_metric
 
-    metric = {"logloss": "Logloss", "cross_entropy": "CrossEntropy"}[name]
-    return eval_metric(t, x, metric, weight=weights)[0], None
+    loss = {"logloss": "Logloss", "cross_entropy": "CrossEntropy"}[name]
+    parameters = {
+        "loss_function": loss,
+        "iterations": 1,
+        "depth": 1,
+        "learning_rate": 1.0,
+        "l2_leaf_reg": 0.0,
+        "leaf_estimation_method": "Gradient",
+        "leaf_estimation_iterations": 1,
+        "bootstrap_type": "No",
+        "boost_from_average": False,
+        "verbose": False,
+        "allow_writing_files": False,
+        "thread_count": 1,
+    }
+    gradient = []
+    for one, label in zip(x, t, strict=True):  # a leaf of one row is its first derivative
+        pool = catboost.Pool(MIRRORED, label=[label, 1 - label], baseline=[one, -one])
+        tree = catboost.CatBoost(parameters).fit(pool)
+        gradient.append(tree.predict(MIRRORED, prediction_type="RawFormulaVal")[0])
+    w = 1.0 if weights is None else np.float32(weights)
+    return eval_metric(t, x, loss, weight=weights)[0], np.array(gradient) * w
 
 
 SYSTEMS = {

@@ -83,7 +83,7 @@ def _classes(y_true: Any, p: Array, labels: Any) -> tuple[Array, Array]:
     y = np.asarray(y_true)
     if len(y) != len(p):
         raise InvalidInputError(f"y_true and y_proba must have one length; got {len(y)} and {len(p)}.")
-    hot = y.astype(np.float64) if y.ndim == 2 and y.shape[1] > 1 else _one_hot(y.reshape(-1), labels)
+    hot = _indicators(y) if y.ndim == 2 and y.shape[1] > 1 else _one_hot(y.reshape(-1), labels)
     columns = p.reshape(len(p), -1)
     if columns.shape[1] == 1:
         columns = np.concatenate([1 - columns, columns], axis=1)
@@ -95,6 +95,12 @@ def _classes(y_true: Any, p: Array, labels: Any) -> tuple[Array, Array]:
             f"{columns.shape[1]}. Give all of them as labels=."
         )
     return hot, columns
+
+
+def _indicators(y: Array) -> Array:
+    if not np.isin(y, (0, 1)).all():
+        raise InvalidInputError("y_true with several columns must hold 0 and 1; found another value. Use classes.")
+    return y.astype(np.float64)
 
 
 def _one_hot(y: Array, labels: Any) -> Array:
