@@ -108,19 +108,15 @@ def explain(target: Any, *, logit: Any = None, probability: Any = None, got: flo
         raise InvalidInputError("explain needs logits or probabilities, one of them. Give logit= or probability=.")
     quantity, given = (LOGITS, logit) if probability is None else (PROBABILITIES, probability)
     loss = binary_cross_entropy_with_logits if quantity == LOGITS else binary_cross_entropy
-    x, t = np.atleast_1d(np.asarray(given)), np.atleast_1d(np.asarray(target))
-    exact = float(loss(x, t))
+    exact = float(loss(given, target))
+    x, t = (np.atleast_1d(np.asarray(array, np.float64)) for array in (given, target))
     if x.size == 0:
-        raise InvalidInputError("there is nothing to explain: no targets were given.")
-    x, t = x.astype(np.float64), t.astype(np.float64)
+        raise InvalidInputError("explain needs at least one target; got none. Give some.")
     wanted = None if got is None else _Wanted(str(got))
     lines = [_line(reading, x, t, exact, wanted) for reading in _readings(quantity, wanted is not None)]
     if wanted is not None:
         lines = [*_exact_lines(loss, x, t, exact, wanted), *lines]
-        lines = sorted(
-            lines, key=lambda line: (0.0, len(line.reasons)) if line.hit else (wanted.distance(line.value), 0)
-        )
-        lines = sorted(lines, key=lambda line: not line.hit)
+        lines.sort(key=lambda line: (not line.hit, len(line.reasons) if line.hit else wanted.distance(line.value)))
     return Explanation(quantity, len(t), exact, None if got is None else str(got), tuple(lines))
 
 

@@ -125,6 +125,23 @@ def one_of(name: str, value: Any, allowed: Any) -> None:
         raise InvalidInputError(f"{name} must be one of {', '.join(map(str, allowed))}; got {value!r}.")
 
 
+def in_unit_interval(name: str, array: Array) -> None:
+    """Refuse values outside [0, 1] and NaN."""
+    _all(name, array, (array >= 0) & (array <= 1), "in [0, 1]", "Scale it.")
+
+
+def not_negative(name: str, array: Array) -> None:
+    """Refuse values below 0 and NaN."""
+    _all(name, array, array >= 0, "at least 0", "Use 0 to leave a row out.")
+
+
+def _all(name: str, array: Array, right: Array, rule: str, remedy: str) -> None:
+    if not right.all():
+        place = int(np.argmin(right.reshape(-1)))
+        got = array.reshape(-1)[place]
+        raise InvalidInputError(f"all elements of {name} must be {rule}; got {got!s} at index {place}. {remedy}")
+
+
 def broadcast(name: str, value: Any, shape: tuple[int, ...]) -> Array:
     """Numbers that broadcast into a shape, as NumPy's rules have it."""
     array = real(name, value)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._errors import InvalidInputError
-from ._parts import Array, count, dialect, one_shape, real
+from ._parts import Array, count, dialect, in_unit_interval, not_negative, one_shape, real
 
 XGBOOST_FLOOR = np.float32(1e-16)  # of p and of 1-p
 LIGHTGBM_FLOOR = np.float32(1e-15)  # binary_logloss; its logarithm is taken in float32
@@ -26,10 +26,8 @@ def xgboost_logloss(
     """XGBoost's `logloss` and the gradient of `binary:logistic`, in float32; p = 1 exactly from a margin of 17 on."""
     x, t, w = _columns(preds, labels, weights)
     x = x.astype(np.float32)
-    if ((t < 0) | (t > 1)).any() or not np.isfinite(t).all():
-        raise InvalidInputError("labels must be in [0, 1] for logistic regression; found one that is not.")
-    if (w < 0).any():
-        raise InvalidInputError("weights must be positive; found one below 0.")
+    in_unit_interval("labels", t)
+    not_negative("weights", w)
     p = 1 / (np.exp(np.minimum(-x, np.float32(88.7))) + 1 + XGBOOST_FLOOR) if raw_score else x
     yes, no = np.log(np.maximum(p, XGBOOST_FLOOR)), np.log(np.maximum(1 - p, XGBOOST_FLOOR))
     loss = -(np.where(t == 0, 0, t * yes) + np.where(t == 1, 0, (1 - t) * no)) * w
@@ -64,10 +62,8 @@ def lightgbm_cross_entropy(
 ) -> tuple[float, Any]:
     """LightGBM's `cross_entropy`, metric and objective, of soft labels."""
     x, t, w = _columns(preds, labels, weights)
-    if ((t < 0) | (t > 1)).any():
-        raise InvalidInputError("labels must be in [0, 1]; found one that is not. Scale them.")
-    if (w < 0).any():
-        raise InvalidInputError("weights must not be negative; found one below 0.")
+    in_unit_interval("labels", t)
+    not_negative("weights", w)
     p = 1 / (1 + np.exp(-x)) if raw_score else x
     yes, no = (np.log(np.maximum(share, LIGHTGBM_CROSS_ENTROPY_FLOOR)) for share in (p, 1 - p))
     loss = -(t * yes + (1 - t) * no) * w

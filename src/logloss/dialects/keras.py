@@ -18,7 +18,20 @@ import numpy as np
 
 from .._errors import InvalidInputError
 from . import pytorch, tensorflow
-from ._parts import Array, Dialect, broadcast, count, dialect, one_of, one_shape, quietly, real, sum_to, symmetric
+from ._parts import (
+    Array,
+    Dialect,
+    broadcast,
+    count,
+    dialect,
+    in_unit_interval,
+    one_of,
+    one_shape,
+    quietly,
+    real,
+    sum_to,
+    symmetric,
+)
 
 EPSILON = 1e-7  # keras.config.epsilon(): p is clipped to [ε, 1 - ε]
 BACKENDS = ("tensorflow", "jax", "torch", "numpy", "tf_keras")
@@ -45,9 +58,9 @@ def _clipped(p: Array, t: Array, added: float = 0.0, edge: float = 1.0) -> tuple
 def _clipped_torch(p: Array, t: Array) -> tuple[Array, Array]:
     """p clipped, then PyTorch's loss of probabilities, which refuses NaN and targets outside [0, 1]."""
     low, high = p.dtype.type(EPSILON), p.dtype.type(1 - EPSILON)
-    pytorch.in_unit_interval("y_true", t)
+    in_unit_interval("y_true", t)
     o = np.clip(p, low, high)
-    pytorch.in_unit_interval("y_pred", o)
+    in_unit_interval("y_pred", o)
     loss, slope = pytorch.probability_elements(o, t)
     return loss, np.where((p >= low) & (p <= high), slope, 0)
 
@@ -123,7 +136,8 @@ class _Loss(Dialect):
     def value_and_grad(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, Array]:
         """The loss, weighted and reduced, and its gradient with respect to `y_pred`."""
         given = real("y_pred", y_pred)
-        dtype = np.dtype(given.dtype if self.backend == "tf_keras" else self.dtype or np.float32)
+        own = given.dtype if self.backend == "tf_keras" and given.dtype.kind == "f" else np.float32
+        dtype = np.dtype(self.dtype or own)
         t, x = _same_rank(real("y_true", y_true).astype(dtype), given.astype(dtype), self.backend)
         rows, slope = self.rows(t, x)
         rows = rows if self.backend == "jax" else rows.astype(dtype)

@@ -17,6 +17,7 @@ from ._parts import (
     count,
     dialect,
     floats,
+    in_unit_interval,
     log_sigmoid,
     one_dtype,
     one_of,
@@ -122,11 +123,3 @@ def _legacy(size_average: bool | None, reduce: bool | None, reduction: str) -> s
     if reduce is False:
         return "none"
     return "sum" if size_average is False else "mean"
-
-
-def in_unit_interval(name: str, array: Array) -> None:
-    """Refuse values outside [0, 1] and NaN."""
-    wrong = ~((array >= 0) & (array <= 1))
-    if wrong.any():
-        got = array.reshape(-1)[wrong.argmax()]
-        raise InvalidInputError(f"all elements of {name} must be between 0 and 1; got {got!s}. Use real probabilities.")

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import _spec
 from .._errors import InvalidInputError, UnsupportedTypeError
-from ._parts import Array, Dialect, count, dialect, one_dtype, one_shape, quietly, real
+from ._parts import Array, Dialect, count, dialect, in_unit_interval, one_dtype, one_shape, quietly, real
 
 # ---- sklearn.metrics ------------------------------------------------------------------------------------------------
 
@@ -72,9 +72,7 @@ def _probabilities(y_proba: Any) -> Array:
     p = p.astype(np.float64) if p.dtype.kind in "biu" or p.dtype.itemsize > 8 else p
     if p.ndim not in (1, 2) or p.size == 0:
         raise InvalidInputError(f"y_proba must have shape (N,) or (N, classes), N > 0; got {p.shape}.")
-    wrong = ~((p >= 0) & (p <= 1))
-    if wrong.any():
-        raise InvalidInputError(f"y_proba must be in [0, 1] and not NaN; got {p.reshape(-1)[wrong.argmax()]!s}.")
+    in_unit_interval("y_proba", p)
     return p
 
 

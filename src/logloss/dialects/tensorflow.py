@@ -134,7 +134,7 @@ def _divisor(w: Array, shape: tuple[int, ...], reduction: str) -> Any:
 def _given(**arguments: Any) -> None:
     for name, value in arguments.items():
         if value is None:
-            raise InvalidInputError(f"{name} must be given; got None.")
+            raise InvalidInputError(f"{name} must be given; got None. Pass an array.")
 
 
 _losses = SimpleNamespace(sigmoid_cross_entropy=_sigmoid_cross_entropy, log_loss=_log_loss, Reduction=Reduction)
