@@ -66,8 +66,8 @@ def test_rows_of_the_grid_are_told_apart():
 @pytest.mark.parametrize(
     ("system", "expected"),
     [
-        ("Keras 3 (tensorflow)", "2 of 4 probabilities clipped at 1e-07"),
-        ("tf.keras 2", "2 of 4 probabilities clipped at 1e-07; 1e-7 added within the logarithm of all 4"),
+        ("Keras 3 (tensorflow)", "2 of 4 probabilities clipped at 1e-7"),
+        ("tf.keras 2", "2 of 4 probabilities clipped at 1e-7; 1e-7 added within the logarithm of all 4"),
         ("PyTorch", "1 of 4 losses end at 100 (logarithms floored at -100)"),
         ("scikit-learn", "1 of 4 probabilities clipped at the float64 epsilon 2.22e-16"),
         ("XGBoost", "1 of 4 losses end at 36.84 (probabilities floored at 1e-16)"),
@@ -186,6 +186,12 @@ def test_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert (code, json.loads(out)["exact"]) == (0, exact)
     code, out, _ = run(capsys, str(path), "--target", "y1", "--logit", "z1", "--json")
     assert json.loads(out)["exact"] == ll.binary_cross_entropy_with_logits([1.0, -1.0], [1, 0])
+
+
+def test_negative_numbers_are_no_options(capsys: pytest.CaptureFixture[str]):
+    code, out, _ = run(capsys, "--logit", "-1e-3", "-2", "-.5", "-inf", "--target", "1", "0", "1", "0", "--json")
+    exact = ll.binary_cross_entropy_with_logits([-1e-3, -2.0, -0.5, -np.inf], [1, 0, 1, 0])
+    assert (code, json.loads(out)["exact"]) == (0, exact)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -138,6 +139,8 @@ def _add_explain(commands: Any) -> None:
     explain = commands.add_parser(
         "explain", help="what every framework makes of the same predictions, and why", epilog=_EXPLAIN_EXAMPLES
     )
+    # Before Python 3.14 argparse takes -1e-3 and -inf for options.
+    explain._negative_number_matcher = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$|-inf$", re.IGNORECASE)
     explain.add_argument("files", nargs="*", metavar="FILE", help=f"before the options: {_FILES}")
     values: Any = {"nargs": "+", "metavar": "VALUE|COLUMN"}
     explain.add_argument("--target", required=True, help="targets, or their columns if there are files", **values)

@@ -37,12 +37,17 @@ class Reading(NamedTuple):
 # ---- what a system does that the exact loss does not ----------------------------------------------------------------
 
 
+def short(number: float) -> str:
+    """1e-7, not 1e-07."""
+    return f"{number:.3g}".replace("e-0", "e-")
+
+
 def clips(eps: float, name: str = "") -> Notes:
     """Probabilities moved into [ε, 1-ε]."""
 
     def notes(p: Array, _: Array) -> Iterator[str]:
         if number := int(np.count_nonzero((p < eps) | (p > 1 - eps))):
-            yield f"{number:,} of {p.size:,} probabilities clipped at {name or f'{eps:g}'}"
+            yield f"{number:,} of {p.size:,} probabilities clipped at {name or short(eps)}"
 
     return notes
 
@@ -52,7 +57,7 @@ def floors(eps: float) -> Notes:
 
     def notes(p: Array, t: Array) -> Iterator[str]:
         if number := int(np.count_nonzero(((t > 0) & (p < eps)) | ((t < 1) & (1 - p < eps)))):
-            yield f"{number:,} of {p.size:,} losses end at {-np.log(eps):.4g} (probabilities floored at {eps:g})"
+            yield f"{number:,} of {p.size:,} losses end at {-np.log(eps):.4g} (probabilities floored at {short(eps)})"
 
     return notes
 
@@ -232,7 +237,7 @@ def of_sklearn() -> Iterator[Reading]:
                 labels = [0, 1] if t.ndim == 1 else None
                 return sklearn.log_loss(t, p, normalize=normalize, labels=labels)
 
-            notes = (clips(eps, f"the {dtype} epsilon {eps:.3g}"), ignores_negatives)
+            notes = (clips(eps, f"the {dtype} epsilon {short(eps)}"), ignores_negatives)
             divides, default = ("batch", dtype == "float64") if normalize else ("nothing", False)
             call = f"log_loss({'' if normalize else 'normalize=False'})"
             yield Reading("scikit-learn", call, PROBABILITIES, dtype, compute, notes, divides, default)
