@@ -13,7 +13,7 @@ from .._kernels import cpu
 from .._kernels.general import Call
 from .._spec import Options, Primitive, Terms
 from ._diagnosis import explain
-from ._operands import Array, OptionArrays, check_shapes, floating, output, target_array
+from .operands import Array, OptionArrays, check_shapes, floating, output, target_array
 
 _ARRAYS = OptionArrays()
 _QUANTITY = {"probabilities": "probabilities", "log_probabilities": "log_probs"}

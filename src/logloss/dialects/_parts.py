@@ -10,7 +10,9 @@ import numpy as np
 
 from .. import _spec
 from .._backends import framework_of
+from .._backends.operands import OptionArrays, array_of
 from .._errors import InvalidInputError, UnsupportedTypeError
+from .._spec import Options
 from ..losses import denominator
 
 Array = Any  # NumPy arrays whose dtype is known only when they come
@@ -89,7 +91,7 @@ def real(name: str, value: Any, default: Any = np.float32) -> Array:
             f"dialects compute with NumPy arrays; got {name} of {type(value).__module__}.{type(value).__name__}. "
             "Use numpy.asarray."
         )
-    array = _spec.array_of(name, value)
+    array = array_of(name, value)
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
         raise UnsupportedTypeError(f"{name} must hold real numbers; got dtype {array.dtype}. Use float32.")
     return array if hasattr(value, "dtype") else array.astype(default)
@@ -101,6 +103,16 @@ def floats(name: str, value: Any, default: Any = np.float32) -> Array:
     if array.dtype.kind in "biu":
         raise UnsupportedTypeError(f"{name} must be floating; got {array.dtype}. Use {name}.astype('float32').")
     return array
+
+
+def row_weights(sample_weight: Any, shape: tuple[int, ...]) -> Array:
+    """`sample_weight` as the losses take it: one number per row."""
+    return _spec.terms(Options(sample_weight=sample_weight), shape, None, OptionArrays()).row
+
+
+def element_weights(weight: Any, shape: tuple[int, ...]) -> Array:
+    """`weight` as the losses take it: the elements' shape, or 1 in place of any length."""
+    return _spec.terms(Options(weight=weight), shape, None, OptionArrays()).element
 
 
 def one_shape(**arrays: Array) -> None:

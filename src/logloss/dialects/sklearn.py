@@ -12,9 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from .. import _spec
 from .._errors import InvalidInputError, UnsupportedTypeError
-from ._parts import Array, Dialect, count, dialect, in_unit_interval, one_dtype, one_shape, quietly, real
+from ._parts import (
+    Array,
+    Dialect,
+    count,
+    dialect,
+    in_unit_interval,
+    one_dtype,
+    one_shape,
+    quietly,
+    real,
+    row_weights,
+)
 
 # ---- sklearn.metrics ------------------------------------------------------------------------------------------------
 
@@ -115,7 +125,7 @@ def _one_hot(y: Array, labels: Any) -> Array:
 def _weights(value: Any, rows: Array) -> Array | None:
     if value is None:
         return None
-    weights: Array = _spec.terms(_spec.Options(sample_weight=value), rows.shape[:1], None).row
+    weights: Array = row_weights(value, rows.shape[:1])
     if not np.isfinite(weights).all() or not weights.any():
         raise InvalidInputError("sample_weight must be finite, and at least one must not be 0. Leave it out for ones.")
     return weights
@@ -193,5 +203,5 @@ def _vectors(y_true: Any, raw_prediction: Any) -> tuple[Array, Array, Any]:
 
 def _times(values: Array, sample_weight: Any, dtype: Any) -> Array:
     if sample_weight is not None:
-        values = values * _spec.terms(_spec.Options(sample_weight=sample_weight), values.shape, None).row
+        values = values * row_weights(sample_weight, values.shape)
     return values.astype(dtype)

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import _spec
 from .._errors import InvalidInputError
-from ._parts import Array, count, dialect, floats, one_dtype, one_of, one_shape, real, reduced, tail
+from ._parts import Array, count, dialect, element_weights, floats, one_dtype, one_of, one_shape, real, reduced, tail
 
 
 class Reduction:
@@ -112,7 +111,7 @@ def _compute_weighted_loss(loss: Array, slope: Array, weights: Any, reduction: s
     """`tf.compat.v1.losses.compute_weighted_loss`: in float32, whatever the dtype."""
     one_of("reduction", reduction, _KEYS)
     w = real("weights", weights).astype(np.float32)
-    w = _spec.terms(_spec.Options(weight=w), loss.shape, None).element
+    w = element_weights(w, loss.shape)
     losses = loss.astype(np.float32) * w
     if reduction == Reduction.NONE:
         return losses.astype(loss.dtype), (slope * w).astype(slope.dtype)

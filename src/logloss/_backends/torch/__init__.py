@@ -16,7 +16,7 @@ from ... import _reduce, _spec
 from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._spec import Options, Primitive
 from .. import is_filling, numpy
-from .._operands import check_shapes
+from ..operands import check_shapes
 from . import fused, kernels, plain
 from .arrays import (
     FLOATS,

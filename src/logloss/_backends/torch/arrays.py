@@ -12,7 +12,7 @@ from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._kernels.layout import BFLOAT16_BITS
 from ..._spec import Options
 from .. import framework_of, is_filling
-from .._operands import Array, OptionArrays
+from ..operands import Array, OptionArrays
 
 FLOATS = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
 _HALVES = frozenset((torch.float16, torch.bfloat16))
