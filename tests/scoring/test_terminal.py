@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import select
@@ -176,6 +177,41 @@ def test_interrupted_before_the_first_row(tmp_path: Path):
             process.wait(PATIENCE)
         out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (130, "", "logloss: interrupted\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux how much of a pipe is unread")
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        ("employed,predicted_probability\n1,0.5\n0,0.25\n0,0.", 2),
+        ('{"employed": 1, "predicted_probability": 0.5}\n{"emplo', 1),
+        ("employed,predicted_probability\n1,0.5", None),
+        ("employed", None),
+    ],
+    ids=["csv", "json lines", "header", "no line"],
+)
+def test_interrupted_pipe(tmp_path: Path, content: str, rows: int | None):
+    """The lines that came whole are scored."""
+    import fcntl
+    import termios
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    command = [*LOGLOSS, "score", str(pipe), *COLUMNS, "--json"]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **streams) as process, pipe.open("wb", buffering=0) as writer:
+        writer.write(content.encode())
+        while any(fcntl.ioctl(writer, termios.FIONREAD, bytes(4))):
+            time.sleep(0.01)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    if rows is None:
+        assert (out, err) == ("", "logloss: interrupted\n")
+    else:
+        document = json.loads(out)
+        assert (document["partial"], document["input"]["rows"]) == (True, rows)
 
 
 SCRIPT = """

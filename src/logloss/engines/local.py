@@ -160,7 +160,10 @@ def partial(batches: Iterator[Batch], plan: Plan, meter: Meter | None = None) ->
         raise Interrupted(_sum(workers)) from None
     finally:  # whatever else was raised here, by a signal's handler say, the others end with the batch they are at
         shared.stop()
-    return _sum(workers)
+    state = _sum(workers)
+    if any(isinstance(worker.error, KeyboardInterrupt) for worker in workers):  # it came while a pipe was read
+        raise Interrupted(state)
+    return state
 
 
 def _wait(thread: threading.Thread) -> None:
@@ -170,7 +173,7 @@ def _wait(thread: threading.Thread) -> None:
 
 def _sum(workers: Sequence[_Worker]) -> State:
     for worker in workers:
-        if worker.error:
+        if worker.error and not isinstance(worker.error, KeyboardInterrupt):
             raise worker.error
     failures = [worker.failure for worker in workers if worker.failure]
     if failures:  # every batch before the first failure was taken by then and has been looked at

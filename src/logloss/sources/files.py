@@ -88,7 +88,7 @@ class File:
             return int(self._scan().select(pl.len()).collect().item())
 
     def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
-        """The rows of these columns, in order."""
+        """The rows of these columns, in order, and KeyboardInterrupt after those of a pipe that it cut short."""
         import polars as pl
 
         whole = [name for name in numbers if name in self._own_schema and self._own_schema[name].is_integer()]
@@ -101,6 +101,8 @@ class File:
                 for frame in selected.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
                     yield Batch(frame, self.name, row)
                     row += frame.height
+        if self.found.cut:
+            raise KeyboardInterrupt
 
     def _streamed(self, names: Sequence[str]) -> Iterator[pl.LazyFrame]:
         """An Arrow stream as a query for each of its pieces."""

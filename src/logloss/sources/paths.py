@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import shutil
 import sys
 import tempfile
 import urllib.parse
@@ -29,6 +28,7 @@ _FORMATS = {
     ".arrows": "Arrow stream",
 }
 _COMPRESSED_TEXT = (".gz", ".zst")
+_CHUNK = 1 << 20
 _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 _READABLE = ".parquet, .csv, .tsv, .jsonl or .arrow (text also with .gz or .zst)"
 
@@ -41,6 +41,7 @@ class Found:
     name: str
     format: str
     partition: dict[str, str | None] = field(default_factory=dict)
+    cut: bool = False  # Ctrl-C came before the end of a pipe
     keep: Any = None  # a temporary file lives as long as this
 
 
@@ -164,9 +165,29 @@ def _standard_input() -> Found:
 def _spooled(pipe: IO[bytes], name: str) -> Found:
     """A pipe's content as a temporary file: formats are told by their first bytes, and Parquet is read from its end."""
     spool = tempfile.NamedTemporaryFile(prefix="logloss-")  # noqa: SIM115 - closed and removed with the last reference
-    shutil.copyfileobj(pipe, spool, 1 << 20)
+    path, cut = Path(spool.name), False
+    try:
+        while chunk := pipe.read1(_CHUNK):  # type: ignore[attr-defined]
+            spool.write(chunk)
+    except KeyboardInterrupt:
+        cut = True
     spool.flush()
-    return Found(Path(spool.name), name, _sniff(_head(Path(spool.name), name)), keep=spool)
+    if cut and not _cut_at_a_line(path):
+        raise KeyboardInterrupt
+    return Found(path, name, _sniff(_head(path, name)), cut=cut, keep=spool)
+
+
+def _cut_at_a_line(path: Path) -> bool:
+    """Leave out a last line that did not come whole. False where no line did, or lines are not what is read."""
+    with path.open("r+b") as file:
+        head = file.read(4)
+        start = max(0, file.seek(0, os.SEEK_END) - _CHUNK)
+        file.seek(start)
+        end = file.read().rfind(b"\n") + 1
+        if end == 0 or head.startswith((*_COMPRESSED, b"PAR1", b"ARRO", stream.MARK)):
+            return False
+        file.truncate(start + end)
+    return True
 
 
 def _head(path: Path, name: str) -> bytes:
