@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -16,15 +18,20 @@ import logloss as ll
 from logloss.torch import BCEWithLogitsLoss
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "pytorch.py"
+
+
+def load(path: Path) -> ModuleType:
+    """A script as a module that other processes can import by its name."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def example(name: str) -> ModuleType:
-    """An example as a module that other processes can import by its name."""
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load(EXAMPLES / f"{name}.py")
 
 
 @pytest.mark.parametrize("data", ["yeast", "1,200 labels"])
@@ -51,6 +58,28 @@ def test_accumulated_steps_give_the_gradients_of_one(steps: int):
     module = example("train_torch_distributed")
     alone = module.alone()
     torch.testing.assert_close(module.accumulated(steps), alone, rtol=1e-6, atol=1e-6 * alone.abs().max().item())
+
+
+def test_the_benchmarks_run(tmp_path: Path):
+    """On few elements, and without the slow compiler."""
+    measured = tmp_path / "measured.json"
+    command = ["--elements", str(2**12), "--rounds", "1", "--backend", "eager", "--json", str(measured)]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(BENCHMARK), "large", "small", "options", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    tables = json.loads(measured.read_text(encoding="utf-8"))["tables"]
+    assert len(tables) == 6 + 2 + 1
+    assert all(result["seconds"] for table in tables for result in table["results"])
+
+
+@pytest.mark.parametrize(("mode", "arrays"), [("training", 1.0), ("eval", 0.0)])
+def test_a_step_takes_one_array_of_memory(mode: str, arrays: float, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(BENCHMARK.parent)
+    assert abs(load(BENCHMARK).extra_memory("ours", 2**24, mode) - arrays) < 0.1
 
 
 class Scored(Dataset):

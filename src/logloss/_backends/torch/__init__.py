@@ -177,9 +177,9 @@ def _alone(call: Call, x: Any, t: Any) -> bool:
         return False
     if not torch.is_grad_enabled():
         return True
-    return not any(
-        isinstance(one, torch.Tensor) and one.requires_grad for one in (t, *call.given.values()) if one is not x
-    )
+    if t is not x and isinstance(t, torch.Tensor) and t.requires_grad:
+        return False
+    return not any(isinstance(value, torch.Tensor) and value.requires_grad for value in call.given.values())
 
 
 def _has_memory(x: Any) -> bool:

@@ -30,16 +30,16 @@ ARRAYS = ("pos_weight", "weight", "sample_weight", "label_weight", "mask", "norm
 
 def view(tensor: Any) -> Array:
     """A CPU tensor's own memory as a NumPy array, strides kept; nothing is copied."""
+    if tensor.requires_grad:
+        tensor = tensor.detach()
     if tensor.dtype is torch.bfloat16:
-        bits: Array = tensor.detach().view(torch.uint16).numpy()
-        return bits.view(BFLOAT16_BITS)
-    array: Array = tensor.detach().numpy()
-    return array
+        return tensor.view(torch.uint16).numpy().view(BFLOAT16_BITS)
+    return tensor.numpy()
 
 
 def tensor_of(array: Array) -> Any:
     """A NumPy array's memory as a tensor; nothing is copied."""
-    if array.dtype == BFLOAT16_BITS:
+    if array.dtype.names is not None:
         return torch.from_numpy(array.view(np.uint16)).view(torch.bfloat16)
     return torch.from_numpy(array)
 
