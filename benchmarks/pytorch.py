@@ -185,9 +185,7 @@ def main() -> None:
     parser.add_argument("suites", nargs="*", help=f"of {', '.join(SUITES)}, memory; all by default")
     parser.add_argument("--elements", type=int, default=1 << 24, help="elements of the large arrays")
     parser.add_argument("--rounds", type=int, default=9, help="timings of each case")
-    parser.add_argument(
-        "--backend", default=COMPILER["backend"], help="of torch.compile"
-    )
+    parser.add_argument("--backend", default=COMPILER["backend"], help="of torch.compile")
     parser.add_argument("--json", type=Path, help="also write everything measured to this file")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     arguments = parser.parse_args()

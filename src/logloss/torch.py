@@ -258,7 +258,7 @@ class BCELoss(_Loss, torch.nn.BCELoss):
         **settings: Any,
     ) -> None:
         super().__init__(weight=weight, reduction=_reduction(size_average, reduce, reduction), **settings)
-        self.exact = exact
+        self.exact, self.inplace = exact, False
 
     def primitive(self) -> Primitive:
         """Exact, or with torch's clamps."""

@@ -147,6 +147,22 @@ def test_bce_is_torchs(dtype: torch.dtype, reduction: str):
     assert not torch.signbit(ours).any()  # torch gives -0.0 at p = t = 1
 
 
+@pytest.mark.parametrize("reduction", ["none", "mean", "weighted_mean"])
+def test_saturated_probabilities_with_every_option(reduction: str):
+    """The kernels' way beside the formula's, which a target that needs a gradient takes."""
+    p = torch.tensor([0.0, 1.0, 1e-13, 1 - 1e-13, 0.3, 1.0], dtype=torch.float64).expand(4, 6).T.requires_grad_()
+    t = (torch.arange(24).view(6, 4) % 3 == 0).double()
+    options = {"label_smoothing": 0.1, "label_weight": [1.0, 2.0, 0.5, 3.0], "ignore_index": 0, "reduction": reduction}
+    criterion = drop_in.BCELoss(torch.rand(6, 4).double(), pos_weight=[0.5, 1.0, 2.0, 4.0], **options)
+    data = {"sample_weight": torch.rand(6), "mask": torch.arange(24).view(6, 4) % 5 != 0}
+    gradients = [
+        torch.autograd.grad(criterion(p, target, **data).sum(), p)[0] for target in (t, t.clone().requires_grad_())
+    ]
+    torch.testing.assert_close(*gradients, rtol=1e-12, atol=0.0)
+    single = torch.tensor(0.0, requires_grad=True)
+    assert torch.autograd.grad(drop_in.BCELoss()(single, torch.tensor(1.0)), single)[0] == -999999995904.0
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_a_saturated_sigmoid_trains_in_half_precision(dtype: torch.dtype):
     """PyTorch's float16 gradient is NaN where p = t = 0 or 1."""

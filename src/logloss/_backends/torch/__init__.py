@@ -163,7 +163,7 @@ def _as_autocast_does(x: Any) -> Any:
 
 def _for_kernels(call: Call, x: Any, t: Any) -> bool:
     """CPU tensors outside of transforms, of which only the logits may need a gradient."""
-    return x.device.type == "cpu" and call.primitive.name != "clamped_probabilities" and _alone(call, x, t)
+    return x.device.type == "cpu" and _alone(call, x, t)
 
 
 def _for_gpu(call: Call, x: Any, t: Any) -> bool:

@@ -6,17 +6,21 @@ comes from above. Derivatives of the gradient are those of the plain formula.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from ... import _spec
+from ... import _formula, _spec
 from ..._errors import InvalidInputError
-from ..._spec import Options, Primitive
+from ..._spec import Options, Primitive, Terms
 from .. import is_filling, numpy
 from . import plain
-from .arrays import array_options, kernel_options, result_dtype, tensor_of, view
+from .arrays import array_options, dense, kernel_options, result_dtype, tensor_of, view
+
+CLAMPED = "clamped_probabilities"
+"""torch.nn.BCELoss's: the kernel's probabilities with a floor, and a slope of its own (`plain`)."""
 
 
 class Call(NamedTuple):
@@ -35,9 +39,12 @@ class Call(NamedTuple):
 
 def problem_of(call: Call, x: Any, t: Any) -> numpy.Problem:
     """The call on views of the tensors' memory."""
-    return numpy.Problem(
-        call.primitive, view(x), target_view(t, call.options), kernel_options(call.options, call.given, x)
-    )
+    primitive = call.primitive
+    if primitive.name == CLAMPED:
+        floor = primitive.parameters[0]
+        primitive = Primitive("probabilities", (-math.log(floor), floor))
+    options = kernel_options(call.options, call.given, x)
+    return numpy.Problem(primitive, view(x), target_view(t, call.options), options)
 
 
 def target_view(t: Any, options: Options) -> Any:
@@ -49,10 +56,7 @@ def target_view(t: Any, options: Options) -> Any:
 
 def check(call: Call, x: Any, t: Any) -> None:
     """Refuse values outside their domains."""
-    primitive = call.primitive
-    if primitive.name == "clamped_probabilities":
-        primitive = _spec.probabilities(None)
-    problem_of(call._replace(primitive=primitive), x, t).check_first()
+    problem_of(call, x, t).check_first()
 
 
 def wrapped(value: Any, call: Call, x: Any) -> Any:
@@ -73,13 +77,17 @@ def value(call: Call, x: Any, t: Any) -> Any:
 def value_and_grad(call: Call, x: Any, t: Any, out: Any = None) -> tuple[Any, Any]:
     """The loss and its gradient, in one pass; into `out` if given, which may be the logits."""
     problem = problem_of(call, x, t)
-    if out is not None:
+    if out is None:
+        # NumPy asks for large pages, PyTorch does not: on fresh memory that is most of the time
+        loss, grad = numpy.both(problem, numpy.like(problem.x))
+        out = tensor_of(grad)
+    else:
         loss, _ = numpy.into(problem, view(out))
         torch.autograd.graph.increment_version(out)
-        return wrapped(loss, call, x), out
-    # NumPy asks for large pages, PyTorch does not: on fresh memory that is most of the time
-    loss, grad = numpy.both(problem, numpy.like(problem.x))
-    return wrapped(loss, call, x), tensor_of(grad)
+    if call.primitive.name == CLAMPED:
+        scale = 1.0 if call.options.reduction == "none" else numpy.scale_of(problem, problem.denominator())
+        _amend(call, problem, x, t, out, scale)
+    return wrapped(loss, call, x), out
 
 
 def grad_and_hess(call: Call, x: Any, t: Any) -> tuple[Any, Any]:
@@ -132,9 +140,37 @@ def _scaled_by(call: Call, x: Any, t: Any, upstream: Any) -> Any:
     """The gradient times the upstream one, rounded once."""
     problem = problem_of(call, x, t)
     up = view(raised(upstream.double(), call, x.ndim)) if upstream.ndim else upstream.item()
+    scale = up * numpy.scale_of(problem, problem.denominator())
     grad = numpy.like(problem.x)
-    problem.run(grad=grad, scale=up * numpy.scale_of(problem, problem.denominator()))
-    return tensor_of(grad)
+    problem.run(grad=grad, scale=scale)
+    gradient = tensor_of(grad)
+    if call.primitive.name == CLAMPED:
+        _amend(call, problem, x, t, gradient, scale)
+    return gradient
+
+
+def _amend(call: Call, problem: numpy.Problem, x: Any, t: Any, grad: Any, scale: Any) -> None:
+    """Torch's slope of probabilities where p·(1-p) comes near its least denominator: 1/p is too steep there."""
+    p, grad = torch.atleast_1d(x.detach()), torch.atleast_1d(grad)
+    eps = call.primitive.parameters[1]
+    near = ((p < 2 * eps) | (p >= 1 - 2 * eps)).nonzero(as_tuple=True)
+    if not near[0].numel():
+        return
+
+    def there(value: Any) -> Any:
+        if not isinstance(value, np.ndarray):
+            return value
+        return torch.from_numpy(np.broadcast_to(value, p.shape)[tuple(axis.numpy() for axis in near)])
+
+    prices, row, element, mask, ignored = problem.terms
+    a1, a0, b1, b0 = map(there, prices)
+    terms = Terms((a1, a0, b1, b0), there(row), there(element), there(mask), ignored)
+    p, target = p[near].double(), torch.atleast_1d(dense(t, x.device))[near]
+    u, v = _formula.prices(target.double(), terms)
+    slopes = plain.clamped_probabilities(p, u, v, None, call.primitive.parameters)[1] * there(scale)
+    counts = plain.counted(target, terms)
+    slopes = slopes if counts is None else torch.where(counts, slopes, 0.0)
+    grad[near] = (plain.held_by_float16(slopes) if grad.dtype is torch.float16 else slopes).to(grad.dtype)
 
 
 def _multiplied(call: Call, grad: Any, upstream: Any) -> Any:

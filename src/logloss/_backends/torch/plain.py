@@ -22,7 +22,7 @@ from .arrays import TensorArrays, dense, result_dtype, wide
 _Formula = Callable[..., _formula.Triple]
 
 
-def _clamped_probabilities(p: Any, u: Any, v: Any, _: Any, parameters: tuple[float, ...]) -> _formula.Triple:
+def clamped_probabilities(p: Any, u: Any, v: Any, _: Any, parameters: tuple[float, ...]) -> _formula.Triple:
     """Logarithms clamped from below, and a slope (v·p - u·(1-p)) / max(p·(1-p), ε) that knows nothing of the clamp."""
     floor, eps = parameters
     spread = p * (1 - p)
@@ -39,7 +39,7 @@ _FORMULAS: dict[str, _Formula] = {
     "log_probabilities": lambda x, u, v, _t, _p: _formula.log_probabilities(torch, x, u, v),
     "focal": lambda x, u, v, t, p: _formula.focal(torch, x, u, v, t, p),
     "asymmetric": lambda x, u, v, t, p: _formula.asymmetric(torch, x, u, v, t, p),
-    "clamped_probabilities": _clamped_probabilities,
+    "clamped_probabilities": clamped_probabilities,
 }
 _FOCUSED = ("focal", "asymmetric")
 _INSIDE = {"probabilities": 0.5, "clamped_probabilities": 0.5, "log_probabilities": -1.0}
@@ -123,11 +123,11 @@ class Problem:
         self.arrays = TensorArrays(x, check_values=checked)
         self.targets = dense(t, x.device)
         terms = _spec.terms(options, x.shape, self.targets.dtype, self.arrays)
-        self.counts = _counted(self.targets, terms)
+        self.counts = counted(self.targets, terms)
         dtype = _arithmetic(primitive, x)
         given, x, t = x, x.to(dtype), self.targets.to(dtype)
         if primitive.name == "clamped_probabilities" and given.dtype is torch.float16 and x.requires_grad:
-            x.register_hook(_held_by_float16)
+            x.register_hook(held_by_float16)
         if self.counts is not None:
             x = torch.where(self.counts, x, _INSIDE.get(primitive.name, 0.0))
             t = torch.where(self.counts, t, 0.0)
@@ -177,7 +177,7 @@ def denominator(t: Any, options: Options, arrays: TensorArrays) -> Any:
         if weighted:
             for factor in (terms.prices[0], terms.row, terms.element):
                 weight = weight if factor is None else weight * factor
-        counts = _counted(t, terms)
+        counts = counted(t, terms)
         weight = weight if counts is None else torch.where(counts, weight, 0.0)
         axes = None if options.axis is None else _spec.reduced_axes(options.axis, t.ndim)
         return weight.expand(t.shape).sum(dim=axes, dtype=wide(t.device))
@@ -188,7 +188,7 @@ def denominator(t: Any, options: Options, arrays: TensorArrays) -> Any:
     return torch.where(divisor > 0, divisor, math.nan)
 
 
-def _counted(t: Any, terms: Terms) -> Any:
+def counted(t: Any, terms: Terms) -> Any:
     """Which elements count; None if all do."""
     if terms.ignored is None:
         return terms.mask
@@ -217,7 +217,7 @@ def _in_domain(primitive: Primitive, x: Any, t: Any, u: Any, v: Any) -> Any:
     return fine
 
 
-def _held_by_float16(slope: Any) -> Any:
+def held_by_float16(slope: Any) -> Any:
     """A slope of 1e12 as float16 holds it: as inf, it would become NaN where a saturated sigmoid multiplies it by 0."""
     largest = torch.finfo(torch.float16).max
     return slope.clamp(-largest, largest)
