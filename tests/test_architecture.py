@@ -25,7 +25,8 @@ ARROW = (
     ("_backends",),
     ("losses", "positives", "prior"),
     ("metrics",),
-    ("dialects", "boosting", "torch", "keras"),
+    ("dialects",),
+    ("boosting", "torch", "keras"),
 )
 # Scoring: source → batch → State → Summary → report. A report reads the Summary only.
 SCORING = {

@@ -13,6 +13,7 @@ from typing import Any
 from . import _spec
 from ._errors import MissingDependencyError
 from ._spec import Options, Primitive
+from .dialects import pytorch
 
 try:
     import torch
@@ -25,9 +26,8 @@ from ._backends import torch as _backend
 
 __all__ = ["AsymmetricLoss", "BCELoss", "BCEWithLogitsLoss", "SigmoidFocalLoss", "binary_cross_entropy_with_logits"]
 
-# What torch.nn.BCELoss does to probabilities near 0 and 1 (aten/src/ATen/native/Loss.cpp): logarithms are at least
-# -100, and the gradient's denominator p·(1-p) is at least a float32 1e-12.
-_TORCH_BCE = Primitive("clamped_probabilities", (math.exp(-100.0), 9.999999960041972e-13))
+# What torch.nn.BCELoss does to probabilities near 0 and 1: a floor of logarithms, and of the gradient's denominator.
+_TORCH_BCE = Primitive("clamped_probabilities", (math.exp(pytorch.LOG_FLOOR), float(pytorch.BACKWARD_EPSILON)))
 
 
 def binary_cross_entropy_with_logits(
