@@ -34,6 +34,25 @@ def test_every_suite_runs(tmp_path: Path):
     assert all(f"{name}: not installed" in done.stdout for name in absent)
 
 
+def test_the_benchmark_of_scoring_runs(tmp_path: Path):
+    """On few rows: everything is measured, and the process that scales says its memory."""
+    command = ["--rows", "20000", "--rounds", "1", "--scale", "1e4,2e4", "--json", str(tmp_path / "measured.json")]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(BENCHMARKS / "scoring.py"), *command],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    measured = json.loads((tmp_path / "measured.json").read_text(encoding="utf-8"))
+    assert [one["rows"] for one in measured["facts"]["scaling"]] == [10_000, 20_000]
+    assert all(one["seconds"] > 0 and one["peak_bytes"] > 1e7 for one in measured["facts"]["scaling"])
+    assert len(measured["tables"]) == 2
+    named = " ".join(result["name"] for table in measured["tables"] for result in table["results"])
+    absent = {name for table in measured["tables"] for name in table["absent"]}
+    assert all(peer in absent or peer in named for peer in ("PyArrow", "Polars", "DuckDB"))
+
+
 def test_ratios_and_order(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
     import harness

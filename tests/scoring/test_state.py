@@ -128,6 +128,76 @@ def test_overflowing_products_are_infinite_not_wrong():
     assert moments["wy"] * 2 == moments["w"] == 2 * int(1e200) * moments.one
 
 
+CERTAIN = [0.0, 1.0, 0.5, 5e-324, 1e-310, 1e-300, 1e-20, 1e-9, 2.0**-53, 0.5 + 2.0**-53, 0.5 - 2.0**-54, 1 - 2.0**-53]
+FAR = [
+    0.0,
+    -0.0,
+    1e-300,
+    -1e-17,
+    1e-16,
+    2.0**-53,
+    40.0,
+    -40.0,
+    745.2,
+    -745.2,
+    -746.0,
+    800.0,
+    -1e4,
+    1e300,
+    np.inf,
+    -np.inf,
+]
+SOFT = [0.5, 0.25, 1e-300, 5e-324, 1 - 2.0**-53]
+HEAVY = [0.0, 1e-300, 1e300, 1e150, 1e-12, 5e-324, 2.0**-30]
+
+
+def some(rng: np.random.Generator, usual: Any, rare: Sequence[float], often: float) -> Any:
+    return np.where(rng.random(len(usual)) < often, rng.choice(rare, len(usual)), usual)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("kind", ["probability", "logit"])
+@pytest.mark.parametrize("weight", [None, "w"])
+def test_what_stands_in_a_block_does_not_matter(kind: str, weight: str | None, seed: int):
+    """Rows alone in their block, and rows beside extreme ones: each adds the same, whichever way its block goes."""
+    rng = np.random.default_rng(seed)
+    n, often = int(rng.integers(1, 700)), rng.choice([0, 0.02, 1], 3)
+    x = rng.random(n) if kind == "probability" else rng.normal(0, 3, n)
+    columns = {
+        "y": some(rng, rng.integers(0, 2, n).astype(float), SOFT, often[0]),
+        "x": some(rng, x, CERTAIN if kind == "probability" else FAR, often[1]),
+        "w": some(rng, rng.exponential(3, n), HEAVY, often[2]),
+        "g": rng.integers(0, max(1, n // int(rng.integers(1, 6))), n),
+    }
+    together, apart = (
+        score(columns, target="y", **{kind: "x"}, weight=weight, group=group).state.moments([0], None)
+        for group in (None, "g")
+    )
+    assert numbers(together) == numbers(apart)
+
+
+@pytest.mark.parametrize(
+    "target", [pl.Boolean, pl.Int8, pl.UInt8, pl.Int16, pl.UInt32, pl.Int64, pl.UInt64, pl.Float32]
+)
+@pytest.mark.parametrize("prediction", [pl.Float32, pl.Float64])
+def test_the_type_of_a_column_does_not_matter(target: Any, prediction: Any):
+    """Columns are read in their own type; the state is that of the same numbers as float64."""
+    rng = np.random.default_rng(4)
+    frame = pl.DataFrame({"y": rng.integers(0, 2, 999), "p": rng.random(999), "g": rng.integers(0, 3, 999)})
+    frame = frame.cast({"y": target, "p": prediction})
+    plain = frame.cast({"y": pl.Float64, "p": pl.Float64})
+    for group in (None, "g"):
+        own, same = (score(one, target="y", probability="p", group=group).state for one in (frame, plain))
+        assert content(own) == content(same)
+
+
+def test_groups_are_read_together_as_alone(acs: pl.DataFrame):
+    found = score(acs, target="employed", probability="predicted_probability", group=["year", "sex"]).state
+    alone = [found.moments([0], group) for group in found.groups]
+    assert list(found.moments_of_groups(0)) == alone
+    assert len(alone) > 2
+
+
 def test_many_groups():
     rng = np.random.default_rng(5)
     n, groups = 30_000, 4_000

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logloss._errors import InvalidInputError
@@ -37,6 +37,7 @@ def test_parts_merge_to_the_whole(acs: pl.DataFrame, tmp_path: Path):
         assert storage.dumps(merged.state, ()) == storage.dumps(whole.state, ())
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1e300), st.floats(0, 1), st.floats(0, 1))
 def test_any_sum_is_kept_exactly(weight: float, p: float, y: float):
     plan = Plan((Problem("y", "p"),), weight="w", groups=("g",))

@@ -53,6 +53,23 @@ def test_small_numbers_beside_large_ones():
     assert sum_of(weighted_state(weights), "w") == sum(map(Fraction, weights))
 
 
+@pytest.mark.parametrize("span", [0, 20, 45, 46, 47, 90, 98, 99, 140, 150, 151, 300])
+@pytest.mark.parametrize("top", [-200, 0, 200])
+def test_every_number_of_levels(span: int, top: int):
+    """Numbers from 2^top down to 2^(top - span), all 53 bits in use: one, two, three levels, and more."""
+    rng = np.random.default_rng(span)
+    weights = np.ldexp(rng.uniform(0.5, 1, 700), rng.integers(top - span, top + 1, 700)).tolist()
+    assert sum_of(weighted_state(weights), "w") == sum(map(Fraction, weights))
+
+
+@pytest.mark.parametrize("bits", [1, 20, 44, 45, 46, 52])
+def test_levels_end_where_the_last_bits_do(bits: int):
+    """The largest sums that a level may hold: a block of equal numbers, and of their neighbours."""
+    for weight in (1.0, 1 - 2.0**-bits, 1 + 2.0**-bits, 2.0**-bits):
+        for count in (255, 256, 257):
+            assert sum_of(weighted_state([weight] * count), "w") == count * Fraction(weight)
+
+
 def test_many_batches_carry_between_digits():
     weights = np.random.default_rng(1).random(5000)
     state = weighted_state([])

@@ -141,7 +141,7 @@ def _minus_log_split(w, k):
     s = w / (2.0 + w)
     s2 = s * s
     tail = fma(s, fma(s2, _R64_NEAR_ONE(s2), half_square), k * LN2_LOW_64)
-    return (half_square - tail) - w - k * LN2_HIGH_64
+    return fma(-k, LN2_HIGH_64, (half_square - tail) - w)  # the product is exact
 
 
 @inline
@@ -168,10 +168,19 @@ def minus_log(m):
 
 
 @inline
+def minus_log_of_normal(m):
+    """`minus_log`, the same bits in fewer steps, for a normal number m."""
+    mantissa, k = split_exponent(m, _SQRT_HALF)
+    return _minus_log_split(mantissa - 1.0, k)
+
+
+@inline
 def minus_log1m(m):
     """-log(1 - m) for m in [0, 1/2], float64: within 1 ulp, relative, down to the smallest m."""
-    w, k = _split_log1m(m)
-    return select(m == 0.0, 0.0, _minus_log_split(w, k))
+    half_square = 0.5 * m * m
+    s = m / (2.0 - m)
+    s2 = s * s
+    return m + fma(s, fma(s2, _R64(s2), half_square), half_square)
 
 
 @inline

@@ -19,14 +19,16 @@ from numba.extending import intrinsic
 
 from .jit import inline
 
-BLOCK = 512
-"""Numbers per level total: 2^9 numbers of 52 bits stay within an int64, and a block's columns in the cache."""
+BLOCK = 256
+"""Numbers per level total: 2^8 numbers of 52 bits stay within an int64, and a block's columns in the cache."""
 
 MAX_LEVELS = 42
 """52 bits a level from 2^1024 down to 2^-1074, and the first level of the next range."""
 
 _LOWEST_DIGIT = -1088
 _MIN_EXPONENT = -1022
+_LARGEST_USUAL = 900
+_ALL_BUT_SIGN = (1 << 63) - 1
 _LARGEST_EXPONENT = 2044  # of a number below 2^1022, as its bits have it: 1.5·2^1023 is the largest anchor
 
 
@@ -42,6 +44,18 @@ def from_bits(typing, i):
     return types.float64(i), lambda context, b, signature, args: b.bitcast(args[0], ir.DoubleType())
 
 
+@intrinsic
+def _plus(typing, x, y):
+    """x + y where no sum rounds, so that the compiler may add in any order."""
+    return x(x, y), lambda context, b, signature, args: b.fadd(*args, flags=("reassoc",))
+
+
+@inline
+def _power(e):
+    """2^e."""
+    return from_bits((np.int64(e) + 1023) << 52)
+
+
 @inline
 def _anchor(e):
     """1.5·2^e."""
@@ -55,10 +69,10 @@ def _lower(e):
 
 
 @inline
-def _two_levels(a, b, rest, e):
-    """Totals of a[i]·b[i] on two levels from exponent e; `rest` gets what remains.
+def _two_levels(a, rest, e):
+    """Totals of a on two levels from exponent e; `rest` gets what remains.
 
-    Returns (total, total, whether a product is outside, whether anything remains).
+    Returns (total, total, whether a number is outside, whether anything remains).
     """
     m, m2 = _anchor(e), _anchor(_lower(e))
     m_bits = bits(m)
@@ -67,7 +81,7 @@ def _two_levels(a, b, rest, e):
     outside = np.int64(0)
     remains = np.int64(0)
     for i in range(rest.size):
-        x = a[i] * b[i]
+        x = a[i]
         y = x + m
         r = x - (y - m)
         y2 = r + m2
@@ -97,12 +111,12 @@ def _one_level(rest, e):
 
 
 @inline
-def _finite_products(a, b, out):
-    """The products, with 0 for those from 2^1022 on. Returns an exponent for them, and whether there was such a one."""
+def _finite(a, out):
+    """The numbers, with 0 for those from 2^1022 on. Returns an exponent for them, and whether there was such a one."""
     largest = np.int64(0)
     overflow = False
     for i in range(out.size):
-        x = a[i] * b[i]
+        x = a[i]
         exponent = (bits(x) >> 52) & 0x7FF
         if exponent > _LARGEST_EXPONENT:
             overflow = True
@@ -114,17 +128,13 @@ def _finite_products(a, b, out):
 
 
 @inline
-def split_products(a, b, ones, rest, e, totals):
-    """Exact level totals of the sum of a[i]·b[i], each product rounded once; one from 2^1022 on adds nothing.
-
-    `e` is a guess: it serves when every |product| <= 2^(e-1).
-    Returns (exponent used, number of levels, whether a product overflowed).
-    """
+def _split_any(a, rest, e, totals):
+    """As `split`, of any numbers: level after level, until nothing remains."""
     overflow = False
-    totals[0], totals[1], outside, remains = _two_levels(a, b, rest, e)
+    totals[0], totals[1], outside, remains = _two_levels(a, rest, e)
     if outside != 0:
-        e, overflow = _finite_products(a, b, rest)
-        totals[0], totals[1], outside, remains = _two_levels(rest, ones, rest, e)
+        e, overflow = _finite(a, rest)
+        totals[0], totals[1], outside, remains = _two_levels(rest, rest, e)
     levels = 2
     low = _lower(e)
     while (remains != 0) & (levels < MAX_LEVELS):
@@ -132,6 +142,94 @@ def split_products(a, b, ones, rest, e, totals):
         totals[levels], remains = _one_level(rest, low)
         levels += 1
     return e, levels, overflow
+
+
+@inline
+def _as_integer(total, e):
+    """A sum in units of 2^(e-52)."""
+    return np.int64(total * _power(52 - e))
+
+
+@inline
+def _split_narrow(a, e, totals):
+    """One level, as a sum of floats: all partial sums fit 53 bits."""
+    total = 0.0
+    for i in range(a.size):
+        total = _plus(total, a[i])
+    totals[0] = _as_integer(total, e)
+
+
+@inline
+def _split_usual(a, e, totals):
+    """Two levels, the second one a sum of floats."""
+    m = _anchor(e)
+    first = np.int64(0)
+    second = 0.0
+    for i in range(a.size):
+        x = a[i]
+        y = x + m
+        first += bits(y)
+        second = _plus(second, x - (y - m))
+    totals[0], totals[1] = first - a.size * bits(m), _as_integer(second, e - 52)
+
+
+@inline
+def _split_wide(a, e, totals):
+    """Three levels, the third one a sum of floats."""
+    m, m2 = _anchor(e), _anchor(e - 52)
+    first = np.int64(0)
+    second = np.int64(0)
+    third = 0.0
+    for i in range(a.size):
+        x = a[i]
+        y = x + m
+        r = x - (y - m)
+        y2 = r + m2
+        first += bits(y)
+        second += bits(y2)
+        third = _plus(third, r - (y2 - m2))
+    totals[0], totals[1] = first - a.size * bits(m), second - a.size * bits(m2)
+    totals[2] = _as_integer(third, e - 104)
+
+
+@inline
+def split(a, rest, e, unit, totals):
+    """Exact level totals of the sum of a; a number from 2^1022 on adds nothing. `rest` is scratch.
+
+    All numbers are known to be multiples of 2^unit and, unless e > 900, to be at most 2^(e-1). That they are multiples
+    bounds what is left for the last level, so that 256 such remainders add up in 53 bits.
+    Returns (exponent used, number of levels, whether a number overflowed).
+    """
+    span = e - unit
+    if (span > 150) | (e > _LARGEST_USUAL):
+        return _split_any(a, rest, min(e, _LARGEST_USUAL), totals)
+    if span <= 46:
+        _split_narrow(a, e, totals)
+        return e, 1, False
+    if span <= 98:
+        _split_usual(a, e, totals)
+        return e, 2, False
+    _split_wide(a, e, totals)
+    return e, 3, False
+
+
+@inline
+def lowest(a):
+    """e with 2^e <= |a[i]| for all a[i] but 0; at most 0."""
+    least = np.int64(1023) << 52
+    for i in range(a.size):
+        least = min(least, (bits(a[i]) - 1) & _ALL_BUT_SIGN)  # 0 becomes the largest
+    exponent = ((least + 1) >> 52) - 1023
+    return exponent if exponent > -1023 else np.int64(-1074)
+
+
+@inline
+def highest(a):
+    """e with |a[i]| < 2^e for all i; at least -300."""
+    largest = np.int64(722) << 52
+    for i in range(a.size):
+        largest = max(largest, bits(a[i]) & _ALL_BUT_SIGN)
+    return (largest >> 52) - 1022
 
 
 @inline

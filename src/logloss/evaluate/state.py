@@ -22,13 +22,14 @@ from .plan import Plan
 Key = tuple[Any, ...]
 """The values of the group columns that a row has; () without groups."""
 
-Floats = NDArray[np.float64]
+Array = NDArray[Any]
 Integers = NDArray[np.int64]
 
 REASONS = ("missing", "invalid")
 """Why rows may have been left out, where that was asked for."""
 
 _COUNTS = 4
+_TOGETHER = 1024
 
 
 class InvalidRowsError(Exception):
@@ -62,12 +63,12 @@ class State:
         self.dropped_weight = dict.fromkeys(REASONS, 0)
         self.clipped = 0
 
-    def drop(self, reason: str, rows: int, weights: Floats) -> None:
+    def drop(self, reason: str, rows: int, weights: NDArray[np.float64]) -> None:
         """Count rows that were left out; of their weights, those that are none themselves count as 0."""
         self.dropped[reason] += rows
         self.dropped_weight[reason] += sums.exact_sum(weights[(weights >= 0) & (weights <= 1e300)])
 
-    def add(self, keys: list[Key], ends: Integers, columns: Mapping[str, Floats]) -> None:
+    def add(self, keys: list[Key], ends: Integers, columns: Mapping[str, NDArray[Any]]) -> None:
         """Add rows that are sorted by group: those up to `ends[k]` belong to `keys[k]`.
 
         Raises InvalidRowsError, and is then of no further use, where a value is outside its domain.
@@ -90,9 +91,9 @@ class State:
     def _add_problem(self, index: int, part: Rows, cells: Integers) -> None:
         from .._kernels import scoring
 
-        weights = np.empty(0) if part.weights is None else part.weights
-        x, y, w = _frozen(part.predictions), _frozen(part.targets), _frozen(weights)
-        rows = x, part.logits, y, w, _frozen(part.ends), _frozen(cells)
+        x, y = scoring.operand(part.predictions, "f"), scoring.operand(part.targets, "biuf")
+        w = scoring.operand(part.weights, "f") if part.weights is not None else scoring.NOTHING
+        rows = x.place, y.place, w.place, part.logits, _frozen(part.ends), _frozen(cells)
         status, segment, row = scoring.TOO_NARROW, 0, 0
         while status == scoring.TOO_NARROW:
             arrays = self._sums[index], self._counts[index], self._overflows[index]
@@ -167,6 +168,20 @@ class State:
         integers = sums.to_integers(digits.sum(axis=(0, 1)))
         all_overflows = int(np.bitwise_or.reduce(overflows, axis=None, initial=0))
         return moments(counts.sum(axis=(0, 1)).tolist(), integers, 1 << sums.exponent_of_unit(self._low), all_overflows)
+
+    def moments_of_groups(self, problem: int) -> Iterator[Moments]:
+        """The moments of a problem in every group, sorted by value; digits become integers for many groups at once."""
+        if self._additions:
+            self._carry()
+        numbers = [self._groups[group] for group in self.groups]
+        one = 1 << sums.exponent_of_unit(self._low)
+        for start in range(0, len(numbers), _TOGETHER):
+            cells = numbers[start : start + _TOGETHER]
+            digits = self._sums[problem, cells]
+            integers = sums.to_integers(digits.reshape(-1, digits.shape[-1]))
+            counts, overflows = self._counts[problem, cells].tolist(), self._overflows[problem, cells].tolist()
+            for k in range(len(cells)):
+                yield moments(counts[k], integers[k * self._terms : (k + 1) * self._terms], one, overflows[k])
 
     def cells(self) -> Iterator[Cell]:
         """What the state holds, in order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 
 from .plan import Plan
 from .state import Key, State
@@ -69,8 +69,10 @@ def _of_model(
     labels = [state.plan.problems[problem].label for problem in problems]
     by_group: dict[Key | None, list[Statistics]] = {group: [] for group in groups}
     for problem, label in zip(problems, labels, strict=True):
-        for group in groups:
-            found = statistics(state.moments([problem], group))
+        everything = state.moments([problem], None)
+        parts = chain(state.moments_of_groups(problem) if state.plan.groups else [], [everything])
+        for group, part in zip(groups, parts, strict=True):
+            found = statistics(part)
             by_group[group].append(found)
             yield Result(model, label, None, group, found)
     if len(problems) > 1:

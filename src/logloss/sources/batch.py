@@ -58,6 +58,10 @@ class Batch:
 
         return _array(self.frame[column].cast(pl.Float64))
 
+    def values(self, column: str) -> NDArray[Any]:
+        """A column of numbers in its own type: nothing is copied if that is a usual one."""
+        return _array(_plain(self.frame[column]))
+
 
 @dataclass(frozen=True)
 class Segments:
@@ -65,7 +69,7 @@ class Segments:
 
     keys: list[tuple[Any, ...]]
     ends: NDArray[np.int64]
-    columns: dict[str, NDArray[np.float64]]
+    columns: dict[str, NDArray[Any]]
 
 
 def segments(batch: Batch, numbers: Sequence[str], groups: Sequence[str]) -> Segments:
@@ -73,11 +77,11 @@ def segments(batch: Batch, numbers: Sequence[str], groups: Sequence[str]) -> Seg
     import polars as pl
 
     if not groups:
-        return Segments([()], np.array([batch.frame.height]), {name: batch.numbers(name) for name in numbers})
+        return Segments([()], np.array([batch.frame.height]), {name: batch.values(name) for name in numbers})
     # The order of rows within a group, and of the groups, is free: sums are exact.
     keys = [f"\0{name}" for name in groups]
     values = [_key(batch.frame[name]).alias(key) for name, key in zip(groups, keys, strict=True)]
-    frame = batch.frame.select(pl.col(name).cast(pl.Float64) for name in numbers).with_columns(values)
+    frame = pl.DataFrame([_plain(batch.frame[name]) for name in numbers]).with_columns(values)
     grouped = frame.group_by(keys).agg(*numbers, pl.len().alias("\0rows"))
     return Segments(
         list(grouped.select(keys).iter_rows()),
@@ -90,13 +94,26 @@ def _array(column: pl.Series) -> NDArray[Any]:
     return np.ascontiguousarray(column.to_numpy())
 
 
+def _is_plain(dtype: pl.DataType) -> bool:
+    import polars as pl
+
+    return dtype == pl.Boolean or dtype.is_integer() or dtype.is_float()
+
+
+def _plain(column: pl.Series) -> pl.Series:
+    """A column of numbers as bool, int or float."""
+    import polars as pl
+
+    return column if _is_plain(column.dtype) else column.cast(pl.Float64)
+
+
 def _key(column: pl.Series) -> pl.Series:
     """A group column as bool, int, float or text: what can be a key of a state, and stand in JSON."""
     import polars as pl
 
     if column.dtype.is_float():
         return column.set(column == 0, 0.0)  # -0.0 is 0.0
-    return column if column.dtype == pl.Boolean or column.dtype.is_integer() else column.cast(pl.String)
+    return column if _is_plain(column.dtype) else column.cast(pl.String)
 
 
 def complete(batch: Batch, numbers: Sequence[str], groups: Sequence[str]) -> pl.Series:

@@ -20,7 +20,13 @@ BATCH_ROWS = 1 << 18
 """Enough that Polars and the kernels work at full speed, little enough that a few batches are a few dozen MB."""
 
 _STREAM = "Arrow stream"
+_BATCH_VALUES = 1 << 24
 _ROWS_THAT_TELL_TYPES = 10_000
+
+
+def rows_at_once(most: int, columns: int) -> int:
+    """Rows for a batch: `most`, or fewer of a wide table, so that a batch stays below 128 MB."""
+    return min(most, max(1 << 10, _BATCH_VALUES // max(1, columns)))
 
 
 @dataclass(frozen=True)
@@ -96,9 +102,10 @@ class File:
         names = list(dict.fromkeys([*numbers, *others]))
         row = 0
         with _reading(self):
+            rows = rows_at_once(BATCH_ROWS, len(names))
             for scan in self._streamed(names) if self.found.format == _STREAM else [self._scan(whole)]:
                 selected = scan.with_columns(literals).select(names)
-                for frame in selected.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
+                for frame in selected.collect_batches(chunk_size=rows, maintain_order=True):
                     yield Batch(frame, self.name, row)
                     row += frame.height
         if self.found.cut:

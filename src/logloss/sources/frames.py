@@ -13,7 +13,7 @@ import numpy as np
 from .._errors import InvalidInputError, UnsupportedTypeError
 from .batch import Batch
 from .columns import check_alike
-from .files import BATCH_ROWS, Files
+from .files import BATCH_ROWS, Files, rows_at_once
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,7 +43,8 @@ class Frame:
         """The rows of these columns, in order."""
         row = 0
         selected = self.frame.select(list(dict.fromkeys([*numbers, *others])))
-        for frame in selected.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
+        rows = rows_at_once(BATCH_ROWS, len(numbers) + len(others))
+        for frame in selected.collect_batches(chunk_size=rows, maintain_order=True):
             yield Batch(frame, self.name, row)
             row += frame.height
 

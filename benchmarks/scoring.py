@@ -1,0 +1,234 @@
+"""How fast predictions in files are scored, beside the bare reading of the file: `python benchmarks/scoring.py`.
+
+benchmarks/README.md says what each figure means. Data is generated in a temporary directory. Needs the package
+installed; peers come with `pip install -e '.[bench]'`, and a peer that is missing is named in the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import logloss as ll
+import peers
+from harness import Case, Table, as_json, markdown, measure, text, use_cores
+
+BASE = "logloss.score, all statistics"
+PART = 10_000_000
+"""Rows of the file whose links make up the larger inputs of the scaling section."""
+
+CHILD = """
+import json, pathlib, resource, sys, time
+import logloss as ll
+ll.score({"y": [0, 1], "p": [0.5, 0.5]}, target="y", probability="p")  # loads the kernel
+start = time.perf_counter()
+found = ll.score(sys.argv[1], target="y", probability="p").summary
+seconds = time.perf_counter() - start
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+status = pathlib.Path("/proc/self/status")
+if status.exists():  # on Linux, ru_maxrss counts what the process that started this one used
+    peak = 1024 * int(status.read_text().partition("VmHWM:")[2].split()[0])
+print(json.dumps({"rows": found.rows, "seconds": seconds, "peak_bytes": peak}))
+"""
+
+
+def data(rows: int, seed: int) -> dict[str, Any]:
+    """Probabilities whose logits are normal (mean -2, deviation 1.5), and what happened at that rate."""
+    rng = np.random.default_rng(seed)
+    p = 1 / (1 + np.exp(2 - 1.5 * rng.standard_normal(rows)))
+    return {"y": (rng.random(rows) < p).astype(np.int8), "p": p}
+
+
+def write(path: Path, rows: int) -> None:
+    """A Parquet file of that many rows, a million per row group; no more than one group is held in memory."""
+    import polars as pl
+
+    parts = path.with_suffix("")
+    parts.mkdir()
+    for number, start in enumerate(range(0, rows, 1 << 20)):
+        pl.DataFrame(data(min(1 << 20, rows - start), number)).write_parquet(parts / f"{number:05}.parquet")
+    pl.scan_parquet(parts).sink_parquet(path, row_group_size=1 << 20)
+    for part in parts.iterdir():
+        part.unlink()
+    parts.rmdir()
+
+
+def _exhaust(batches: Iterable[Any]) -> None:
+    for _ in batches:
+        pass
+
+
+def polars_reader(path: Path, rows: int) -> list[Case]:
+    """Polars in batches, as `logloss.score` reads, and Polars' expression of the mean log loss."""
+    import polars as pl
+
+    y, p = pl.col("y"), pl.col("p")
+    scan = pl.scan_parquet(path)
+    each = -(y * p.log() + (1 - y) * (1 - p).log())
+    chosen = -pl.when(y == 1).then(p).otherwise(1 - p).log()
+
+    def mean(loss: Any) -> Any:
+        return scan.select(loss.mean()).collect(engine="streaming").item()
+
+    def read() -> None:
+        _exhaust(scan.select("y", "p").collect_batches(chunk_size=1 << 18))
+
+    return [
+        Case("Polars, reading alone", read, rows),
+        Case("Polars, mean of -(y log p + (1-y) log(1-p))", partial(mean, each), rows),
+        Case("Polars, the same with when/then", partial(mean, chosen), rows),
+    ]
+
+
+def pyarrow_reader(path: Path, rows: int) -> list[Case]:
+    """PyArrow's two readers in batches."""
+    import pyarrow.dataset
+    import pyarrow.parquet
+
+    file, dataset = pyarrow.parquet.ParquetFile(path), pyarrow.dataset.dataset(path)
+
+    def batches() -> None:
+        _exhaust(file.iter_batches(1 << 17, columns=["y", "p"]))
+
+    def all_at_once() -> None:
+        _exhaust(dataset.to_batches(columns=["y", "p"]))
+
+    return [
+        Case("PyArrow dataset, reading alone", all_at_once, rows),
+        Case("PyArrow iter_batches, reading alone", batches, rows),
+    ]
+
+
+def duckdb_reader(path: Path, rows: int) -> list[Case]:
+    """DuckDB in batches, and its SQL for the mean log loss."""
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.execute("SET threads = 2")
+    table = f"read_parquet('{path}')"
+
+    def read() -> None:
+        _exhaust(connection.cursor().sql(f"SELECT y, p FROM {table}").to_arrow_reader(1 << 17))
+
+    def mean() -> Any:
+        return connection.cursor().execute(f"SELECT avg(-(y * ln(p) + (1 - y) * ln(1 - p))) FROM {table}").fetchone()
+
+    return [Case("DuckDB, reading alone", read, rows), Case("DuckDB SQL, mean log loss", mean, rows)]
+
+
+READERS = {"PyArrow": pyarrow_reader, "Polars": polars_reader, "DuckDB": duckdb_reader}
+
+
+def files(directory: Path, rows: int, rounds: int) -> list[Table]:
+    """One file: all statistics against reading it, and against the mean log loss alone."""
+    path = directory / "rows.parquet"
+    write(path, rows)
+    ours = [Case(BASE, lambda: ll.score(path, target="y", probability="p"), rows)]
+    theirs, absent = peers.installed(READERS, path, rows)
+    return [Table(f"A Parquet file of {rows:,} rows", BASE, measure(ours + theirs, rounds), absent)]
+
+
+def arrays(rows: int, rounds: int) -> list[Table]:
+    """Arrays in memory: all statistics, and the mean log loss alone."""
+    made = data(min(rows, 1 << 22), 0)
+    y, p = made["y"], made["p"]
+    ours = [
+        Case(BASE, lambda: ll.score(made, target="y", probability="p"), y.size),
+        Case("logloss.log_loss", lambda: ll.log_loss(y, p), y.size),
+    ]
+    theirs, absent = peers.installed(peers.METRIC, p, y)
+    return [Table(f"Arrays of {y.size:,} rows", BASE, measure(ours + theirs, max(3, rounds // 3)), absent)]
+
+
+def scaling(directory: Path, sizes: list[int]) -> list[dict[str, Any]]:
+    """Rows, seconds and peak memory of a new process that scores that many rows, links to one file."""
+    found = []
+    for rows in sizes:
+        part = min(rows, PART)
+        source = directory / f"part{part}.parquet"
+        if not source.exists():
+            write(source, part)
+        links = directory / f"links{rows}"
+        links.mkdir()
+        for number in range(rows // part):
+            os.link(source, links / f"{number:04}.parquet")
+        command = [sys.executable, "-c", CHILD, str(links / "*.parquet")]
+        runs = [json.loads(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(2)]
+        found.append(min(runs, key=lambda run: run["seconds"]) | {"peak_bytes": max(run["peak_bytes"] for run in runs)})
+    return found
+
+
+def scaling_lines(found: list[dict[str, Any]], as_markdown: bool) -> str:
+    """The scaling section for reading or for a page."""
+    rows = [
+        (f"{one['rows']:,}", one["seconds"], one["rows"] / one["seconds"] / 1e6, one["peak_bytes"] / 1e6)
+        for one in found
+    ]
+    if as_markdown:
+        lines = [f"| {n} | {s:.2f} | {rate:.0f} | {peak:.0f} |" for n, s, rate, peak in rows]
+        return "\n".join(["| rows | seconds | million rows/s | peak memory, MB |", "|--:|--:|--:|--:|", *lines])
+    lines = [f"{n:>16}{s:10.2f}{rate:16.1f}{peak:14.0f}" for n, s, rate, peak in rows]
+    return "\n".join([f"\n{'rows':>16}{'seconds':>10}{'million rows/s':>16}{'peak MB':>14}", *lines])
+
+
+def plot(found: list[dict[str, Any]], path: Path) -> None:
+    """Time and peak memory over rows."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    mpl.rcParams |= {"svg.hashsalt": "logloss", "svg.fonttype": "none"}  # the same file for the same figures
+    from matplotlib import pyplot as plt
+
+    rows = [one["rows"] for one in found]
+    figure, (time, memory) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+    time.loglog(rows, [one["seconds"] for one in found], "o-")
+    time.set(xlabel="rows", ylabel="seconds", title="Time, all statistics")
+    memory.semilogx(rows, [one["peak_bytes"] / 1e6 for one in found], "o-")
+    memory.set(xlabel="rows", ylabel="MB", title="Peak memory of the process", ylim=(0, 700))
+    memory.axhline(600, color="gray", linestyle="--", linewidth=1)
+    for axes in (time, memory):
+        axes.grid(visible=True, alpha=0.3)
+    figure.savefig(path, metadata={"Date": None, "Creator": None} if path.suffix == ".svg" else None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Time scoring beside reading, and how it grows with the rows.")
+    parser.add_argument("--rows", type=int, default=10**8, help="rows of the file that everything reads")
+    parser.add_argument("--rounds", type=int, default=5, help="timings of each case")
+    parser.add_argument(
+        "--scale",
+        type=lambda listed: [int(float(one)) for one in listed.split(",") if one],
+        default=[10**6, 10**7, 10**8],
+        help="rows of the scaling section, e.g. 1e6,1e9",
+    )
+    parser.add_argument("--json", type=Path, help="also write everything measured to this file")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
+    parser.add_argument("--plot", type=Path, help="draw the scaling section into this file")
+    arguments = parser.parse_args()
+    use_cores(2)
+    os.environ["POLARS_MAX_THREADS"] = "2"
+    show = markdown if arguments.markdown else text
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        found = scaling(directory, arguments.scale)
+        print(scaling_lines(found, arguments.markdown), flush=True)
+        tables = files(directory, arguments.rows, arguments.rounds) + arrays(arguments.rows, arguments.rounds)
+    print("\n".join(map(show, tables)))
+    if arguments.json:
+        arguments.json.write_text(as_json(tables, {"scaling": found}), encoding="utf-8")
+    if arguments.plot:
+        plot(found, arguments.plot)
+
+
+if __name__ == "__main__":
+    main()
