@@ -155,6 +155,18 @@ def test_any_upstream_gradient(dtype: torch.dtype, options: dict):
     assert torch.equal(one, kept)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_many_upstream_gradients_at_once(dtype: torch.dtype):
+    """PyTorch maps over the backward alone."""
+    x, t = case(dtype=dtype)
+    loss = bce(x, t, axis=0)
+    rows = torch.eye(4, dtype=loss.dtype)
+    (batched,) = torch.autograd.grad(loss, x, rows, is_grads_batched=True)
+    loss = bce(x, t, axis=0)
+    for row, gradient in zip(rows, batched, strict=True):
+        torch.testing.assert_close(gradient, torch.autograd.grad(loss, x, row, retain_graph=True)[0])
+
+
 def test_float16_gradients_survive_a_large_denominator():
     """1 / 2^22 is below float16's half: only times the scaler's factor is the gradient a number."""
     x = torch.zeros(2**10, 2**12, dtype=torch.float16, requires_grad=True)

@@ -15,7 +15,7 @@ import torch
 from ... import _spec
 from . import plain
 from .arrays import TensorArrays, dense, result_dtype
-from .kernels import Call, differentiable
+from .kernels import Call, differentiable, is_mapped
 
 
 def serves(call: Call, x: Any, t: Any) -> bool:
@@ -89,7 +89,7 @@ class Loss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> tuple[Any, None, None]:
         x, t, grad, *_ = ctx.saved_tensors  # asks whether targets and weights are still what they were
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or is_mapped(upstream):
             return differentiable(ctx.call, x, t, upstream, checked=False), None, None
         if grad is None:
             grad = torch.empty_like(x)

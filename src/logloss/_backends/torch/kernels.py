@@ -119,11 +119,17 @@ class Loss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> tuple[Any, None, None]:
         x, grad, *_ = ctx.saved_tensors  # asks whether targets and weights are still what they were
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or is_mapped(upstream):
             return differentiable(ctx.call, x, ctx.targets, upstream, checked=True), None, None
         if grad is None:
             return _scaled_by(ctx.call, x, ctx.targets, upstream), None, None
         return _multiplied(ctx.call, grad, upstream), None, None
+
+
+def is_mapped(upstream: Any) -> bool:
+    """True where PyTorch asks for many gradients at once (`is_grads_batched`): such a tensor has no memory to view."""
+    mapped: bool = torch._C._functorch.is_legacy_batchedtensor(upstream) or torch._C._are_functorch_transforms_active()
+    return mapped
 
 
 def differentiable(call: Call, x: Any, t: Any, upstream: Any, checked: bool) -> Any:
