@@ -47,6 +47,9 @@ LIBRARIES = {
     "rich": {"report", "cli"},
     "torch": {"_backends.torch", "torch", "_kernels.gpu"},
     "triton": {"_kernels.gpu"},
+    "jax": {"_backends.jax"},
+    "tensorflow": {"_backends.tensorflow"},
+    "keras": {"keras"},
 }
 HEAVY = [
     "numba",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ._backends import announce
 from ._errors import InvalidInputError
 
 Array = np.ndarray[Any, Any]
@@ -16,7 +17,9 @@ class Positives:
     r"""Binary targets of shape (rows, labels), given by the labels that are positive in each row.
 
     Row i has the positive labels ``indices[indptr[i]:indptr[i + 1]]`` (compressed sparse rows); all others are 0.
-    The matrix never becomes dense: kernels ask for a few thousand elements at a time.
+    The matrix never becomes dense: kernels ask for a few thousand elements at a time. For JAX arrays and TensorFlow
+    tensors it does, as one byte per element, since compiled code cannot be asked piece by piece. It is a pytree
+    where JAX was imported before it was made.
 
     Args:
         indptr: (rows + 1,) integers, from 0 upwards, never falling.
@@ -38,26 +41,30 @@ class Positives:
         Saad, *Iterative Methods for Sparse Linear Systems* (2003), section 3.4, for compressed sparse rows.
     """
 
-    __slots__ = ("_places", "indptr", "shape")
+    __slots__ = ("_labels", "_places", "indptr", "shape")
 
     def __init__(self, indptr: Any, indices: Any, shape: tuple[int, int]) -> None:
         rows, labels = (int(length) for length in shape)
         self.shape = (rows, labels)
+        self._labels: Any = None  # only of what JAX put together
         self.indptr = _integers("indptr", indptr)
         _check_indptr(self.indptr, rows, _integers("indices", indices).size)
         # every positive's place in the matrix, counted along its rows: what a kernel that asks for a range needs
-        self._places = _places(self.indptr, _integers("indices", indices), labels)
+        self._places: Array | None = _places(self.indptr, _integers("indices", indices), labels)
+        announce(type(self))
 
     @property
     def indices(self) -> Array:
         """The positive labels, sorted within each row."""
+        if self._places is None:
+            return self._labels  # type: ignore[no-any-return]
         labels: Array = self._places - self.shape[1] * _rows(self.indptr)
         return labels
 
     @property
     def nnz(self) -> int:
         """The number of positives."""
-        return len(self._places)
+        return len(self._labels if self._places is None else self._places)
 
     def __repr__(self) -> str:
         return f"Positives(shape={self.shape}, nnz={self.nnz})"
@@ -92,8 +99,17 @@ class Positives:
         csr.eliminate_zeros()
         return cls(csr.indptr, csr.indices, csr.shape)
 
+    @classmethod
+    def _from_parts(cls, shape: tuple[int, int], parts: tuple[Any, Any]) -> Positives:
+        """What JAX took apart put together again: `indptr` and `indices` of any kind, not looked at."""
+        positives = object.__new__(cls)
+        positives.shape, (positives.indptr, positives._labels), positives._places = shape, parts, None
+        return positives
+
     def fill(self, out: Array, start: int, stop: int) -> None:
         """Write elements start..stop of the matrix, counted along its rows, into `out` (what kernels call)."""
+        if self._places is None:
+            self._places = _places(_integers("indptr", self.indptr), _integers("indices", self._labels), self.shape[1])
         low, high = np.searchsorted(self._places, (start, stop))
         out[: stop - start] = 0
         out[self._places[low:high] - start] = 1

@@ -7,19 +7,30 @@ imported it.
 from __future__ import annotations
 
 import functools
+import importlib
+import sys
 from typing import Any
 
 import numpy as np
 
 from .._errors import UnsupportedTypeError
 
-_FRAMEWORKS = ("torch", "jax", "jaxlib", "tensorflow", "keras", "cupy", "mlx")
+_FRAMEWORKS = {
+    "torch": "torch",
+    "jax": "jax",
+    "jaxlib": "jax",
+    "tensorflow": "tensorflow",
+    "keras": "keras",
+    "cupy": "cupy",
+    "mlx": "mlx",
+}
+"""Names of packages, and the framework whose arrays have types defined there."""
+_SUPPORTED = ("torch", "jax")
 
 
 def framework_of(array: Any) -> str:
     """The framework that an array belongs to; "numpy" for NumPy, plain Python numbers, lists and dataframe columns."""
-    root = type(array).__module__.partition(".")[0]
-    return root if root in _FRAMEWORKS else "numpy"
+    return _FRAMEWORKS.get(type(array).__module__.partition(".")[0], "numpy")
 
 
 def backend_of(logits: Any, targets: Any) -> Any:
@@ -27,16 +38,18 @@ def backend_of(logits: Any, targets: Any) -> Any:
     if type(logits) is np.ndarray and type(targets) is np.ndarray:
         return _numpy()
     name, other = framework_of(logits), framework_of(targets)
-    if name != other and not (name == "torch" and is_filling(targets)):
+    if name != other and not (name in _SUPPORTED and is_filling(targets)):
         raise UnsupportedTypeError(
             f"logits and targets must come from one framework; got "
             f"{type(logits).__module__}.{type(logits).__name__} "
             f"and {type(targets).__module__}.{type(targets).__name__}. Convert one of them."
         )
     if name == "torch":
-        from . import torch as backend
+        from . import torch as backend  # as a statement: torch.compile follows it
 
         return backend
+    if name in _SUPPORTED:
+        return importlib.import_module(f"{__name__}.{name}")
     if name != "numpy":
         raise UnsupportedTypeError(
             f"arrays of {name} are not supported by this version; got {type(logits).__name__}. "
@@ -48,6 +61,12 @@ def backend_of(logits: Any, targets: Any) -> Any:
 def is_filling(targets: Any) -> bool:
     """True for targets given as positive indices (`_kernels.layout.Filling`), which belong to no framework."""
     return hasattr(targets, "fill") and not isinstance(targets, np.ndarray)
+
+
+def announce(kind: type) -> None:
+    """Tell JAX, if it is loaded, that objects of this kind are trees of arrays, before one is given to it."""
+    if "jax" in sys.modules:
+        importlib.import_module(f"{__name__}.jax").register(kind)
 
 
 @functools.cache

@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 
 
 def explain(x: Array, t: Any, terms: Terms, quantity: str | None) -> str:
-    """The message for the first argument that breaks its rule, in the order targets, weights, probabilities."""
+    """The message for the first argument that breaks its rule, in the order targets, weights, probabilities; or ""."""
     x, t = _readable(x), _readable(t)
     counts = _counted(t, terms)
     if isinstance(t, np.ndarray):
@@ -27,9 +27,11 @@ def explain(x: Array, t: Any, terms: Terms, quantity: str | None) -> str:
     for name, weight in (("sample_weight", rows), ("weight", terms.element)):
         if weight is not None and (message := _weight_message(name, weight, x)):
             return message
+    if quantity is None:
+        return ""
     rule, hint = _quantity_rule(quantity)
-    inside = (x <= 0) if quantity == "log_probs" else (x >= 0) & (x <= 1)
-    return _message(rule, x, ~inside & counts, hint)
+    wrong = ~((x <= 0) if quantity == "log_probs" else (x >= 0) & (x <= 1)) & counts
+    return _message(rule, x, wrong, hint) if wrong.any() else ""
 
 
 def _readable(array: Any) -> Any:
