@@ -7,7 +7,6 @@ imported it.
 from __future__ import annotations
 
 import functools
-import importlib
 import sys
 from typing import Any
 
@@ -25,7 +24,7 @@ _FRAMEWORKS = {
     "mlx": "mlx",
 }
 """Names of packages, and the framework whose arrays have types defined there."""
-_SUPPORTED = ("torch", "jax")
+_SUPPORTED = ("torch", "jax", "tensorflow")
 
 
 def framework_of(array: Any) -> str:
@@ -45,11 +44,17 @@ def backend_of(logits: Any, targets: Any) -> Any:
             f"and {type(targets).__module__}.{type(targets).__name__}. Convert one of them."
         )
     if name == "torch":
-        from . import torch as backend  # as a statement: torch.compile follows it
+        from . import torch
 
-        return backend
-    if name in _SUPPORTED:
-        return importlib.import_module(f"{__name__}.{name}")
+        return torch
+    if name == "jax":
+        from . import jax
+
+        return jax
+    if name == "tensorflow":
+        from . import tensorflow
+
+        return tensorflow
     if name != "numpy":
         raise UnsupportedTypeError(
             f"arrays of {name} are not supported by this version; got {type(logits).__name__}. "
@@ -66,7 +71,9 @@ def is_filling(targets: Any) -> bool:
 def announce(kind: type) -> None:
     """Tell JAX, if it is loaded, that objects of this kind are trees of arrays, before one is given to it."""
     if "jax" in sys.modules:
-        importlib.import_module(f"{__name__}.jax").register(kind)
+        from . import jax
+
+        jax.register(kind)
 
 
 @functools.cache
