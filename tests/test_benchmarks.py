@@ -53,6 +53,17 @@ def test_the_benchmark_of_scoring_runs(tmp_path: Path):
     assert all(peer in absent or peer in named for peer in ("PyArrow", "Polars", "DuckDB"))
 
 
+def test_jax_arrays_beside_optax():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(BENCHMARKS / "jax_arrays.py"), "--elements", "640", "--rounds", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "logloss.value_and_grad" in done.stdout
+
+
 def test_ratios_and_order(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
     import harness
