@@ -10,6 +10,7 @@ import pytest
 
 import oracle
 from logloss import _formula, _spec
+from logloss._backends.operands import OptionArrays
 from logloss._kernels import cpu
 from logloss._spec import Primitive, Terms
 from reference import element, of_prices
@@ -71,9 +72,8 @@ def smoothing_of(name, parameters):
 def test_formula_is_the_definition(name, parameters, pos_weight):
     pairs = list(itertools.product(DOMAINS[name], [0.0, 0.3, 1.0]))
     x, t = (np.array(column) for column in zip(*pairs, strict=True))
-    prices = _spec.terms(
-        _spec.Options(pos_weight=pos_weight, label_smoothing=smoothing_of(name, parameters)), x.shape, t.dtype
-    )
+    options = _spec.Options(pos_weight=pos_weight, label_smoothing=smoothing_of(name, parameters))
+    prices = _spec.terms(options, x.shape, t.dtype, OptionArrays())
     got = formula(name, parameters, x, *_formula.prices(t, prices), t)
     want = np.array([[float(n) for n in exactly(name, parameters, *pair, pos_weight)] for pair in pairs]).T
     for k in range(3):

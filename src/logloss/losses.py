@@ -52,10 +52,11 @@ def binary_cross_entropy_with_logits(
             (`pos_weight` not included); "batchmean", ÷ length of axis 0.
         normalizer: replaces the denominator (a global count in distributed training); > 0.
         validate: check targets and weights in the same pass; without it, values out of range give meaningless numbers.
-            On a GPU and in compiled code they make loss and gradient NaN, for nobody waits; "now" waits, and raises.
+            On a GPU and in traced code they make loss and gradient NaN; "now" waits for the GPU, and raises.
 
     Returns:
-        The loss: float64, or for "none" an array of the logits' shape and dtype. With nothing to count it is 0.
+        The loss: float64, or for "none" an array of the logits' shape and dtype. With nothing to count it is 0. Of
+            a framework's arrays it is one of them, in the logits' dtype but at least float32.
 
     Raises:
         InvalidInputError: shapes that differ, a target outside [0, 1], a negative weight, … (a `ValueError`); the

@@ -22,7 +22,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_every_backend(backend):
     done = run(str(WORKER), KERAS_BACKEND=backend)
     assert done.returncode == 0, done.stderr[-3000:]

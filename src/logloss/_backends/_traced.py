@@ -20,7 +20,7 @@ from .. import _formula, _reduce, _spec
 from .._errors import InvalidInputError
 from .._spec import Options, Primitive, Terms
 from ._diagnosis import explain
-from ._operands import OptionArrays
+from .operands import OptionArrays
 
 ARRAYS = ("pos_weight", "weight", "sample_weight", "label_weight", "mask", "normalizer")
 """The options whose values are arrays."""

@@ -23,7 +23,7 @@ from .. import _reduce, _spec
 from .._errors import InvalidInputError, UnsupportedTypeError
 from .._spec import Options, Primitive
 from . import _traced, is_filling
-from ._operands import OptionArrays, check_shapes
+from .operands import OptionArrays, check_shapes
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
@@ -42,11 +42,9 @@ def _derivative(order: int, primitive: Primitive, x: Any, u: Any, v: Any, t: Any
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _differentiable(order: int, primitive: Primitive, x: Any, u: Any, v: Any, t: Any) -> Any:
-    if order == 1:  # a loop of its own for the slope: in one loop with the sum of the losses, XLA vectorises neither
-        x, u, v, t = lax.optimization_barrier((x, u, v, t))
     values = _traced.formula(_XP, primitive, x, u, v, t)[order]
     # On CPU, XLA takes arithmetic before a sum into the sum, operation by operation and through memory. It stops at a
-    # selection: elements are then computed in one vectorised loop.
+    # selection: losses are then computed in one vectorised loop, and the slopes in another.
     return jnp.where(jnp.isnan(u), u, values)
 
 

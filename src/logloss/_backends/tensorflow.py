@@ -17,7 +17,7 @@ from .. import _reduce, _spec
 from .._errors import InvalidInputError, UnsupportedTypeError
 from .._spec import Options, Primitive
 from . import _traced, is_filling
-from ._operands import OptionArrays, check_shapes
+from .operands import OptionArrays, check_shapes
 
 _FLOATS = frozenset((tf.float16, tf.bfloat16, tf.float32, tf.float64))
 
