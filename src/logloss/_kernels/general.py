@@ -135,9 +135,9 @@ class _Prepared:
             self.cells, fields["sums_inner"] = math.prod(self.shape[first:last]), math.prod(self.shape[last:])
 
     def _prices(self, prices: tuple[Any, Any, Any, Any]) -> Factor:
-        if all(type(price) is float for price in prices):
+        if all(isinstance(price, float) for price in prices):
             return Factor(np.array(prices, self.dtype).reshape(4, 1), 1)
-        shape = next(price.shape for price in prices if type(price) is not float)
+        shape = next(price.shape for price in prices if isinstance(price, np.ndarray))
         table = np.empty((4, *shape), self.dtype)
         for row, price in enumerate(prices):
             table[row] = price
