@@ -15,6 +15,8 @@ def _has_gpu() -> bool:
 
 if not _has_gpu():
     os.environ["TRITON_INTERPRET"] = "1"  # asked when Triton is imported: kernels then run on the CPU, as NumPy does
+if importlib.util.find_spec("triton") is not None:
+    importlib.import_module("triton")  # after TensorFlow, its LLVM would end the process
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
