@@ -148,14 +148,14 @@ def target_sums(t: Any, options: Options) -> tuple[Any, Any]:
 
 
 def _product_of_sums(terms: Terms, shape: tuple[int, ...], kept: tuple[int, ...]) -> Any:
-    """The sum of the weights where every element counts: they are products of a label's and a row's."""
-    total: Any = np.ones((1,) * len(shape))
-    for weight in (terms.prices[0], terms.row):
-        if weight is not None:
-            total = total * np.asarray(weight, dtype=np.float64)
+    """The sum of the weights where every element counts: of a label's weight and a row's, each a vector."""
+    ones = np.ones((1,) * len(shape))
+    label, row = (ones * (1.0 if weight is None else weight) for weight in (terms.prices[0], terms.row))
+    if label.shape == row.shape:  # along one axis, or none
+        label, row = label * row, ones
     reduced = tuple(axis for axis in range(len(shape)) if axis not in kept)
-    repeated = math.prod(shape[axis] for axis in reduced if total.shape[axis] == 1)
-    sums = total.sum(axis=reduced) * repeated
+    repeated = math.prod(shape[axis] for axis in reduced if label.shape[axis] == row.shape[axis] == 1)
+    sums = label.sum(axis=reduced) * row.sum(axis=reduced) * repeated
     return np.broadcast_to(sums, [shape[axis] for axis in kept]) if kept else float(sums)
 
 
@@ -179,11 +179,9 @@ def scale_of(problem: Problem, denominator: Any) -> Any:
     return np.expand_dims(factors, axes) if factors.ndim else float(factors)
 
 
-def like(x: Array, dtype: Any = None) -> Array:
+def like(x: Array) -> Array:
     """An array that lies in memory as x does."""
-    if x.flags.c_contiguous:
-        return np.empty(x.shape, dtype or x.dtype)
-    return np.empty_like(x, dtype=dtype)
+    return np.empty(x.shape, x.dtype) if x.flags.c_contiguous else np.empty_like(x)
 
 
 def value(primitive: Primitive, logits: Any, targets: Any, options: Options) -> Any:
