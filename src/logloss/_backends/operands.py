@@ -31,10 +31,15 @@ def array_of(name: str, value: Any) -> Array:
         ) from None
 
 
+def _is_floating(dtype: np.dtype[Any]) -> bool:
+    """One of the types that logits have, in either byte order."""
+    return dtype in _COMMON or is_bfloat16(dtype) or dtype.newbyteorder("=") in _COMMON
+
+
 def floating(value: Any, name: str) -> Array:
     """Logits (or probabilities) as a floating array; lists and integers become float64."""
     array = value if type(value) is np.ndarray else array_of(name, value)
-    if array.dtype in _COMMON or is_bfloat16(array.dtype):
+    if _is_floating(array.dtype):
         return array
     if array.dtype.kind in "biu":
         return array.astype(np.float64)
@@ -74,7 +79,7 @@ def check_shapes(x: Any, t: Any) -> None:
 
 def output(out: Any, x: Array) -> Array:
     """The caller's array for the gradient."""
-    if not isinstance(out, np.ndarray) or (out.dtype not in _COMMON and not is_bfloat16(out.dtype)):
+    if not isinstance(out, np.ndarray) or not _is_floating(out.dtype):
         raise UnsupportedTypeError(
             f"out must be a floating NumPy array; got {type(out).__name__}{getattr(out, 'dtype', '')!s:.20}."
         )
