@@ -103,6 +103,17 @@ def test_second_derivatives(on_gpu):
     torch.testing.assert_close(curve, p * (1 - p), rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("value", "near", "dtype"), [(2**24, 2**24 + 1, torch.int64), (0.5, 0.5 + 1e-12, torch.float64)], ids=str
+)
+def test_ignored_values_are_compared_as_the_targets_hold_them(value, near, dtype, on_gpu):
+    x, t = torch.zeros(3), torch.tensor([value, near, 1], dtype=dtype)
+    losses = ll.binary_cross_entropy_with_logits(x, t, ignore_index=value, reduction="none")
+    assert losses[0] == 0
+    assert losses[1] != 0
+    assert losses[1].isnan() == (near > 1)
+
+
 def test_bad_targets_give_nan_without_a_word(on_gpu):
     x, t = data()
     t[2, 3] = 2.0

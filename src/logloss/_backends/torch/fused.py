@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ... import _spec
+from ..._spec import Terms
 from . import plain
 from .arrays import TensorArrays, dense, result_dtype
 from .kernels import Call, differentiable, is_mapped
@@ -53,7 +54,7 @@ def _evaluate(call: Call, x: Any, t: Any, grad: Any, upstream: Any = None) -> An
 
     options, arrays = call.options, TensorArrays(x, check_values=False)
     t = dense(t, x.device)
-    terms = _spec.terms(options, x.shape, t.dtype, arrays)
+    terms = _held_in_float32(_spec.terms(options, x.shape, t.dtype, arrays), t)
     if options.reduction == "none":
         losses = torch.empty_like(x)
         gpu.cross_entropy(x, t, terms, loss=losses, grad=grad, check=bool(options.validate))
@@ -62,6 +63,14 @@ def _evaluate(call: Call, x: Any, t: Any, grad: Any, upstream: Any = None) -> An
     scale = plain.divide(1.0 if upstream is None else upstream.double(), divisor)
     total = gpu.cross_entropy(x, t, terms, scale=_single(scale), grad=grad, check=bool(options.validate))
     return plain.divide(total, divisor).to(result_dtype(x))
+
+
+def _held_in_float32(terms: Terms, t: Any) -> Terms:
+    """The kernel compares in float32: an ignored value that others round to becomes part of the mask."""
+    value = terms.ignored
+    if value is None or value != value or (abs(value) < 2**24 and t.dtype is not torch.float64):
+        return terms
+    return terms._replace(ignored=None, mask=plain.counted(t, terms))
 
 
 def _single(scale: Any) -> Any:
