@@ -61,16 +61,15 @@ def _error(got, exact):
 
 @_loop
 def _backward(got, direction):
-    """How many steps of |got| go against the direction by over 1 ulp of the larger of the two, and by over 2."""
-    over_one, over_two = 0, 0
+    """How many steps of |got| go against the direction by over 1 ulp of the larger of the two."""
+    backward = 0
     for i in range(1, got.size):
         before, after = abs(np.float64(got[i - 1])), abs(np.float64(got[i]))
         exponent = (np.float64(max(before, after)).view(np.int64) >> 52) - 23
         ulp = np.int64(max(exponent, np.int64(1023 - 149)) << 52).view(np.float64)
         step = direction * (before - after)
-        over_one += step > ulp
-        over_two += step > 2 * ulp
-    return over_one, over_two
+        backward += step > ulp
+    return backward
 
 
 def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
@@ -93,11 +92,7 @@ class Found(NamedTuple):
     loss: float
     gradient: float
     backward: int
-    """Steps of over 1 ulp in the gradient, or in the loss where the target is on the logit's side."""
-    backward_wrong: int
-    """Steps of over 1 ulp in the loss of the other side, |x| + log1p(z)."""
-    backward_far: int
-    """Steps of over 2 ulp anywhere."""
+    """Steps of over 1 ulp."""
 
 
 def _compare(a: np.ndarray, right: Any, wrong: Any) -> Found:
@@ -106,8 +101,8 @@ def _compare(a: np.ndarray, right: Any, wrong: Any) -> Found:
     _reference(a, low, high, above, below)
     loss = max(_error(right[0], low), _error(wrong[0], high))
     gradient = max(_error(right[1], below), _error(wrong[1], above))
-    steps = [_backward(right[0], -1.0), _backward(right[1], -1.0), _backward(wrong[1], 1.0), _backward(wrong[0], 1.0)]
-    return Found(loss, gradient, sum(one for one, _ in steps[:3]), steps[3][0], sum(two for _, two in steps))
+    steps = (_backward(right[0], -1.0), _backward(right[1], -1.0), _backward(wrong[1], 1.0), _backward(wrong[0], 1.0))
+    return Found(loss, gradient, sum(steps))
 
 
 def _scan(first: int) -> Found:
@@ -130,9 +125,6 @@ def test_every_float32_logit() -> None:
     assert largest.loss <= 2.0
     assert largest.gradient <= 2.0
     assert total.backward == 0
-    # where z steps by one ulp near 1, log1p's rounding can add up to 2 ulp: 8,672 of 1.12e9 steps
-    assert total.backward_wrong <= 10_000
-    assert total.backward_far == 0
 
 
 def test_the_reference_of_the_search_agrees_with_mpmath() -> None:
@@ -154,7 +146,7 @@ def test_the_search_sees_errors() -> None:
     right, wrong = _elementwise(a, 1), _elementwise(a, 0)
     clean = _compare(a, right, wrong)
     assert max(clean.loss, clean.gradient) < 2
-    assert clean[2:] == (0, 0, 0)
+    assert clean.backward == 0
     off = right[0].copy()
     off[500] += 4 * np.spacing(off[500])
     assert _compare(a, (off, right[1]), wrong).loss > 2
@@ -164,7 +156,7 @@ def test_the_search_sees_errors() -> None:
     assert _compare(a, (swapped, right[1]), wrong).backward == 1
     swapped = wrong[0].copy()
     swapped[[10, 11]] = swapped[[11, 10]]
-    assert _compare(a, right, (swapped, wrong[1]))[3:] == (1, 1)
+    assert _compare(a, right, (swapped, wrong[1])).backward == 1
 
 
 def _sample(dtype: type) -> np.ndarray:

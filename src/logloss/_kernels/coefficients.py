@@ -1,8 +1,8 @@
 """Constants of the approximations, shared by the kernels of every device: minimax polynomials, lowest power first.
 
-e^r = 1 + r + r²·P(r) on |r| <= ln(2)/2; log1p(z) = z + z²·Q(z) on [0, 1]; log((1+s)/(1-s)) = 2s + s³·R(s²), for s up
-to 1/3 (z = 1) and up to 0.1716 (a mantissa within sqrt(2) of 1). ln 2 is split into a part of few bits, so that whole
-multiples of it are exact, and the rest.
+e^r = 1 + r + r²·P(r) on |r| <= ln(2)/2; in float32 log1p(z) = z + z·Q(z - 1/2) on [0, 1]; log((1+s)/(1-s)) = 2s +
+s³·R(s²), for s up to 1/3 (z = 1) and up to 0.1716 (a mantissa within sqrt(2) of 1). ln 2 is split into a part of few
+bits, so that whole multiples of it are exact, and the rest.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ def _floats(text: str) -> tuple[float, ...]:
 
 EXPM1_32 = _floats("0x1.fffffcp-2 0x1.555492p-3 0x1.5558aap-5 0x1.12396ep-7 0x1.6a524ep-10")
 LOG1P_32 = _floats(
-    "-0x1.ffffd2p-2 0x1.554dd0p-2 -0x1.ff23e6p-3 0x1.934b54p-3 -0x1.3a435ep-3 0x1.b4ae08p-4 -0x1.d6b08cp-5 "
-    "0x1.4917cep-6 -0x1.af49cep-9"
+    "-0x1.833704p-3 -0x1.2773a6p-2 0x1.0f952ep-3 -0x1.15401cp-4 0x1.2c273ep-5 -0x1.50f0bcp-6 0x1.7a7f0ep-7 "
+    "-0x1.bc078ep-8 0x1.5b6744p-8 -0x1.a38500p-9"
 )
 EXPM1_64 = _floats(
     "0x1.000000000000ap-1 0x1.55555555554fap-3 0x1.5555555550879p-5 0x1.1111111127cdep-7 "

@@ -113,7 +113,8 @@ def one_minus_exp(t):
 
 @inline
 def _log1p32(z):
-    return fma(z * z, _Q32(z), z)
+    # around 1/2, where a polynomial's rounding is least at both ends: |x| + log1p(z) never falls by 2 ulp as |x| grows
+    return fma(z, _Q32(z - like(z, 0.5)), z)
 
 
 @inline

@@ -27,7 +27,7 @@ LAUNCH = {"num_warps": 8, "enable_fp_fusion": False}  # fused multiply-adds stan
 """How kernels are launched."""
 
 _E0, _E1, _E2, _E3, _E4 = map(tl.constexpr, EXPM1_32)
-_L0, _L1, _L2, _L3, _L4, _L5, _L6, _L7, _L8 = map(tl.constexpr, LOG1P_32)
+_L0, _L1, _L2, _L3, _L4, _L5, _L6, _L7, _L8, _L9 = map(tl.constexpr, LOG1P_32)
 _LOG2_E, _LN2_HIGH, _LN2_LOW = tl.constexpr(LOG2_E), tl.constexpr(LN2_HIGH_32), tl.constexpr(LN2_LOW_32)
 _ROUNDER = tl.constexpr(12582912.0)  # 1.5·2^23 rounds to an integer in the lowest bits
 
@@ -52,9 +52,10 @@ def _exp_of_minus(a):
 @triton.jit
 def _log1p(z):
     """log(1 + z) for z in [0, 1]."""
-    p = tl.fma(tl.fma(tl.fma(tl.fma(z, _L8, _L7), z, _L6), z, _L5), z, _L4)
-    p = tl.fma(tl.fma(tl.fma(tl.fma(p, z, _L3), z, _L2), z, _L1), z, _L0)
-    return tl.fma(z * z, p, z)
+    w = z - 0.5
+    p = tl.fma(tl.fma(tl.fma(tl.fma(tl.fma(w, _L9, _L8), w, _L7), w, _L6), w, _L5), w, _L4)
+    p = tl.fma(tl.fma(tl.fma(tl.fma(p, w, _L3), w, _L2), w, _L1), w, _L0)
+    return tl.fma(z, p, z)
 
 
 @triton.jit
