@@ -76,6 +76,7 @@ def process(rank: int, meeting: str, results: str) -> None:
     loss(network, mine, normalizer=total / PROCESSES).backward()
     if rank == 0:
         torch.save(gradients(network), results)
+    del network  # before the group that it holds: whoever drops the group last, holding the GIL, waits for its threads
     dist.destroy_process_group()
 
 
