@@ -69,7 +69,7 @@ class Problem:
             return
         if self.primitive.name in _QUANTITY:
             self.run()
-        elif cpu.tally(self.t, self.terms)[1]:
+        elif cpu.check(self.t, self.terms):
             self.refuse()
 
     def refuse(self) -> None:
@@ -131,7 +131,7 @@ def checked_denominator(t: Any, options: Options) -> Any:
     """The denominator for a caller who has no logits yet: targets and weights are checked as a loss would."""
     if options.validate:
         terms = hold_ignored(_spec.terms(options, t.shape, getattr(t, "dtype", None), _ARRAYS), t)
-        if cpu.tally(t, terms)[1]:
+        if cpu.check(t, terms):
             raise InvalidInputError(explain(np.empty(0), t, terms, None))
     divisor = denominator(t, options)
     return divisor if options.axis is None else np.full(_reduce.reduced_shape(options, t.shape), divisor)

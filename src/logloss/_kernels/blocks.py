@@ -60,7 +60,7 @@ FLOAT32, FLOAT64, FLOAT16, BFLOAT16, UINT8, INT32, INT64 = range(7)
 """Codes of the element types that kernels read; int8 travels as uint8, so that a negative target is a large one."""
 
 ANY, UNIT, NOT_POSITIVE = range(3)
-"""The domains of the first argument: logits, probabilities, logarithms of probabilities."""
+"""The domains of the first argument: logits, probabilities (or targets, where only these are checked), logarithms."""
 
 EVERYTHING, NOT_VALUE, NOT_NAN = range(3)
 """Which targets count: all, those that differ from `ignored`, those that are numbers."""
@@ -157,21 +157,20 @@ def stretch(out, values, inner, first):
         for i in range(n):
             out[i] = values[0]
         return
+    which, since = (first // inner) % length, first % inner
     while done < n:
-        place = first + done
-        which = (place // inner) % length
         if inner == 1:
             run = min(n - done, length - which)
-            piece = values[which : which + run]
-            room = out[done : done + run]
+            piece, room = values[which : which + run], out[done : done + run]
             for i in range(run):
                 room[i] = piece[i]
+            which = 0
         else:
-            run = min(n - done, inner - place % inner)
-            value = values[which]
-            room = out[done : done + run]
+            run = min(n - done, inner - since)
+            value, room = values[which], out[done : done + run]
             for i in range(run):
                 room[i] = value
+            which, since = (which + 1) % length, 0
         done += run
 
 
@@ -191,13 +190,6 @@ def _span(values, inner, first, n):
 
 
 @inline
-def _price_by(u, v, t, rest, a1, a0, b1, b0):
-    for i in range(t.size):
-        u[i] = fma(a1[i], t[i], a0[i])
-        v[i] = fma(b1[i], rest[i], b0[i])
-
-
-@njit(**_PLAIN)
 def price(u, v, t, rest, table, inner, first, spare, spare2):
     """The factored prices a1·t + a0 and b1·(1-t) + b0; `table` holds the vectors a1, a0, b1, b0 as rows."""
     n = t.size
@@ -208,12 +200,16 @@ def price(u, v, t, rest, table, inner, first, spare, spare2):
             u[i] = fma(a1, t[i], a0)
             v[i] = fma(b1, rest[i], b0)
     elif how == DIRECT:
-        _price_by(u, v, t, rest, table[0][k : k + n], table[1][k : k + n], table[2][k : k + n], table[3][k : k + n])
+        a1s, a0s, b1s, b0s = table[0][k : k + n], table[1][k : k + n], table[2][k : k + n], table[3][k : k + n]
+        for i in range(n):
+            u[i] = fma(a1s[i], t[i], a0s[i])
+            v[i] = fma(b1s[i], rest[i], b0s[i])
     else:
-        rows = (u, spare, v, spare2)
-        for row in range(4):
-            stretch(rows[row], table[row], inner, first)
-        _price_by(u, v, t, rest, u, spare, v, spare2)
+        for out, by, row in ((u, t, 0), (v, rest, 2)):
+            stretch(spare, table[row], inner, first)
+            stretch(spare2, table[row + 1], inner, first)
+            for i in range(n):
+                out[i] = fma(spare[i], by[i], spare2[i])
 
 
 @inline
@@ -221,7 +217,7 @@ def _not_a_weight(w):
     return int_bits(not ((w >= like(w, 0.0)) & (w < like(w, np.inf))))
 
 
-@njit(**_PLAIN)
+@inline
 def weigh(u, v, values, inner, first, spare):
     """u and v times a factor of weights; 2 if one of those is negative, infinite or NaN, else 0."""
     n, bad = u.size, np.int32(0)
@@ -244,7 +240,18 @@ def weigh(u, v, values, inner, first, spare):
     return np.int32(2 * bad)
 
 
-@njit(**_PLAIN)
+@inline
+def weigh_one(u, values, inner, first, spare):
+    """u alone times a factor of weights; flags as from `weigh`."""
+    bad = np.int32(0)
+    stretch(spare, values, inner, first)
+    for i in range(u.size):
+        bad = bit_or(bad, _not_a_weight(spare[i]))
+        u[i] *= spare[i]
+    return np.int32(2 * bad)
+
+
+@inline
 def scale(values, factors, inner, first, spare):
     """Multiply by a factor that varies within the block; return the number that all are still to be multiplied by."""
     n = values.size
@@ -260,7 +267,7 @@ def scale(values, factors, inner, first, spare):
     return like(values[0], 1.0)
 
 
-@njit(**_PLAIN)
+@inline
 def fold(sums, values, inner, first, base):
     """Add each value to its cell: the inverse of `stretch`. Element i belongs to cell (i // inner - base) % length."""
     n, done = values.size, 0
@@ -278,7 +285,7 @@ def fold(sums, values, inner, first, base):
         done += run
 
 
-@njit(**_PLAIN)
+@inline
 def complement(rest, t, address, code, first):
     """rest[:] = 1 - t, from the targets' own digits where these are float64; 1 if a target is out of range, else 0."""
     n, bad = t.size, np.int32(0)
@@ -294,7 +301,7 @@ def complement(rest, t, address, code, first):
     return bad
 
 
-@njit(**_PLAIN)
+@inline
 def keep_counted(keep, t, job, first):
     """keep[i] = -1, all bits set, where the element counts (mask and ignored value), else 0; targets there become 0.
 

@@ -36,12 +36,18 @@ def evaluate(call: Call) -> tuple[Any, int]:
 
 
 def tally(t: Array | Filling, terms: Terms, kept: tuple[int, ...] = ()) -> tuple[Any, int]:
-    """The sum of the weights of the elements that count, and the flags: what targets and weights alone say.
+    """The sum of the weights of the elements that count, and the flags of those weights; logits are not read.
 
-    No logits are read. The first price is the weight of an element's label; without any weight the sum is a count.
+    The first price is the weight of an element's label; without any weight the sum is a count. Targets are read only
+    where they say what counts.
     """
     call = Call(Primitive("tally"), None, t, terms, kept=kept)
     return (_zeros(call), 0) if 0 in t.shape else general.evaluate(call)
+
+
+def check(t: Array | Filling, terms: Terms) -> int:
+    """The flags of targets and weights, without logits."""
+    return 0 if 0 in t.shape else general.evaluate(Call(Primitive("check"), None, t, terms))[1]
 
 
 def _zeros(call: Call) -> Any:

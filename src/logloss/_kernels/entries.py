@@ -21,6 +21,7 @@ from .blocks import (
     ANY,
     BLOCK,
     EVERYTHING,
+    UNIT,
     complement,
     drop,
     fetch,
@@ -36,6 +37,7 @@ from .blocks import (
     stretch,
     total,
     weigh,
+    weigh_one,
     zero_where_dropped,
 )
 from .elementary import minus_log_either
@@ -151,16 +153,8 @@ def plain_probabilities(p, t, prices, low, high, partials):
 
 
 @inline
-def _weigh(job, first, u, v, spare, kind):
-    """u and v times the weights of row and element."""
-    bad = np.int32(0)
-    if job.row:
-        values = carray(pointer(job.row), (job.row_length,), kind)
-        bad = weigh(u, v, values, job.row_inner, first, spare)
-    if job.element:
-        values = carray(pointer(job.element), (job.element_length,), kind)
-        bad = bit_or(bad, weigh(u, v, values, job.element_inner, first, spare))
-    return bad
+def _factor(address, length, kind):
+    return carray(pointer(address), (length,), kind)
 
 
 @inline
@@ -168,7 +162,7 @@ def _write(job, s, first, l, g, h, spare, kind):
     """The elementwise results that were asked for, derivatives times their scale."""
     if job.loss:
         store(l, kind(1), job.loss, job.loss_type, s)
-    factors = carray(pointer(job.scale), (job.scale_length,), kind)
+    factors = _factor(job.scale, job.scale_length, kind)
     if job.grad:
         factor = scale(g, factors, job.scale_inner, first, spare)
         store(g, factor, job.grad, job.grad_type, s)
@@ -189,6 +183,7 @@ def _general(jobs, low, high):
     partials = carray(pointer(job.partials), ((job.n + BLOCK - 1) // BLOCK,), np.float64)
     sums = carray(pointer(job.sums), (job.sums_length,), np.float64)
     table = carray(pointer(job.price), (4, job.price_length), kind)
+    row, element = _factor(job.row, job.row_length, kind), _factor(job.element, job.element_length, kind)
     parameters = (kind(job.p0), kind(job.p1), kind(job.p2), kind(job.p3), kind(job.p4))
     selective = (job.mask != 0) | (job.ignore != EVERYTHING)
     bad = np.int32(0)
@@ -208,7 +203,10 @@ def _general(jobs, low, high):
             x = fetch(x, job.x, job.x_type, s)
         bad = bit_or(bad, complement(z, t, job.t, job.t_type, s))
         price(u, v, t, z, table, job.price_inner, job.start + s, l, g)
-        bad = bit_or(bad, _weigh(job, job.start + s, u, v, z, kind))
+        if job.row:
+            bad = bit_or(bad, weigh(u, v, row, job.row_inner, job.start + s, z))
+        if job.element:
+            bad = bit_or(bad, weigh(u, v, element, job.element_inner, job.start + s, z))
         bad = bit_or(bad, outside_domain(x, job.domain))
         core(x, u, v, t, parameters, z, l, g, h, job.hess != 0)
         if selective:
@@ -229,48 +227,46 @@ def _count(keep):
     return counted
 
 
-@inline
-def _ones(u):
-    for i in range(u.size):
-        u[i] = 1.0
-
-
 @entry
 def tally(jobs, low, high):
-    """The sum of the weights of the elements that count; the first price is the weight of an element's label."""
+    """The sum of the weights of the elements that count; the first price is the weight of an element's label.
+
+    Targets are read where they say what counts, or where their domain is asked about.
+    """
     job = jobs[0]
-    t_ = carray(stack(np.float32(0)), (BLOCK,), np.float32)
-    u_, v_ = carray(stack(0.0), (BLOCK,), np.float64), carray(stack(0.0), (BLOCK,), np.float64)
-    w_, keep_ = carray(stack(0.0), (BLOCK,), np.float64), carray(stack(np.int32(0)), (BLOCK,), np.int32)
+    t_, keep_ = carray(stack(np.float32(0)), (BLOCK,), np.float32), carray(stack(np.int32(0)), (BLOCK,), np.int32)
+    w_, spare_ = carray(stack(0.0), (BLOCK,), np.float64), carray(stack(0.0), (BLOCK,), np.float64)
     partials = carray(pointer(job.partials), ((job.n + BLOCK - 1) // BLOCK,), np.float64)
     sums = carray(pointer(job.sums), (job.sums_length,), np.float64)
-    prices = carray(pointer(job.price), (4 * job.price_length,), np.float64)
+    label = _factor(job.price, job.price_length, np.float64)
+    row, element = _factor(job.row, job.row_length, np.float64), _factor(job.element, job.element_length, np.float64)
     selective = (job.mask != 0) | (job.ignore != EVERYTHING)
-    weighted = (job.price_length > 1) | (prices[0] != 1.0) | (job.row != 0) | (job.element != 0)
-    counting = (not weighted) & (job.sums == 0)
+    weighted = (job.price_length > 1) | (label[0] != 1.0) | (job.row != 0) | (job.element != 0) | (job.sums != 0)
     bad = np.int32(0)
     for block in range(low, high):
         s = block * BLOCK
         c = min(job.n - s, BLOCK)
-        t, u, v, w, keep = t_[:c], u_[:c], v_[:c], w_[:c], keep_[:c]
-        load(t, job.t, job.t_type, s)
+        t, w, spare, keep = t_[:c], w_[:c], spare_[:c], keep_[:c]
+        if (job.ignore != EVERYTHING) | (job.domain == UNIT):
+            load(t, job.t, job.t_type, s)
         if selective:
             keep_counted(keep, t, job, s)
-        bad = bit_or(bad, outside_unit(t))
-        if counting:
+        if job.domain == UNIT:
+            bad = bit_or(bad, outside_unit(t))
+        if not weighted:
             partials[block] = _count(keep) if selective else c
             continue
-        if weighted:
-            stretch(u, prices[: job.price_length], job.price_inner, job.start + s)
-            bad = bit_or(bad, _weigh(job, job.start + s, u, v, w, np.float64))
-        else:
-            _ones(u)
+        stretch(w, label, job.price_inner, job.start + s)
+        if job.row:
+            bad = bit_or(bad, weigh_one(w, row, job.row_inner, job.start + s, spare))
+        if job.element:
+            bad = bit_or(bad, weigh_one(w, element, job.element_inner, job.start + s, spare))
         if selective:
-            zero_where_dropped(u, keep)
+            zero_where_dropped(w, keep)
         if job.sums:
-            fold(sums, u, job.sums_inner, job.start + s, job.sums_base)
+            fold(sums, w, job.sums_inner, job.start + s, job.sums_base)
         else:
-            partials[block] = total(u)
+            partials[block] = total(w)
     return bad
 
 
@@ -281,6 +277,7 @@ GENERAL = {
     ("log_probabilities", 64): specialise(_general, core=cores.log_probabilities, kind=np.float64),
     ("focal", 64): specialise(_general, core=cores.focal, kind=np.float64),
     ("tally", 64): tally,
+    ("check", 64): tally,
     ("asymmetric", 64): specialise(_general, core=cores.asymmetric, kind=np.float64),
 }
 """The general entry of each primitive and arithmetic: float64 unless the logits' 32 bits and two roundings suffice."""

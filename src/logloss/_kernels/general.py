@@ -34,7 +34,7 @@ from .layout import (
 TASK = 1 << 18
 """Elements per task: below this a second thread costs more than it brings."""
 
-_DOMAINS = {"probabilities": blocks.UNIT, "log_probabilities": blocks.NOT_POSITIVE}
+_DOMAINS = {"probabilities": blocks.UNIT, "log_probabilities": blocks.NOT_POSITIVE, "check": blocks.UNIT}
 _WEIGHTS = ("row", "element", "scale")
 _BLANK: dict[str, Any] = dict.fromkeys(blocks.JOB.names or (), 0)
 _ARITHMETIC: dict[int, np.dtype[Any]] = {32: np.dtype(np.float32), 64: np.dtype(np.float64)}
