@@ -166,26 +166,39 @@ def option_cases(x: Any, t: Any, out: Any) -> list[Case]:
     ]
 
 
+def positives(t: Any) -> ll.Positives:
+    """The same targets as indices."""
+    rows, labels = np.nonzero(t)
+    return ll.Positives(np.searchsorted(rows, np.arange(len(t) + 1)), labels, t.shape)
+
+
 def options(elements: int, rounds: int) -> list[Table]:
-    """Every option, in place, with Hessian, and the other losses, against the plain call."""
+    """Every option, in place, and the other losses, against the plain call; the Hessian against another new array."""
     x, t = data(elements, (-1, LABELS))
     out, own = np.empty_like(x), np.empty_like(x)
     p = (1 / (1 + np.exp(-x))).astype(np.float32)
     log_p = np.log(p)
-    rows, labels = np.nonzero(t)
-    positives = ll.Positives(np.searchsorted(rows, np.arange(len(t) + 1)), labels, t.shape)
+    few = t * (np.arange(LABELS) % 16 == 0)
     losses = [
         step("in place", own, t, own, before=lambda: np.copyto(own, x)),
-        Case("grad_and_hess", lambda: ll.grad_and_hess(x, t), x.size),
-        step("Positives", x, positives, out),
+        step("Positives, one in four", x, positives(t), out),
+        step("Positives, one in 64", x, positives(few), out),
         step("sigmoid_focal_loss", x, t, out, loss=ll.sigmoid_focal_loss),
         step("sigmoid_focal_loss, gamma=1.5, alpha", x, t, out, loss=ll.sigmoid_focal_loss, gamma=1.5, alpha=0.25),
         step("asymmetric_loss", x, t, out, loss=ll.asymmetric_loss),
         step("binary_cross_entropy", p, t, out, loss=ll.binary_cross_entropy),
         step("binary_cross_entropy_with_log_probs", log_p, t, out, loss=ll.binary_cross_entropy_with_log_probs),
     ]
+    new = [
+        step("value_and_grad", x, t),
+        step("value_and_grad, reduction none", x, t, reduction="none"),
+        Case("grad_and_hess", lambda: ll.grad_and_hess(x, t), x.size),
+    ]
     results = measure(option_cases(x, t, out) + losses, rounds)
-    return [Table(f"options: value_and_grad, out=, (N, {LABELS}) float32", "plain", results)]
+    return [
+        Table(f"options: value_and_grad, out=, (N, {LABELS}) float32", "plain", results),
+        Table(f"new arrays of results, (N, {LABELS}) float32", "value_and_grad", measure(new, rounds)),
+    ]
 
 
 def small(_elements: int, rounds: int) -> list[Table]:
