@@ -15,6 +15,8 @@ where only a can be infinite, so one comparison makes 0·inf = 0; the side is ch
 
 from __future__ import annotations
 
+import numpy as np
+
 from .elementary import (
     exp_neg,
     exp_rebuilt,
@@ -26,7 +28,7 @@ from .elementary import (
     one_minus_exp,
 )
 from .jit import inline
-from .ops import flip_sign, fma, is_negative, like, magnitude, select
+from .ops import bit_or, flip_sign, fma, int_bits, is_negative, like, magnitude, select
 
 
 @inline
@@ -110,7 +112,8 @@ def probabilities(x, u, v, t, p, z, l, g, h, bent):
         up, down = select(x[i] < p[1], 0.0, u[i]), select(rest < p[1], 0.0, v[i])
         missed_positive, missed_negative = select(up == 0.0, 0.0, up / x[i]), select(down == 0.0, 0.0, down / rest)
         g[i] = missed_negative - missed_positive
-        h[i] = select(up == 0.0, 0.0, missed_positive / x[i]) + select(down == 0.0, 0.0, missed_negative / rest)
+        if bent:
+            h[i] = select(up == 0.0, 0.0, missed_positive / x[i]) + select(down == 0.0, 0.0, missed_negative / rest)
 
 
 @inline
@@ -124,20 +127,41 @@ def log_probabilities(x, u, v, t, p, z, l, g, h, bent):
         rest, e = one_minus_exp(x[i]), exp_neg(x[i])
         small = rest <= 0.5
         l[i] = minus_log_either(select(small, rest, e), not small)
-        z[i] = rest
+        z[i], g[i] = rest, e
     for i in range(x.size):
         a = 0.0 - x[i]
         l[i] = priced(u[i], a) + priced(v[i], l[i])
-        odds = exp_neg(x[i]) / z[i]
-        negative = select(v[i] == 0.0, 0.0, v[i] * odds)
+        negative = select(v[i] == 0.0, 0.0, v[i] * (g[i] / z[i]))
         g[i] = negative - u[i]
-        h[i] = select(v[i] == 0.0, 0.0, negative / z[i])
+        if bent:
+            h[i] = select(v[i] == 0.0, 0.0, negative / z[i])
 
 
 @inline
 def _smoothed(t, p):
     """(t', 1 - t') after label smoothing, the second not as a difference."""
     return fma(p[0], t, p[1]), fma(p[0], 1.0 - t, p[1])
+
+
+@inline
+def all_hard(t):
+    """Is every target 0 or 1?"""
+    soft = np.int32(0)
+    for i in range(t.size):
+        soft = bit_or(soft, int_bits((t[i] != 0) & (t[i] != 1)))
+    return soft == 0
+
+
+@inline
+def _focal_at(x, u, v, gamma, z, l, weight, tilt):
+    """Loss, gradient and Hessian from log1p(z), α·m^γ and ρ/σ(|x|)."""
+    q = small_sigmoid(z)
+    w, side = u + v, price_of_side(x, u, v)
+    b, rho = loss_at(magnitude(x), l, w, side), tilt * (1.0 - q)
+    slope, bend = flip_sign(fma(-w, q, side), x), w * (q * (1.0 - q))
+    pull = priced(gamma * rho, b)
+    bow = priced(pull, fma(gamma - 1.0, rho, flip_sign(2.0 * q - 1.0, x)))
+    return priced(weight, b), weight * (slope + pull), weight * (bend + 2.0 * gamma * rho * slope + bow)
 
 
 @inline
@@ -152,26 +176,66 @@ def focal(x, u, v, t, p, z, l, g, h, bent):
     exponentials(x, z, l)
     softplus_of_minus(z, l)
     gamma = p[2]
+    if (p[1] == 0.0) and all_hard(t):  # near·z + far is 1: nothing to divide by, no logarithm to take
+        for i in range(x.size):
+            g[i], h[i] = 0.0, 1.0
+    else:
+        for i in range(x.size):
+            yes, no = _smoothed(t[i], p)
+            near, far = select(is_negative(x[i]), no, yes), select(is_negative(x[i]), yes, no)
+            spread = select(far == 0.0, near, fma(near, z[i], far))
+            g[i], h[i] = minus_log(spread), 1.0 / spread
     for i in range(x.size):
-        a, negative = magnitude(x[i]), is_negative(x[i])
         yes, no = _smoothed(t[i], p)
-        near, far = select(negative, no, yes), select(negative, yes, no)
-        hard = far == 0.0
-        spread = select(hard, near, fma(near, z[i], far))
-        log_m = -l[i] - minus_log(spread) - select(hard, a, 0.0)
-        power = exp_neg(select(gamma == 0.0, 0.0, gamma * log_m))
-        q = small_sigmoid(z[i])
-        w, side = u[i] + v[i], price_of_side(x[i], u[i], v[i])
-        b = loss_at(a, l[i], w, side)
-        slope, bend = flip_sign(fma(-w, q, side), x[i]), w * (q * (1.0 - q))
-        # ρ = (no - yes)·σ(x)·σ(-x)/m = (no - yes)·z·σ(|x|)/(near·z + far)
-        rho = (no - yes) * (1.0 - q) * select(hard, 1.0, z[i]) / spread
-        tilt = flip_sign(2.0 * q - 1.0, x[i])
-        weight = fma(p[3], yes, p[4] * no) * power
-        pull = priced(gamma * rho, b)
-        l[i] = priced(weight, b)
-        g[i] = weight * (slope + pull)
-        h[i] = weight * (bend + 2.0 * gamma * rho * slope + priced(pull, fma(gamma - 1.0, rho, tilt)))
+        hard = select(is_negative(x[i]), yes, no) == 0.0
+        minus_log_m = l[i] + g[i] + select(hard, magnitude(x[i]), 0.0)
+        g[i] = select(gamma == 0.0, 0.0, -gamma * minus_log_m)
+        # ρ/σ(|x|), where ρ = (no - yes)·σ(x)·σ(-x)/m = (no - yes)·z·σ(|x|)/(near·z + far)
+        h[i] *= (no - yes) * select(hard, 1.0, z[i])
+    for i in range(x.size):
+        yes, no = _smoothed(t[i], p)
+        g[i] = fma(p[3], yes, p[4] * no) * exp_neg(g[i])
+    if bent:
+        for i in range(x.size):
+            l[i], g[i], h[i] = _focal_at(x[i], u[i], v[i], gamma, z[i], l[i], g[i], h[i])
+    else:
+        for i in range(x.size):
+            l[i], g[i], _ = _focal_at(x[i], u[i], v[i], gamma, z[i], l[i], g[i], h[i])
+
+
+@inline
+def _shifted(x, small, t, p):
+    """(σ(x), σ(-x), t', 1-t', 1-q, q) with q = min(1 - σ(x) + c, 1), from `small` = σ(-|x|)."""
+    negative = is_negative(x)
+    sigma, rest = select(negative, small, 1.0 - small), select(negative, 1.0 - small, small)
+    yes, no = _smoothed(t, p)
+    inside = sigma > p[4]
+    return sigma, rest, yes, no, select(inside, sigma - p[4], 0.0), select(inside, rest + p[4], 1.0)
+
+
+@inline
+def _asymmetric_at(x, u, v, t, p, small, l, minus_log_q, power):
+    """Loss, gradient and Hessian from log1p(z), -log q and M^Γ."""
+    a, negative, exact = magnitude(x), is_negative(x), p[4] == 0.0
+    sigma, rest, yes, no, over, q = _shifted(x, small, t, p)
+    inside, d = sigma > p[4], sigma * rest
+    dd = d * (rest - sigma)
+    # the plain loss and its derivatives: positive part as ever, negative part -log q with q' = -σσ'
+    positive = l + select(negative, a, 0.0)
+    minus = select(exact, l + select(negative, 0.0, a), minus_log_q)
+    lift = select(inside, select(exact, sigma, d / q), 0.0)
+    curve = select(inside, select(exact, d, dd / q + lift * lift), 0.0)
+    b = priced(u, positive) + priced(v, select(inside, minus, 0.0))
+    slope, bend = v * lift - u * rest, v * curve + u * d
+    # the focusing factor M^Γ, by ρ = M'/M and M''/M
+    m, dm, ddm = yes * rest + no * over, no * select(inside, d, 0.0) - yes * d, no * select(inside, dd, 0.0) - yes * dd
+    gamma, hard = p[2] * yes + p[3] * no, (no == 0.0) & (not negative)
+    rho = select(hard, -sigma, select(dm == 0.0, 0.0, dm / m))
+    curl = select(hard, sigma * (sigma - rest), select(ddm == 0.0, 0.0, ddm / m))
+    pull = priced(gamma * rho, b)
+    extra = priced(gamma * fma(gamma - 1.0, rho * rho, curl), b)
+    hessian = select(power == 0.0, 0.0, power * (bend + 2.0 * gamma * rho * slope + extra))
+    return priced(power, b), select(power == 0.0, 0.0, power * (slope + pull)), hessian
 
 
 @inline
@@ -179,41 +243,28 @@ def asymmetric(x, u, v, t, p, z, l, g, h, bent):
     """Asymmetric loss M^Γ·(u·softplus(-x) - v·log q), q = min(1-σ(x)+c, 1), M = t'·σ(-x) + (1-t')·(1-q).
 
     Γ = γ+·t' + γ-·(1-t') (Ridnik et al. 2021). p: 1-s, s/2, γ+, γ-, c. Where q = 1 the negative part and its
-    derivatives are 0.
+    derivatives are 0. For t' = 1 and x > 0, log M = -softplus(x) does not underflow.
     """
     exponentials(x, z, l)
     softplus_of_minus(z, l)
     for i in range(x.size):
-        a, negative = magnitude(x[i]), is_negative(x[i])
-        small = small_sigmoid(z[i])
-        sigma, rest = select(negative, small, 1.0 - small), select(negative, 1.0 - small, small)
+        z[i] = small_sigmoid(z[i])
+        _, rest, yes, no, over, q = _shifted(x[i], z[i], t[i], p)
+        g[i], h[i] = q, yes * rest + no * over
+    for i in range(x.size):
+        g[i] = minus_log(g[i])
+    for i in range(x.size):
+        h[i] = minus_log(h[i])
+    for i in range(x.size):
         yes, no = _smoothed(t[i], p)
-        shifted = sigma > p[4]
-        over = select(shifted, sigma - p[4], 0.0)  # 1 - q
-        q = select(shifted, rest + p[4], 1.0)
-        d = sigma * rest
-        dd = d * (rest - sigma)
-        # the plain loss and its derivatives: positive part as ever, negative part -log q with q' = -σσ'
-        positive = l[i] + select(negative, a, 0.0)
-        exact = p[4] == 0.0
-        minus = select(exact, l[i] + select(negative, 0.0, a), minus_log(q))
-        lift = select(shifted, select(exact, sigma, d / q), 0.0)
-        curve = select(shifted, select(exact, d, dd / q + lift * lift), 0.0)
-        b = priced(u[i], positive) + priced(v[i], select(shifted, minus, 0.0))
-        slope = v[i] * lift - u[i] * rest
-        bend = v[i] * curve + u[i] * d
-        # the focusing factor M^Γ
-        m = yes * rest + no * over
-        dm = no * select(shifted, d, 0.0) - yes * d
-        ddm = no * select(shifted, dd, 0.0) - yes * dd
         gamma = p[2] * yes + p[3] * no
-        hard = (no == 0.0) & (not negative)
-        log_m = select(hard, -l[i] - a - minus_log(yes), -minus_log(m))
-        power = exp_neg(select(gamma == 0.0, 0.0, gamma * log_m))
-        rho = select(hard, -sigma, select(dm == 0.0, 0.0, dm / m))
-        curl = select(hard, sigma * (sigma - rest), select(ddm == 0.0, 0.0, ddm / m))  # M''/M
-        pull = priced(gamma * rho, b)
-        l[i] = priced(power, b)
-        g[i] = select(power == 0.0, 0.0, power * (slope + pull))
-        extra = priced(gamma * fma(gamma - 1.0, rho * rho, curl), b)
-        h[i] = select(power == 0.0, 0.0, power * (bend + 2.0 * gamma * rho * slope + extra))
+        minus_log_m = select((no == 0.0) & (not is_negative(x[i])), l[i] + magnitude(x[i]), h[i])
+        h[i] = select(gamma == 0.0, 0.0, -gamma * minus_log_m)
+    for i in range(x.size):
+        h[i] = exp_neg(h[i])
+    if bent:
+        for i in range(x.size):
+            l[i], g[i], h[i] = _asymmetric_at(x[i], u[i], v[i], t[i], p, z[i], l[i], g[i], h[i])
+    else:
+        for i in range(x.size):
+            l[i], g[i], _ = _asymmetric_at(x[i], u[i], v[i], t[i], p, z[i], l[i], g[i], h[i])

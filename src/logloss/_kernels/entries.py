@@ -42,7 +42,7 @@ from .blocks import (
 )
 from .elementary import minus_log_either
 from .jit import entry, inline, specialise
-from .ops import bit_or, flip_sign, fma, int_bits, is_outside, magnitude, number, pointer, rest, select
+from .ops import bit_or, flip_sign, fma, is_outside, magnitude, number, pointer, rest, select
 
 kind: Any = None
 core: Any = None
@@ -112,15 +112,6 @@ def _hard_probability_losses(p, t, a1, b1, l):
 
 
 @inline
-def _between(t):
-    """1 if any target is neither 0 nor 1, else 0."""
-    soft = np.int32(0)
-    for i in range(t.size):
-        soft = bit_or(soft, int_bits((t[i] != 0) & (t[i] != 1)))
-    return soft
-
-
-@inline
 def _probability_losses(p, t, a1, a0, b1, b0, l):
     bad, far_off = np.int32(0), np.int32(0)
     for i in range(p.size):
@@ -141,7 +132,7 @@ def plain_probabilities(p, t, prices, low, high, partials):
         s = block * BLOCK
         e = min(s + BLOCK, p.size)
         l = l_[: e - s]
-        if (a0 == 0.0) & (b0 == 0.0) and not _between(t[s:e]):
+        if (a0 == 0.0) & (b0 == 0.0) and cores.all_hard(t[s:e]):
             bad = bit_or(bad, _hard_probability_losses(p[s:e], t[s:e], a1, b1, l))
         else:
             bad = bit_or(bad, _probability_losses(p[s:e], t[s:e], a1, a0, b1, b0, l))
