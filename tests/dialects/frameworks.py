@@ -8,8 +8,10 @@ the exception that the framework raised.
 
 from __future__ import annotations
 
+import inspect
 import os
 import pickle
+import pkgutil
 import sys
 import warnings
 from typing import Any
@@ -218,7 +220,14 @@ def _catboost(name: str, x: Any, t: Any, weights: Any = None) -> Any:
     return eval_metric(t, x, loss, weight=weights)[0], np.array(gradient) * w
 
 
+def signature(path: str, *_: Any) -> Any:
+    """The parameters of what has this path: name, kind, default."""
+    found = pkgutil.resolve_name(path)
+    return [(one.name, one.kind.name, one.default) for one in inspect.signature(found).parameters.values()]
+
+
 SYSTEMS = {
+    "signature": signature,
     "pytorch": pytorch,
     "tensorflow": tensorflow,
     "keras": keras,

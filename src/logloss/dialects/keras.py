@@ -5,6 +5,7 @@
 
 A loss averages over `axis`, multiplies the rows that are left by `sample_weight` and divides by their number; the
 metric divides by the sum of the weights. Inputs become float32, whatever they are, unless `dtype` says otherwise.
+`name` is what Keras calls the number in its logs, and changes none.
 """
 
 from __future__ import annotations
@@ -121,13 +122,14 @@ class _Loss(Dialect):
         label_smoothing: float,
         axis: int | tuple[int, ...],
         reduction: str | None,
+        name: str | None,
         dtype: Any,
         backend: str,
     ) -> None:
         one_of("backend", backend, BACKENDS)
         one_of("reduction", reduction, TF_KERAS_REDUCTIONS if backend == "tf_keras" else REDUCTIONS)
         self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
-        self.reduction, self.dtype, self.backend = reduction, dtype, backend
+        self.reduction, self.name, self.dtype, self.backend = reduction, name, dtype, backend
 
     def _elements(self, x: Array, t: Array) -> tuple[Array, Array]:
         raise NotImplementedError
@@ -171,11 +173,12 @@ class BinaryCrossentropy(_Loss):
         label_smoothing: float = 0.0,
         axis: int | tuple[int, ...] = -1,
         reduction: str | None = "sum_over_batch_size",
-        *,
+        name: str | None = "binary_crossentropy",
         dtype: Any = None,
+        *,
         backend: str = "tensorflow",
     ) -> None:
-        super().__init__(from_logits, label_smoothing, axis, reduction, dtype, backend)
+        super().__init__(from_logits, label_smoothing, axis, reduction, name, dtype, backend)
 
     def _elements(self, x: Array, t: Array) -> tuple[Array, Array]:
         return _elements(self.backend, self.from_logits, x, t)
@@ -193,11 +196,12 @@ class BinaryFocalCrossentropy(_Loss):
         label_smoothing: float = 0.0,
         axis: int | tuple[int, ...] = -1,
         reduction: str | None = "sum_over_batch_size",
-        *,
+        name: str | None = "binary_focal_crossentropy",
         dtype: Any = None,
+        *,
         backend: str = "tensorflow",
     ) -> None:
-        super().__init__(from_logits, label_smoothing, axis, reduction, dtype, backend)
+        super().__init__(from_logits, label_smoothing, axis, reduction, name, dtype, backend)
         self.alpha, self.gamma = alpha if apply_class_balancing else None, gamma
 
     def _elements(self, x: Array, t: Array) -> tuple[Array, Array]:
@@ -264,9 +268,15 @@ class _Metric(Dialect):
     """`keras.metrics.BinaryCrossentropy`, updated once: Σ w·row / Σ w."""
 
     def __init__(
-        self, dtype: Any = None, from_logits: bool = False, label_smoothing: float = 0, *, backend: str = "tensorflow"
+        self,
+        name: str | None = "binary_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0,
+        *,
+        backend: str = "tensorflow",
     ) -> None:
-        self.loss = BinaryCrossentropy(from_logits, label_smoothing, dtype=dtype, backend=backend)
+        self.name, self.loss = name, BinaryCrossentropy(from_logits, label_smoothing, dtype=dtype, backend=backend)
 
     @quietly
     def value_and_grad(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, Array]:
