@@ -95,7 +95,7 @@ def _renamed(y_proba: Any, y_pred: Any) -> Any:
 
 def _probabilities(y_proba: Any) -> Array:
     p = real("y_proba", y_proba, np.float64)
-    p = p.astype(np.float64) if p.dtype.kind in "biu" or p.dtype.itemsize > 8 else p
+    p = p if p.dtype in (np.float16, np.float32, np.float64) else p.astype(np.float64)
     if p.ndim not in (1, 2) or p.size == 0:
         raise InvalidInputError(f"y_proba must have shape (N,) or (N, classes), N > 0; got {p.shape}.")
     in_unit_interval("y_proba", p)
