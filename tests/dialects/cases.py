@@ -160,6 +160,10 @@ def of_keras_on(host: str, system: str, fixed: dict[str, Any]) -> Iterator[Case]
     for name in (plain, focal):
         yield case(name, edges(PROBABILITIES, "float32", False), True, reduction="none")
         yield case(name, edges(finite, "float32"), True, reduction="none", from_logits=True)
+        for hard in (True, False):
+            many = random("logits", "float32", (227, 1), hard)
+            yield case(name, many, True, reduction="none", from_logits=True)
+            yield case(name, random("probabilities", "float32", (227, 1), hard), True, reduction="none")
         p, x = random("probabilities", "float32"), random("logits", "float32")
         for from_logits, pair in ((False, p), (True, x)):
             yield case(name, pair, from_logits=from_logits)

@@ -147,7 +147,12 @@ def terms(case: Case, ours: Any) -> tuple[Any, Any]:
             return loss, balance * (1 + np.where(np.isfinite(x), np.abs(x), 0))
         if logits or "raw_prediction" in case.arrays or name == "multilabel_soft_margin_loss":
             return loss, np.maximum(slope, balance)
-        return loss, slope
+        return loss, np.fmax(slope.reshape(x.shape), _slope_of_probabilities(x, t))
+
+
+def _slope_of_probabilities(p: Any, t: Any) -> Any:
+    """The larger term of (1-t)/(1-p) - t/p; where it is clipped, the slope itself is the larger."""
+    return np.maximum(t / np.maximum(p, 1e-7), (1 - t) / np.maximum(1 - p, 1e-7))
 
 
 def _by_maximum(x: Any, t: Any) -> tuple[Any, Any]:
@@ -157,19 +162,23 @@ def _by_maximum(x: Any, t: Any) -> tuple[Any, Any]:
 
 
 def _focal_terms(case: Case, x: Any, t: Any, loss: Any, slope: Any, logits: bool) -> tuple[Any, Any]:
-    """m = 1 - p_t has lost what p_t had no room for, and so m^γ; optax computes log m instead."""
-    p = 1 / (1 + np.exp(-x)) if logits else x
+    """The 1 of m = 1 - p_t, the cross-entropy and what they become; optax computes log m instead.
+
+    From logits the 1 of 1 - σ(x) reaches the value by the derivative of log(1 - σ(x)).
+    """
     gamma = case.options.get("gamma", 2.0)
-    m = np.abs(1 - (t * p + (1 - t) * (1 - p)))
     if case.system == "optax":
         m = t / (1 + np.exp(x)) + (1 - t) / (1 + np.exp(-x))
         lift = 1 + gamma * np.abs(np.log(m))  # of e^(γ·log m)
         return loss * lift, np.maximum(slope, loss.reshape(slope.shape) * gamma) * lift
-    lift = 1 + gamma / np.maximum(m, 1e-12)
-    plain = np.logaddexp(0, np.where(logits, np.abs(x), 40))
-    steep = 1.0 if logits else np.maximum(t / np.maximum(x, 1e-7), (1 - t) / np.maximum(1 - x, 1e-7))
-    bend = (m**gamma * steep + gamma * m ** (gamma - 1) * plain) * lift
-    return m**gamma * plain * lift, np.fmax(bend, slope.reshape(bend.shape))
+    p = 1 / (1 + np.exp(-x)) if logits else x
+    m = np.abs(1 - (t * p + (1 - t) * (1 - p)))
+    plain = -t * np.log(np.maximum(p, 1e-7)) - (1 - t) * np.log(np.maximum(1 - p, 1e-7))
+    steep = 1.0 if logits else _slope_of_probabilities(x, t)
+    reach = m**gamma * np.minimum(1 / (1 - p), 1e8) if logits else 1
+    value = np.fmax(np.maximum(reach, np.maximum(1, plain)), loss.reshape(plain.shape))
+    terms = (np.maximum(1, plain), m**gamma * steep, gamma * m ** (gamma - 1) * plain, slope.reshape(plain.shape))
+    return value, functools.reduce(np.fmax, terms)
 
 
 def roles(case: Case) -> tuple[str, str]:
