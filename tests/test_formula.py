@@ -82,6 +82,21 @@ def test_formula_is_the_definition(name, parameters, pos_weight):
         )
 
 
+@pytest.mark.parametrize("p", [0.0, 1e-300, 5e-4, 0.02, 0.5, 0.9, 0.9995, 1.0])
+@pytest.mark.parametrize(("u", "v"), [(0.0, 1.0), (1.1, 0.7), (3.7, 0.0)])
+def test_clamped_probabilities(p, u, v):
+    """The loss with its floor, and the derivatives without: those of the oracle, but for the least of p·(1-p)."""
+    floor, least = 0.01, 1e-3
+    with np.errstate(all="ignore"):
+        loss, slope, curve = _formula.clamped_probabilities(np, *np.array([[p], [u], [v]]), (floor, least))
+    assert loss[0] == pytest.approx(float(of_prices("probabilities", p, u, v, floor)[0]), rel=1e-14, abs=0)
+    by_p, bend = (float(one) for one in of_prices("probabilities", p, u, v, None)[1:])
+    if p * (1 - p) < least:
+        by_p, bend = (v * p - u * (1 - p)) / least, (u + v) / least
+    assert slope[0] == pytest.approx(by_p, rel=1e-14)
+    assert curve[0] == pytest.approx(bend, rel=1e-13)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize(("name", "parameters"), CASES, ids=str)
 def test_kernel_is_the_formula_for_random_coefficients(name, parameters, dtype):

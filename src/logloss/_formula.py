@@ -54,6 +54,20 @@ def probabilities(xp: Any, p: Any, u: Any, v: Any, eps: float = 0.0) -> Triple:
     return priced(xp, u, positive) + priced(xp, v, negative), slope_v - slope_u, curve
 
 
+def clamped_probabilities(xp: Any, p: Any, u: Any, v: Any, parameters: tuple[float, ...]) -> Triple:
+    """The loss of probabilities floored at ε, with a gradient that does not know the floor but has one of its own.
+
+    gradient = (v·p - u·(1-p)) / max(p·(1-p), δ), Hessian its derivative.
+    """
+    eps, least = parameters
+    spread = p * (1 - p)
+    steep = xp.where(spread < least, 0 * p + least, spread)
+    pull = v * p - u * (1 - p)
+    bend = xp.where(spread > least, 1 - 2 * p, 0 * p)
+    curve = ((u + v) * steep - pull * bend) / (steep * steep)
+    return probabilities(xp, p, u, v, eps)[0], pull / steep, curve
+
+
 def log_probabilities(xp: Any, x: Any, u: Any, v: Any) -> Triple:
     """-u·x - v·log(1 - e^x) for x = log p (Mächler 2012: log1mexp from expm1 near 0 and from log1p below -log 2)."""
     rest = -xp.expm1(x)

@@ -1,7 +1,7 @@
 """Dialects beside the real frameworks: every case, both answers, and how far they are apart.
 
 Elements may differ by 4 ulp of the largest intermediate term; reduced values relatively, by 1e-6 in float32 and 1e-12
-in float64; infinities and NaN not at all.
+in float64 and by 4 ulp in half precision; infinities, NaN, shapes and dtypes not at all.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import importlib
 import pickle
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import ml_dtypes
 import numpy as np
 
 from dialects.cases import Case
 from logloss import dialects
 
-ULPS, RELATIVE = 4.0, {"float32": 1e-6, "float64": 1e-12}
+ULPS, RELATIVE = 4.0, {"float32": 1e-6, "float64": 1e-12, "float16": 4 * 2.0**-10, "bfloat16": 4 * 2.0**-7}
 
 
 class Difference(NamedTuple):
@@ -56,7 +58,9 @@ def _ask(host: str, cases: list[Case]) -> list[Any]:
 def dialect_answer(case: Case) -> Any:
     """What the dialect says; an error as a list of class names, like a framework's."""
     try:
-        return _dialect_answer(case)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as in frameworks.py
+            return _dialect_answer(case)
     except Exception as error:  # noqa: BLE001 - compared with the framework's
         return [kind.__name__ for kind in type(error).__mro__] + [str(error)]
 
@@ -84,7 +88,7 @@ def _dialect_answer(case: Case) -> Any:
 
 
 def difference(case: Case, theirs: Any, ours: Any) -> Difference:
-    """The largest distance over what is allowed; infinite where infinities, NaN or shapes differ."""
+    """The largest distance over what is allowed; infinite where infinities, NaN, shapes or dtypes differ."""
     value_terms, slope_terms = terms(case, ours) if case.elements else (None, None)
     # CatBoost's FastExp, of which its derivatives are made, is good to about 1e-8
     slopes = case._replace(precision="float32") if "catboost" in case.function else case
@@ -93,6 +97,8 @@ def difference(case: Case, theirs: Any, ours: Any) -> Difference:
 
 
 def _distance(case: Case, theirs: Any, ours: Any, term: Any) -> float:
+    if case.system != "boosting" and np.asarray(theirs).dtype != np.asarray(ours).dtype:
+        return np.inf  # boosting's gradients are read from trees
     a, b = np.asarray(theirs, np.float64), np.asarray(ours, np.float64)
     if a.shape != b.shape:
         return np.inf
@@ -102,10 +108,10 @@ def _distance(case: Case, theirs: Any, ours: Any, term: Any) -> float:
     if not finite.any():
         return 0.0
     # XLA takes numbers below the least normal one for 0
-    least = float(np.finfo(case.precision).tiny)
+    least = float(ml_dtypes.finfo(case.precision).tiny)
     if case.elements:
         term = np.broadcast_to(np.reshape(term, b.shape), b.shape)[finite]
-        allowed = ULPS * float(np.finfo(case.precision).eps) * term + least
+        allowed = ULPS * float(ml_dtypes.finfo(case.precision).eps) * term + least
     else:
         allowed = RELATIVE[case.precision] * np.abs(b[finite]).max() + least
     share = float((np.abs(a[finite] - b[finite]) / allowed).max())
@@ -141,7 +147,12 @@ def terms(case: Case, ours: Any) -> tuple[Any, Any]:
             return loss, balance * (1 + np.where(np.isfinite(x), np.abs(x), 0))
         if logits or "raw_prediction" in case.arrays or name == "multilabel_soft_margin_loss":
             return loss, np.maximum(slope, balance)
-        return loss, slope
+        return loss, np.fmax(slope.reshape(x.shape), _slope_of_probabilities(x, t))
+
+
+def _slope_of_probabilities(p: Any, t: Any) -> Any:
+    """The larger term of (1-t)/(1-p) - t/p; where it is clipped, the slope itself is the larger."""
+    return np.maximum(t / np.maximum(p, 1e-7), (1 - t) / np.maximum(1 - p, 1e-7))
 
 
 def _by_maximum(x: Any, t: Any) -> tuple[Any, Any]:
@@ -151,18 +162,23 @@ def _by_maximum(x: Any, t: Any) -> tuple[Any, Any]:
 
 
 def _focal_terms(case: Case, x: Any, t: Any, loss: Any, slope: Any, logits: bool) -> tuple[Any, Any]:
-    """m = 1 - p_t has lost what p_t had no room for, and so m^γ; optax computes log m instead."""
-    p = 1 / (1 + np.exp(-x)) if logits else x
+    """The 1 of m = 1 - p_t, the cross-entropy and what they become; optax computes log m instead.
+
+    From logits the 1 of 1 - σ(x) reaches the value by the derivative of log(1 - σ(x)).
+    """
     gamma = case.options.get("gamma", 2.0)
-    m = np.abs(1 - (t * p + (1 - t) * (1 - p)))
     if case.system == "optax":
         m = t / (1 + np.exp(x)) + (1 - t) / (1 + np.exp(-x))
         lift = 1 + gamma * np.abs(np.log(m))  # of e^(γ·log m)
         return loss * lift, np.maximum(slope, loss.reshape(slope.shape) * gamma) * lift
-    lift = 1 + gamma / np.maximum(m, 1e-12)
-    plain = np.logaddexp(0, np.where(logits, np.abs(x), 40))
-    steep = 1.0 if logits else np.maximum(t / np.maximum(x, 1e-7), (1 - t) / np.maximum(1 - x, 1e-7))
-    return m**gamma * plain * lift, (m**gamma * steep + gamma * m ** (gamma - 1) * plain) * lift
+    p = 1 / (1 + np.exp(-x)) if logits else x
+    m = np.abs(1 - (t * p + (1 - t) * (1 - p)))
+    plain = -t * np.log(np.maximum(p, 1e-7)) - (1 - t) * np.log(np.maximum(1 - p, 1e-7))
+    steep = 1.0 if logits else _slope_of_probabilities(x, t)
+    reach = m**gamma * np.minimum(1 / (1 - p), 1e8) if logits else 1
+    value = np.fmax(np.maximum(reach, np.maximum(1, plain)), loss.reshape(plain.shape))
+    terms = (np.maximum(1, plain), m**gamma * steep, gamma * m ** (gamma - 1) * plain, slope.reshape(plain.shape))
+    return value, functools.reduce(np.fmax, terms)
 
 
 def roles(case: Case) -> tuple[str, str]:

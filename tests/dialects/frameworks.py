@@ -8,12 +8,15 @@ the exception that the framework raised.
 
 from __future__ import annotations
 
+import inspect
 import os
 import pickle
+import pkgutil
 import sys
 import warnings
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 Question = tuple[str, str, dict[str, Any], dict[str, Any]]
@@ -22,12 +25,29 @@ Question = tuple[str, str, dict[str, Any], dict[str, Any]]
 def pytorch(name: str, arrays: dict[str, Any], options: dict[str, Any]) -> Any:
     import torch
 
-    given = {key: torch.tensor(value) if isinstance(value, np.ndarray) else value for key, value in options.items()}
-    x, t = (torch.tensor(array) for array in arrays.values())
+    given = {key: _tensor(value) if isinstance(value, np.ndarray) else value for key, value in options.items()}
+    x, t = (_tensor(array) for array in arrays.values())
     x.requires_grad_(x.is_floating_point())
     value = getattr(torch.nn.functional, name)(x, t, **given)
     value.sum().backward()
-    return value.detach().numpy(), x.grad.numpy()
+    return _array(value.detach()), _array(x.grad)
+
+
+def _tensor(array: Any) -> Any:
+    """PyTorch's tensor of an array; the two take each other's bfloat16 for nothing they know."""
+    import torch
+
+    if array.dtype != ml_dtypes.bfloat16:
+        return torch.tensor(array)
+    return torch.tensor(array.view(np.int16)).view(torch.bfloat16)
+
+
+def _array(tensor: Any) -> Any:
+    import torch
+
+    if tensor.dtype != torch.bfloat16:
+        return tensor.numpy()
+    return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
 
 
 def tensorflow(name: str, arrays: dict[str, Any], options: dict[str, Any]) -> Any:
@@ -80,12 +100,10 @@ def _by_jax(call: Any, t: Any, x: Any) -> Any:
 
 
 def _by_torch(call: Any, t: Any, x: Any) -> Any:
-    import torch
-
-    x = torch.tensor(x, requires_grad=True)
+    x, t = _tensor(x).requires_grad_(), _tensor(t)
     value = call(t, x)
     value.sum().backward()
-    return value.detach().numpy(), x.grad.numpy()
+    return _array(value.detach()), _array(x.grad)
 
 
 def tf_keras(name: str, arrays: dict[str, Any], options: dict[str, Any]) -> Any:
@@ -218,7 +236,14 @@ def _catboost(name: str, x: Any, t: Any, weights: Any = None) -> Any:
     return eval_metric(t, x, loss, weight=weights)[0], np.array(gradient) * w
 
 
+def signature(path: str, *_: Any) -> Any:
+    """The parameters of what has this path: name, kind, default."""
+    found = pkgutil.resolve_name(path)
+    return [(one.name, one.kind.name, one.default) for one in inspect.signature(found).parameters.values()]
+
+
 SYSTEMS = {
+    "signature": signature,
     "pytorch": pytorch,
     "tensorflow": tensorflow,
     "keras": keras,

@@ -17,7 +17,7 @@ from dialects import conformance
 from dialects.cases import Case, everything
 
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
-LIMITS = (0.0, 0.1, 0.25, 0.5, 1.0)  # of what is allowed: 4 ulp, 1e-6 or 1e-12
+LIMITS = (0.0, 0.1, 0.25, 0.5, 1.0)  # of what is allowed
 SILENT = {"backend", "reduction"}  # options of every case
 
 HEAD = """\
@@ -25,9 +25,10 @@ HEAD = """\
 
 Written by `PYTHONPATH=tests python -m dialects.table`, which runs the frameworks; a test runs them again. Each call is
 made in the framework and in its dialect, on edges (±0 to ±1000 and infinite logits, probabilities from 0 to 1), random
-numbers and every option. Allowed are 4 ulp of the largest intermediate term for single elements, and relatively 1e-6 in
-float32 and 1e-12 in float64 for what is reduced; the table shows the largest share of that which was seen, rounded up.
-Infinities and NaN must be the same.
+numbers and every option, in float32, float64 and, where the framework takes them, float16 and bfloat16. Allowed are
+4 ulp of the largest intermediate term for single elements; for what is reduced relatively 1e-6 in float32, 1e-12 in
+float64, and 4 ulp in half precision. The table shows the largest share of that which was seen, rounded up. Infinities,
+NaN and dtypes must be the same.
 
 The last column compares the framework with the exact loss, on the edges in float32 without options: where that differs
 it is the framework's design, and its dialect does the same. `docs/why-numbers-differ.md` says why.

@@ -92,15 +92,20 @@ def real(name: str, value: Any, default: Any = np.float32) -> Array:
             "Use numpy.asarray."
         )
     array = array_of(name, value)
-    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+    if array.dtype.kind not in "biu" and not is_floating(array.dtype):
         raise UnsupportedTypeError(f"{name} must hold real numbers; got dtype {array.dtype}. Use float32.")
     return array if hasattr(value, "dtype") else array.astype(default)
+
+
+def is_floating(dtype: Any) -> bool:
+    """True for bfloat16 too, which NumPy knows by name only."""
+    return bool(dtype.kind == "f" or dtype.name == "bfloat16")
 
 
 def floats(name: str, value: Any, default: Any = np.float32) -> Array:
     """Floating numbers as an array; integers are refused, as the framework does."""
     array = real(name, value, default)
-    if array.dtype.kind in "biu":
+    if not is_floating(array.dtype):
         raise UnsupportedTypeError(f"{name} must be floating; got {array.dtype}. Use {name}.astype('float32').")
     return array
 
@@ -204,6 +209,12 @@ def sigmoid(x: Array) -> Array:
     """σ(x), with full relative accuracy on the left."""
     z = tail(x)
     return np.where(x < 0, z, 1) / (1 + z)
+
+
+def logistic(x: Array) -> Array:
+    """1 / (1 + e^-x), in float32 where there are fewer bits."""
+    wide = x.astype(np.promote_types(x.dtype, np.float32))
+    return (1 / (1 + np.exp(-wide))).astype(x.dtype)
 
 
 def symmetric(x: Array, t: Array) -> tuple[Array, Array]:

@@ -5,6 +5,7 @@
 
 A loss averages over `axis`, multiplies the rows that are left by `sample_weight` and divides by their number; the
 metric divides by the sum of the weights. Inputs become float32, whatever they are, unless `dtype` says otherwise.
+`name` is what Keras calls the number in its logs, and changes none.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from ._parts import (
     count,
     dialect,
     in_unit_interval,
+    is_floating,
+    logistic,
     one_of,
     one_shape,
     quietly,
@@ -43,23 +46,42 @@ IN_FLOAT32 = ("jax", "numpy")  # the backends that compute in float32 what is fl
 # ---- elements -------------------------------------------------------------------------------------------------------
 
 
-def _clipped(p: Array, t: Array, added: float = 0.0, edge: float = 1.0) -> tuple[Array, Array]:
-    """p clipped to [ε, 1-ε]: outside, the gradient is 0; JAX keeps half (`edge`) of it at ε and 1-ε themselves.
+def _limits(p: Array) -> tuple[Any, Any]:
+    """ε and 1-ε as the dtype holds them: half precision has no number between 1-ε and 1."""
+    return p.dtype.type(EPSILON), p.dtype.type(1 - EPSILON)
 
-    tf.keras 2 adds ε within the logarithms as well.
+
+def _clipped(p: Array, t: Array, added: float = 0.0) -> tuple[Array, Array]:
+    """p clipped to [ε, 1-ε]: outside, the gradient is 0. tf.keras 2 adds ε within the logarithms as well.
+
+    Slopes are products with reciprocals, as TensorFlow has them: 1/ε is infinite in float16.
     """
-    low, high, added = p.dtype.type(EPSILON), p.dtype.type(1 - EPSILON), p.dtype.type(added)
-    o = np.clip(p, low, high)
-    loss = -(t * np.log(o + added) + (1 - t) * np.log(1 - o + added))
-    kept = np.where((p > low) & (p < high), 1, edge * ((p == low) | (p == high)))
-    return loss, np.where(kept == 0, 0, kept * ((1 - t) / (1 - o + added) - t / (o + added))).astype(p.dtype)
+    low, high = _limits(p)
+    o, added = np.minimum(np.maximum(p, low), high), p.dtype.type(added)
+    yes, no = o + added, 1 - o + added
+    slope = (1 - t) * (1 / no) - t * (1 / yes)
+    return -(t * np.log(yes) + (1 - t) * np.log(no)), np.where((p >= low) & (p <= high), slope, 0).astype(p.dtype)
+
+
+def _clipped_jax(p: Array, t: Array) -> tuple[Array, Array]:
+    """The same; a gradient is multiplied by 0 outside of [ε, 1-ε], which infinity survives, and by 1/2 at its ends."""
+    low, high = _limits(p)
+    o = np.minimum(np.maximum(p, low), high)
+    kept = ((p >= low).astype(p.dtype) + (p > low)) * ((p <= high).astype(p.dtype) + (p < high)) / 4
+    return _clipped(p, t)[0], (((1 - t) / (1 - o) - t / o) * kept).astype(p.dtype)
+
+
+def _clipped_numpy(p: Array, t: Array) -> tuple[Array, Array]:
+    """The same; NumPy makes float32 of bfloat16 and a plain number."""
+    dtype = p.dtype if p.dtype.kind == "f" else np.dtype(np.float32)
+    return _clipped(p.astype(dtype), t.astype(dtype))
 
 
 def _clipped_torch(p: Array, t: Array) -> tuple[Array, Array]:
     """p clipped, then PyTorch's loss of probabilities, which refuses NaN and targets outside [0, 1]."""
-    low, high = p.dtype.type(EPSILON), p.dtype.type(1 - EPSILON)
+    low, high = _limits(p)
     in_unit_interval("y_true", t)
-    o = np.clip(p, low, high)
+    o = np.minimum(np.maximum(p, low), high)
     in_unit_interval("y_pred", o)
     loss, slope = pytorch.probability_elements(o, t)
     return loss, np.where((p >= low) & (p <= high), slope, 0)
@@ -68,7 +90,7 @@ def _clipped_torch(p: Array, t: Array) -> tuple[Array, Array]:
 def _saturating(x: Array, t: Array) -> tuple[Array, Array]:
     """The NumPy backend's way with logits: σ(x), clipped, and its logarithm, which ends at about 16."""
     p = 1 / (1 + np.exp(-x))
-    loss, slope = _clipped(p, t)
+    loss, slope = _clipped_numpy(p, t)
     return loss, slope * p * (1 - p)
 
 
@@ -76,8 +98,8 @@ Elements = Callable[[Array, Array], tuple[Array, Array]]
 
 _PROBABILITIES: dict[str, Elements] = {
     "tensorflow": _clipped,
-    "jax": lambda p, t: _clipped(p, t, edge=0.5),
-    "numpy": _clipped,
+    "jax": _clipped_jax,
+    "numpy": _clipped_numpy,
     "torch": _clipped_torch,
     "tf_keras": lambda p, t: _clipped(p, t, EPSILON),
 }
@@ -98,13 +120,16 @@ def _focal(
     backend: str, from_logits: bool, x: Array, t: Array, gamma: float, alpha: float | None
 ) -> tuple[Array, Array]:
     """(1-p_t)^γ times the cross-entropy of σ(x), clipped; TensorFlow remembers the logits of σ(x) and does not clip."""
-    p = 1 / (1 + np.exp(-x)) if from_logits else x
+    p = x
+    if from_logits:
+        p = 1 / (1 + np.exp(-x)) if backend in ("jax", "numpy") else logistic(x)  # e^-x may be infinite in float16
     chain = p * (1 - p) if from_logits else 1
     remembers = from_logits and backend in ("tensorflow", "tf_keras")
     loss, slope = _elements(backend, remembers, x if remembers else p, t)
-    slope = slope if remembers else slope * chain
     m = 1 - (t * p + (1 - t) * (1 - p))
-    slope = m**gamma * slope - gamma * m ** (gamma - 1) * (2 * t - 1) * chain * loss
+    pull = -gamma * m ** (gamma - 1) * loss  # by p_t, and then by p
+    pull = t * pull - (1 - t) * pull
+    slope = m**gamma * slope + pull * chain if remembers else (m**gamma * slope + pull) * chain
     balance = 1 if alpha is None else t * alpha + (1 - t) * (1 - alpha)
     return (balance * (m**gamma * loss)).astype(x.dtype), (balance * slope).astype(x.dtype)
 
@@ -121,13 +146,14 @@ class _Loss(Dialect):
         label_smoothing: float,
         axis: int | tuple[int, ...],
         reduction: str | None,
+        name: str | None,
         dtype: Any,
         backend: str,
     ) -> None:
         one_of("backend", backend, BACKENDS)
         one_of("reduction", reduction, TF_KERAS_REDUCTIONS if backend == "tf_keras" else REDUCTIONS)
         self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
-        self.reduction, self.dtype, self.backend = reduction, dtype, backend
+        self.reduction, self.name, self.dtype, self.backend = reduction, name, dtype, backend
 
     def _elements(self, x: Array, t: Array) -> tuple[Array, Array]:
         raise NotImplementedError
@@ -136,14 +162,15 @@ class _Loss(Dialect):
     def value_and_grad(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, Array]:
         """The loss, weighted and reduced, and its gradient with respect to `y_pred`."""
         given = real("y_pred", y_pred)
-        own = given.dtype if self.backend == "tf_keras" and given.dtype.kind == "f" else np.float32
+        own = given.dtype if self.backend == "tf_keras" and is_floating(given.dtype) else np.float32
         dtype = np.dtype(self.dtype or own)
         t, x = _same_rank(real("y_true", y_true).astype(dtype), given.astype(dtype), self.backend)
         rows, slope = self.rows(t, x)
         rows = rows if self.backend == "jax" else rows.astype(dtype)
         value, factor = _reduce(rows, sample_weight, self.reduction, self.backend)
         gradient = slope * np.expand_dims(factor, self.axis) if rows.ndim < x.ndim else slope * factor
-        wanted = given.dtype if given.dtype.kind == "f" else dtype
+        wanted = given.dtype if is_floating(given.dtype) else dtype
+        wanted = np.float32 if self.backend == "jax" and wanted == np.float64 else wanted
         return value, gradient.reshape(given.shape).astype(wanted)
 
     def rows(self, t: Array, x: Array) -> tuple[Array, Array]:
@@ -171,11 +198,12 @@ class BinaryCrossentropy(_Loss):
         label_smoothing: float = 0.0,
         axis: int | tuple[int, ...] = -1,
         reduction: str | None = "sum_over_batch_size",
-        *,
+        name: str | None = "binary_crossentropy",
         dtype: Any = None,
+        *,
         backend: str = "tensorflow",
     ) -> None:
-        super().__init__(from_logits, label_smoothing, axis, reduction, dtype, backend)
+        super().__init__(from_logits, label_smoothing, axis, reduction, name, dtype, backend)
 
     def _elements(self, x: Array, t: Array) -> tuple[Array, Array]:
         return _elements(self.backend, self.from_logits, x, t)
@@ -193,11 +221,12 @@ class BinaryFocalCrossentropy(_Loss):
         label_smoothing: float = 0.0,
         axis: int | tuple[int, ...] = -1,
         reduction: str | None = "sum_over_batch_size",
-        *,
+        name: str | None = "binary_focal_crossentropy",
         dtype: Any = None,
+        *,
         backend: str = "tensorflow",
     ) -> None:
-        super().__init__(from_logits, label_smoothing, axis, reduction, dtype, backend)
+        super().__init__(from_logits, label_smoothing, axis, reduction, name, dtype, backend)
         self.alpha, self.gamma = alpha if apply_class_balancing else None, gamma
 
     def _elements(self, x: Array, t: Array) -> tuple[Array, Array]:
@@ -237,13 +266,25 @@ def _reduce(rows: Array, sample_weight: Any, reduction: str | None, backend: str
         factor = weights
     if reduction in (None, "none") or values.shape in ((), (0,)):
         return values, factor
-    divisor = 1.0
+    if reduction == "sum":
+        return _sum(values, backend), factor
     if reduction == "mean_with_sample_weight" and sample_weight is not None:
         divisor = count(weights.shape, "weighted_mean", weight=weights)
-    elif reduction != "sum":
+    else:
         divisor = count(values.shape, "mean")
-    total = values.sum(dtype=np.float64)
-    return rows.dtype.type(total / divisor if divisor else 0), factor / divisor if divisor else 0 * factor
+    return _mean(values, divisor, backend), factor / divisor if divisor else 0 * factor
+
+
+def _sum(values: Array, backend: str) -> Any:
+    """Rounded to the dtype; NumPy rounds bfloat16 after every addition."""
+    return values.sum() if backend == "numpy" else values.dtype.type(values.sum(dtype=np.float64))
+
+
+def _mean(values: Array, divisor: float, backend: str) -> Any:
+    """The sum and what it is divided by are rounded first; 0 where the divisor is. Only TensorFlow divides float64."""
+    dtype = np.dtype(np.float32) if values.dtype == np.float64 and backend in ("torch", "numpy") else values.dtype
+    total = dtype.type(_sum(values, backend))
+    return dtype.type(total / dtype.type(divisor) if divisor else 0)
 
 
 def _same_rank(a: Array, b: Array, backend: str) -> tuple[Array, Array]:
@@ -264,9 +305,15 @@ class _Metric(Dialect):
     """`keras.metrics.BinaryCrossentropy`, updated once: Σ w·row / Σ w."""
 
     def __init__(
-        self, dtype: Any = None, from_logits: bool = False, label_smoothing: float = 0, *, backend: str = "tensorflow"
+        self,
+        name: str | None = "binary_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0,
+        *,
+        backend: str = "tensorflow",
     ) -> None:
-        self.loss = BinaryCrossentropy(from_logits, label_smoothing, dtype=dtype, backend=backend)
+        self.name, self.loss = name, BinaryCrossentropy(from_logits, label_smoothing, dtype=dtype, backend=backend)
 
     @quietly
     def value_and_grad(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, Array]:
@@ -284,7 +331,7 @@ class _Metric(Dialect):
             weights = broadcast("sample_weight", w, rows_.shape).reshape(rows.shape)
         divisor = count(rows.shape, "weighted_mean", weight=weights)
         factor = weights / divisor if divisor else 0 * weights
-        value = rows.dtype.type((rows * weights).sum(dtype=np.float64) / divisor if divisor else 0)
+        value = _mean(rows * weights, divisor, self.loss.backend)
         return value, (slope * np.expand_dims(factor, self.loss.axis)).astype(x.dtype)
 
 

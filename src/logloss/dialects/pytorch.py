@@ -19,6 +19,7 @@ from ._parts import (
     floats,
     in_unit_interval,
     log_sigmoid,
+    logistic,
     one_dtype,
     one_of,
     one_shape,
@@ -51,7 +52,8 @@ def binary_cross_entropy(
 
 def probability_elements(p: Array, t: Array) -> tuple[Array, Array]:
     """Elementwise loss and slope of `binary_cross_entropy`."""
-    loss = (t - 1) * np.maximum(np.log1p(-p), LOG_FLOOR) - t * np.maximum(np.log(p), LOG_FLOOR)
+    floor = p.dtype.type(LOG_FLOOR)
+    loss = (t - 1) * np.maximum(np.log1p(-p), floor) - t * np.maximum(np.log(p), floor)
     return loss, (p - t) / np.maximum((1 - p) * p, BACKWARD_EPSILON.astype(p.dtype))
 
 
@@ -75,7 +77,7 @@ def binary_cross_entropy_with_logits(
 def logit_elements(x: Array, t: Array, pos_weight: Array = None) -> tuple[Array, Array]:
     """Elementwise loss and slope of `binary_cross_entropy_with_logits`."""
     wide = x.astype(np.promote_types(x.dtype, np.float32))
-    log_p, p = log_sigmoid(wide).astype(x.dtype), (1 / (1 + np.exp(-wide))).astype(x.dtype)
+    log_p, p = log_sigmoid(wide).astype(x.dtype), logistic(x)
     slope = p - t
     if pos_weight is not None:
         log_p = (log_p * ((pos_weight - 1) * t + 1)).astype(x.dtype)

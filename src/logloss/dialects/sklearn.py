@@ -31,10 +31,16 @@ from ._parts import (
 
 @dialect
 def log_loss(
-    y_true: Any, y_proba: Any, *, normalize: bool = True, sample_weight: Any = None, labels: Any = None
+    y_true: Any,
+    y_proba: Any = None,
+    *,
+    normalize: bool = True,
+    sample_weight: Any = None,
+    labels: Any = None,
+    y_pred: Any = "deprecated",
 ) -> tuple[float, Array]:
     """`sklearn.metrics.log_loss`; a mean divides by the sum of the weights. The gradient is 0 where p is clipped."""
-    p = _probabilities(y_proba)
+    p = _probabilities(_renamed(y_proba, y_pred))
     hot, columns = _classes(y_true, p, labels)
     weights = _weights(sample_weight, hot)
     value, slope = _clipped(hot, columns, weights, normalize)
@@ -43,12 +49,12 @@ def log_loss(
 
 @dialect
 def d2_log_loss_score(
-    y_true: Any, y_proba: Any, *, sample_weight: Any = None, labels: Any = None
+    y_true: Any, y_proba: Any = None, *, sample_weight: Any = None, labels: Any = None, y_pred: Any = "deprecated"
 ) -> tuple[float, Array]:
     """`sklearn.metrics.d2_log_loss_score`: 1 - loss / loss of the class frequencies."""
-    p = _probabilities(y_proba)
+    p = _probabilities(_renamed(y_proba, y_pred))
     if len(p) < 2:
-        warnings.warn("D² of less than two samples is undefined: NaN.", UserWarning, stacklevel=3)
+        warnings.warn("D² of less than two samples is undefined: NaN.", UserWarning, stacklevel=4)
         return math.nan, np.full_like(p, math.nan)
     hot, columns = _classes(y_true, p, labels)
     weights = _weights(sample_weight, hot)
@@ -77,9 +83,19 @@ def _as_given(slope: Array, p: Array) -> Array:
     return slope.astype(p.dtype)
 
 
+def _renamed(y_proba: Any, y_pred: Any) -> Any:
+    """Probabilities by either of their names: `y_pred` until scikit-learn 1.9, and until 1.11 with a warning."""
+    if isinstance(y_pred, str) and y_pred == "deprecated":
+        return y_proba
+    if y_proba is not None:
+        raise InvalidInputError("y_proba and y_pred are one argument; got both. Leave y_pred out.")
+    warnings.warn("y_pred is y_proba since scikit-learn 1.9. Use y_proba.", FutureWarning, stacklevel=5)
+    return y_pred
+
+
 def _probabilities(y_proba: Any) -> Array:
     p = real("y_proba", y_proba, np.float64)
-    p = p.astype(np.float64) if p.dtype.kind in "biu" or p.dtype.itemsize > 8 else p
+    p = p if p.dtype in (np.float16, np.float32, np.float64) else p.astype(np.float64)
     if p.ndim not in (1, 2) or p.size == 0:
         raise InvalidInputError(f"y_proba must have shape (N,) or (N, classes), N > 0; got {p.shape}.")
     in_unit_interval("y_proba", p)
@@ -96,7 +112,7 @@ def _classes(y_true: Any, p: Array, labels: Any) -> tuple[Array, Array]:
     if columns.shape[1] == 1:
         columns = np.concatenate([1 - columns, columns], axis=1)
     if not np.isclose(columns.sum(axis=1), 1, rtol=math.sqrt(np.finfo(p.dtype).eps)).all():
-        warnings.warn("The rows of y_proba do not sum to one; nothing is rescaled.", UserWarning, stacklevel=4)
+        warnings.warn("The rows of y_proba do not sum to one; nothing is rescaled.", UserWarning, stacklevel=5)
     if hot.shape[1] != columns.shape[1]:
         raise InvalidInputError(
             f"y_true (or labels) and y_proba must have one number of classes; got {hot.shape[1]} and "

@@ -2,6 +2,8 @@
 
 tensorflow.sigmoid_cross_entropy_with_logits(labels=…, logits=…)
 tensorflow.compat.v1.losses.log_loss(labels, predictions, …)
+
+`name`, `scope` and `loss_collection` say where in a graph a loss stands: they are taken, and change no number.
 """
 
 from __future__ import annotations
@@ -30,7 +32,11 @@ _KEYS = sorted({value for name, value in vars(Reduction).items() if not name.sta
 
 
 @dialect
-def sigmoid_cross_entropy_with_logits(labels: Any = None, logits: Any = None) -> tuple[Array, Array]:
+def sigmoid_cross_entropy_with_logits(
+    labels: Any = None,
+    logits: Any = None,
+    name: str | None = None,  # noqa: ARG001
+) -> tuple[Array, Array]:
     """`tf.nn.sigmoid_cross_entropy_with_logits`: max(x, 0) - x·t + log(1 + e^-|x|), one loss per element."""
     return logit_elements(*_pair(labels, logits))
 
@@ -44,7 +50,10 @@ def logit_elements(t: Array, x: Array) -> tuple[Array, Array]:
 
 @dialect
 def weighted_cross_entropy_with_logits(
-    labels: Any = None, logits: Any = None, pos_weight: Any = None
+    labels: Any,
+    logits: Any,
+    pos_weight: Any,
+    name: str | None = None,  # noqa: ARG001
 ) -> tuple[Array, Array]:
     """`tf.nn.weighted_cross_entropy_with_logits`: cancels on the left, and its gradient is wrong at x = 0."""
     t, x = _pair(labels, logits)
@@ -74,7 +83,8 @@ def _sigmoid_cross_entropy(
     logits: Any,
     weights: Any = 1.0,
     label_smoothing: float = 0,
-    *,
+    scope: str | None = None,  # noqa: ARG001
+    loss_collection: str | None = "losses",  # noqa: ARG001
     reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS,
 ) -> tuple[Any, Array]:
     """`tf.compat.v1.losses.sigmoid_cross_entropy`; a negative `label_smoothing` is ignored."""
@@ -93,7 +103,8 @@ def _log_loss(
     predictions: Any,
     weights: Any = 1.0,
     epsilon: float = 1e-7,
-    *,
+    scope: str | None = None,  # noqa: ARG001
+    loss_collection: str | None = "losses",  # noqa: ARG001
     reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS,
 ) -> tuple[Any, Array]:
     """`tf.compat.v1.losses.log_loss`: epsilon is added within the logarithms and nothing is clipped."""

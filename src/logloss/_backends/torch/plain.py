@@ -23,14 +23,8 @@ _Formula = Callable[..., _formula.Triple]
 
 
 def clamped_probabilities(p: Any, u: Any, v: Any, _: Any, parameters: tuple[float, ...]) -> _formula.Triple:
-    """Logarithms clamped from below, and a slope (v·p - u·(1-p)) / max(p·(1-p), ε) that knows nothing of the clamp."""
-    floor, eps = parameters
-    spread = p * (1 - p)
-    steep = torch.clamp(spread, min=eps)
-    pull = v * p - u * (1 - p)
-    bend = torch.where(spread > eps, 1 - 2 * p, 0 * p)
-    curve = ((u + v) * steep - pull * bend) / (steep * steep)
-    return _formula.probabilities(torch, p, u, v, floor)[0], pull / steep, curve
+    """The formula of this name, of tensors; the kernels ask it where the clamp of the slope matters."""
+    return _formula.clamped_probabilities(torch, p, u, v, parameters)
 
 
 _FORMULAS: dict[str, _Formula] = {
