@@ -22,9 +22,10 @@ BAD_TARGET, BAD_WEIGHT, BAD_INPUT = 1, 2, 4
 
 # the types that the plain entries know, as what they are passed: signed integers travel as unsigned
 _PLAIN_TYPES = {
-    np.dtype(own): None if passed is None else np.dtype(passed)
-    for own, passed in (("f4", None), ("f8", None), ("u1", None), ("u8", None), ("?", "u1"), ("i1", "u1"), ("i8", "u8"))
+    np.dtype(own): np.dtype(passed)
+    for own, passed in (("f4", "f4"), ("f8", "f8"), ("u1", "u1"), ("u8", "u8"), ("?", "u1"), ("i1", "u1"), ("i8", "u8"))
 }
+_STEP = TASK // blocks.BLOCK
 _EMPTY = {32: np.empty(0, np.float32), 64: np.empty(0, np.float64)}
 
 
@@ -56,12 +57,12 @@ def _plain_view(array: Array | Filling | None) -> Array | None:
 
     Numba gives read-only arrays a type of their own: they take the general way.
     """
-    if not isinstance(array, np.ndarray) or array.dtype not in _PLAIN_TYPES or not array.flags.carray:
+    if not isinstance(array, np.ndarray) or not array.flags.carray:
         return None
-    passed = _PLAIN_TYPES[array.dtype]
-    if passed is not None:
-        array = array.view(passed)
-    return array if array.ndim == 1 else array.reshape(-1)
+    passed = _PLAIN_TYPES.get(array.dtype)
+    if passed is None:
+        return None
+    return array.ravel() if passed is array.dtype else array.ravel().view(passed)
 
 
 def _plain(call: Call) -> tuple[float, int] | None:
@@ -75,7 +76,7 @@ def _plain(call: Call) -> tuple[float, int] | None:
     if x is None or t is None or x.dtype.kind != "f":
         return None
     if name == "probabilities" and grad is None and primitive.parameters[1] == 0.0:
-        return _run(entries.plain_probabilities, x.size, x, t, prices)
+        return _run(entries.plain_probabilities, x.size, (x, t, prices))
     if name != "cross_entropy":
         return None
     bits = 8 * x.itemsize
@@ -85,23 +86,22 @@ def _plain(call: Call) -> tuple[float, int] | None:
         if view is None or view.dtype != x.dtype:
             return None
         g = view
-    return _run(entries.PLAIN[bits], x.size, x, t, g, prices, scale)
+    return _run(entries.PLAIN[bits], x.size, (x, t, g, prices, scale))
 
 
 def _is_scalar(terms: Terms) -> bool:
     return all(part is None for part in terms[1:]) and all(type(price) is float for price in terms.prices)
 
 
-def _run(entry: Callable[..., int], n: int, *args: Any) -> tuple[float, int]:
+def _run(entry: Callable[..., int], n: int, args: tuple[Any, ...]) -> tuple[float, int]:
     """Call entry(*args, low, high, partials) for ranges of blocks on all threads; the sum of partials and the flags."""
     count = -(-n // blocks.BLOCK)
     partials = np.empty(count)
-    step = TASK // blocks.BLOCK
-    if count <= step:
+    if count <= _STEP:
         flags = entry(*args, 0, count, partials)
     else:
         tasks = [
-            functools.partial(entry, *args, low, min(low + step, count), partials) for low in range(0, count, step)
+            functools.partial(entry, *args, low, min(low + _STEP, count), partials) for low in range(0, count, _STEP)
         ]
         flags = functools.reduce(int.__or__, threads.run(tasks))
     return float(partials[0] if count == 1 else partials.sum()), flags
