@@ -54,7 +54,7 @@ class Problem:
 
     def run(self, loss: Any = None, grad: Any = None, hess: Any = None, scale: Any = 1.0) -> Any:
         """Evaluate into the outputs; the sum of losses over the reduced axes."""
-        kept = _kept(self.options, self.x.ndim)
+        kept = () if self.options.axis is None else _kept(self.options, self.x.ndim)
         call = Call(self.primitive, self.x, self.t, self.terms, scale, loss, grad, hess, kept)
         total, flags = cpu.evaluate(call)
         if flags and self.options.validate:
