@@ -80,14 +80,14 @@ _TYPES = {
 
 def _plain(call: Call, x: Any, t: Any, grad: Any = None) -> Any:
     """The loss of the common case by the tensors' addresses, since views cost more than a small call; else None."""
-    options, n = call.options, x.numel()
+    options = call.options
     if options.axis is not None or options.normalizer is not None or options.reduction == "none":
         return None
-    if not n or is_filling(t) or not _is_flat(x) or not _is_flat(t) or not _spec.is_plain(options):
+    if is_filling(t) or not _is_flat(x) or not _is_flat(t) or not _spec.is_plain(options):
         return None
     types, into = (_TYPES[x.dtype], _TYPES[t.dtype]), None if grad is None else grad.data_ptr()
     divisor = numpy.denominator(t, options)
-    found = cpu.plain(call.primitive, _spec.PLAIN, n, x.data_ptr(), t.data_ptr(), into, types, 1.0 / divisor)
+    found = cpu.plain(call.primitive, _spec.PLAIN, x.numel(), x.data_ptr(), t.data_ptr(), into, types, 1.0 / divisor)
     if found is None:
         return None
     total, flags = found
@@ -98,7 +98,13 @@ def _plain(call: Call, x: Any, t: Any, grad: Any = None) -> Any:
 
 def _is_flat(tensor: Any) -> bool:
     """True if the elements lie in memory one after the other, as they are and of a type that plain kernels know."""
-    return tensor.dtype in _TYPES and tensor.is_contiguous() and not tensor.is_neg()
+    return (
+        tensor.dtype in _TYPES
+        and tensor.layout is torch.strided
+        and tensor.is_contiguous()
+        and not tensor.is_neg()
+        and tensor.data_ptr() != 0  # no elements, or none in memory
+    )
 
 
 def _room(x: Any) -> Any:
