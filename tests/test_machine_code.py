@@ -24,14 +24,17 @@ def _vector(kind: Any) -> Any:
     return types.Array(kind, 1, "C")
 
 
-def _plain_signature(x: Any, t: Any) -> tuple[Any, ...]:
-    return (_vector(x), _vector(t), _vector(x), PRICES, types.float64, types.int64, types.int64, PARTIALS)
+def _plain_signatures(x: Any, t: Any) -> dict[str, tuple[Any, ...]]:
+    rest = (types.int64, PRICES, types.float64, types.int64, types.int64, PARTIALS)
+    address = types.int64
+    return {"arrays": (_vector(x), _vector(t), _vector(x), *rest), "addresses": (address, address, address, *rest)}
 
 
 PLAIN = [
-    pytest.param(entries.PLAIN[bits], _plain_signature(x, t), id=f"{x}-{t}")
-    for bits, x in ((32, types.float32), (64, types.float64))
+    pytest.param(entries.plain("cross_entropy", np.dtype(x.name), np.dtype(t.name)), signature, id=f"{x}-{t}-{name}")
+    for x in (types.float32, types.float64)
     for t in (types.float32, types.uint8)
+    for name, signature in _plain_signatures(x, t).items()
 ]
 GENERAL = [
     pytest.param(kernel, (JOBS, types.int64, types.int64), id=f"{name}{bits}")

@@ -223,7 +223,7 @@ import numpy as np, logloss as ll
 from logloss._kernels import entries
 value, gradient = ll.value_and_grad(np.array([5.0, -2.0, 0.5]), np.array([1.0, 0.0, 1.0]))
 assert abs(value - 0.2025734479040657) < 1e-16, value
-stats = entries.PLAIN[64].stats
+stats = entries.plain("cross_entropy", np.dtype(float), np.dtype(float)).stats
 print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
 

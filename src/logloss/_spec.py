@@ -139,7 +139,7 @@ class Arrays(Protocol):
 
 def terms(options: Options, shape: tuple[int, ...], target_dtype: Any, arrays: Arrays) -> Terms:
     """The coefficients of these options for elements of this shape."""
-    if _is_plain(options):
+    if is_plain(options):
         return PLAIN
     label_axis = _label_axis(options.label_axis, shape)
     a = _label_vector("pos_weight", options.pos_weight, shape, label_axis, arrays)
@@ -154,7 +154,7 @@ def terms(options: Options, shape: tuple[int, ...], target_dtype: Any, arrays: A
     )
 
 
-def _is_plain(options: Options) -> bool:
+def is_plain(options: Options) -> bool:
     """True for the common case, asked first because every call pays for the question."""
     return (
         options.pos_weight is None

@@ -39,24 +39,22 @@ def shifted(x: Array, shift: Any) -> Array:
 
 
 class Problem:
-    """One loss on one pair of arrays: what all public functions share."""
+    """One loss on one pair of arrays, which `problem_of` has checked: what all public functions share."""
 
-    def __init__(self, primitive: Primitive, logits: Any, targets: Any, options: Options) -> None:
-        _spec.check_reduction(options)
-        self.primitive, self.options = primitive, options
-        self.x = floating(logits, _QUANTITY.get(primitive.name, "logits"))
-        self.t = target_array(targets)
-        check_shapes(self.x, self.t)
-        self.terms = hold_ignored(_spec.terms(options, self.x.shape, getattr(self.t, "dtype", None), _ARRAYS), self.t)
-        if self.terms is not _spec.PLAIN and self.x.itemsize <= 4:
-            _check_prices(self.terms)
+    def __init__(self, primitive: Primitive, x: Array, t: Any, options: Options) -> None:
+        self.primitive, self.x, self.t, self.options = primitive, x, t, options
+        self.terms = _spec.terms(options, x.shape, getattr(t, "dtype", None), _ARRAYS)
+        if self.terms is not _spec.PLAIN:
+            self.terms = hold_ignored(self.terms, t)
+            if x.itemsize <= 4:
+                _check_prices(self.terms)
 
     def denominator(self) -> Any:
         return denominator(self.t, self.options)
 
     def run(self, loss: Any = None, grad: Any = None, hess: Any = None, scale: Any = 1.0) -> Any:
         """Evaluate into the outputs; the sum of losses over the reduced axes."""
-        kept = _kept(self.options, self.x.ndim)
+        kept = () if self.options.axis is None else _kept(self.options, self.x.ndim)
         call = Call(self.primitive, self.x, self.t, self.terms, scale, loss, grad, hess, kept)
         total, flags = cpu.evaluate(call)
         if flags and self.options.validate:
@@ -74,6 +72,14 @@ class Problem:
 
     def refuse(self) -> None:
         raise InvalidInputError(explain(self.x, self.t, self.terms, _QUANTITY.get(self.primitive.name)))
+
+
+def problem_of(primitive: Primitive, logits: Any, targets: Any, options: Options) -> Problem:
+    """The loss on what a caller gave."""
+    _spec.check_reduction(options)
+    x, t = floating(logits, _QUANTITY.get(primitive.name, "logits")), target_array(targets)
+    check_shapes(x, t)
+    return Problem(primitive, x, t, options)
 
 
 def _kept(options: Options, ndim: int) -> tuple[int, ...]:
@@ -97,7 +103,7 @@ def _check_prices(terms: Terms) -> None:
 def hold_ignored(terms: Terms, t: Any) -> Terms:
     """Kernels compare in float32: an ignored value that float32 cannot tell from others becomes part of the mask."""
     value = terms.ignored
-    if terms is _spec.PLAIN or value is None or value != value or _stands_out(value, t.dtype):
+    if value is None or value != value or _stands_out(value, t.dtype):
         return terms
     counts = t != t.dtype.type(value)
     return terms._replace(ignored=None, mask=counts if terms.mask is None else counts & terms.mask)
@@ -186,7 +192,7 @@ def like(x: Array) -> Array:
 
 def value(primitive: Primitive, logits: Any, targets: Any, options: Options) -> Any:
     """The loss, reduced."""
-    return single(Problem(primitive, logits, targets, options))
+    return single(problem_of(primitive, logits, targets, options))
 
 
 def single(problem: Problem) -> Any:
@@ -203,7 +209,7 @@ def value_and_grad(
     primitive: Primitive, logits: Any, targets: Any, options: Options, out: Any = None
 ) -> tuple[Any, Array]:
     """The loss, reduced, and its gradient with respect to the logits (or probabilities)."""
-    problem = Problem(primitive, logits, targets, options)
+    problem = problem_of(primitive, logits, targets, options)
     if out is not None:
         return into(problem, output(out, problem.x))
     return both(problem, like(problem.x))
@@ -243,7 +249,7 @@ def both(problem: Problem, grad: Array) -> tuple[Any, Array]:
 
 def grad_and_hess(primitive: Primitive, logits: Any, targets: Any, options: Options) -> tuple[Array, Array]:
     """The elementwise first and second derivatives."""
-    return derivatives(Problem(primitive, logits, targets, options))
+    return derivatives(problem_of(primitive, logits, targets, options))
 
 
 def derivatives(problem: Problem) -> tuple[Array, Array]:

@@ -20,12 +20,7 @@ from .layout import Array, Filling
 BAD_TARGET, BAD_WEIGHT, BAD_INPUT = 1, 2, 4
 """Flags of what was found: a target, a weight, a probability outside its domain."""
 
-# the types that the plain entries know, as what they are passed: signed integers travel as unsigned
-_PLAIN_TYPES = {
-    np.dtype(own): None if passed is None else np.dtype(passed)
-    for own, passed in (("f4", None), ("f8", None), ("u1", None), ("u8", None), ("?", "u1"), ("i1", "u1"), ("i8", "u8"))
-}
-_EMPTY = {32: np.empty(0, np.float32), 64: np.empty(0, np.float64)}
+_STEP = TASK // blocks.BLOCK
 
 
 def evaluate(call: Call) -> tuple[Any, int]:
@@ -57,57 +52,59 @@ def _zeros(call: Call) -> Any:
 # ---- plain ----------------------------------------------------------------------------------------------------------
 
 
+def plain(
+    primitive: Primitive, terms: Terms, n: int, x: Any, t: Any, grad: Any, types: tuple[Any, Any], scale: float
+) -> tuple[float, int] | None:
+    """The common case: contiguous, scalar prices, all elements count, at most the gradient is wanted. Else None.
+
+    x, t and the gradient, which is of x's type and overlaps no input, are flat arrays or addresses.
+    """
+    if terms is not PLAIN and not _is_scalar(terms):
+        return None
+    entry = entries.plain(primitive.name, *types)
+    if entry is None or (primitive.name == "probabilities" and (grad is not None or primitive.parameters[1] != 0.0)):
+        return None
+    return _run(entry, n, (x, t, 0 if grad is None else grad, n, terms.prices, scale))
+
+
+def _plain(call: Call) -> tuple[float, int] | None:
+    primitive, logits, targets, terms, scale, loss, grad, hess, kept = call
+    if loss is not None or hess is not None or kept or type(scale) is not float:
+        return None
+    x, t = _plain_view(logits), _plain_view(targets)
+    if x is None or t is None:
+        return None
+    if grad is not None:
+        grad = None if grad is logits else _plain_view(grad)  # the plain loops know that it overlaps nothing
+        if grad is None or grad.dtype != x.dtype:
+            return None
+    return plain(primitive, terms, x.size, x, t, grad, (x.dtype, t.dtype), scale)
+
+
 def _plain_view(array: Array | Filling | None) -> Array | None:
     """The array flat and under a type that the plain entries know, or None.
 
     Numba gives read-only arrays a type of their own: they take the general way.
     """
-    if not isinstance(array, np.ndarray) or array.dtype not in _PLAIN_TYPES or not array.flags.carray:
+    if not isinstance(array, np.ndarray) or not array.flags.carray:
         return None
-    passed = _PLAIN_TYPES[array.dtype]
-    if passed is not None:
-        array = array.view(passed)
-    return array if array.ndim == 1 else array.reshape(-1)
-
-
-def _plain(call: Call) -> tuple[float, int] | None:
-    """The common case: contiguous, scalar prices, all elements count, at most the gradient is wanted."""
-    primitive, logits, targets, terms, scale, loss, grad, hess, kept = call
-    if loss is not None or hess is not None or kept or type(scale) is not float:
+    read = entries.PLAIN_TYPES.get(array.dtype)
+    if read is None:
         return None
-    if terms is not PLAIN and not _is_scalar(terms):
-        return None
-    x, t, prices, name = _plain_view(logits), _plain_view(targets), terms.prices, primitive.name
-    if x is None or t is None or x.dtype.kind != "f":
-        return None
-    if name == "probabilities" and grad is None and primitive.parameters[1] == 0.0:
-        return _run(entries.plain_probabilities, x.size, x, t, prices)
-    if name != "cross_entropy":
-        return None
-    bits = 8 * x.itemsize
-    g = _EMPTY[bits]
-    if grad is not None:
-        view = None if grad is logits else _plain_view(grad)  # the plain loops know that g overlaps nothing
-        if view is None or view.dtype != x.dtype:
-            return None
-        g = view
-    return _run(entries.PLAIN[bits], x.size, x, t, g, prices, scale)
+    return array.ravel() if read is array.dtype else array.ravel().view(read)
 
 
 def _is_scalar(terms: Terms) -> bool:
     return all(part is None for part in terms[1:]) and all(type(price) is float for price in terms.prices)
 
 
-def _run(entry: Callable[..., int], n: int, *args: Any) -> tuple[float, int]:
+def _run(entry: Callable[..., int], n: int, args: tuple[Any, ...]) -> tuple[float, int]:
     """Call entry(*args, low, high, partials) for ranges of blocks on all threads; the sum of partials and the flags."""
     count = -(-n // blocks.BLOCK)
     partials = np.empty(count)
-    step = TASK // blocks.BLOCK
-    if count <= step:
+    if count <= _STEP:
         flags = entry(*args, 0, count, partials)
-    else:
-        tasks = [
-            functools.partial(entry, *args, low, min(low + step, count), partials) for low in range(0, count, step)
-        ]
-        flags = functools.reduce(int.__or__, threads.run(tasks))
-    return float(partials[0] if count == 1 else partials.sum()), flags
+        return float(partials[0]), flags
+    tasks = [functools.partial(entry, *args, low, min(low + _STEP, count), partials) for low in range(0, count, _STEP)]
+    flags = functools.reduce(int.__or__, threads.run(tasks))
+    return float(partials[::_STEP].sum()), flags

@@ -1,20 +1,23 @@
 """The compiled kernels that Python calls: serial, without the GIL, over a range of whole blocks.
 
-The *plain* entries take contiguous arrays and scalar prices: training's and scoring's common case, at memory speed.
+The *plain* entries take contiguous elements and scalar prices: training's and scoring's common case, at memory speed.
 The *general* entries, one per primitive and arithmetic type, take a `JOB` and serve every dtype, layout, weight,
 mask and output.
 
-Every entry writes one partial sum per block, so the number of threads cannot change a result, and returns flags: 1 =
+Every entry writes one partial sum per block (a plain one then puts the sum of its range in front), so the number of
+threads cannot change a result, and returns flags: 1 =
 a target outside [0, 1], 2 = a weight that is negative or not finite, 4 = a probability (or its logarithm) outside
 its domain.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
-from numba import carray
+from numba import carray, types
+from numba.extending import overload
 
 from . import cores
 from .blocks import (
@@ -45,8 +48,9 @@ from .jit import entry, inline, specialise
 from .ops import bit_or, flip_sign, fma, is_outside, magnitude, number, pointer, rest, select
 
 kind: Any = None
+target: Any = None
 core: Any = None
-"""What a template leaves open: the arithmetic type and the primitive (`specialise` fills them in)."""
+"""What a template leaves open: the types of logits and targets and the primitive (`specialise` fills them in)."""
 
 # ---- plain ----------------------------------------------------------------------------------------------------------
 
@@ -75,14 +79,26 @@ def _losses_and_gradients(x, t, a1, a0, b1, b0, scale, z, l, g):
     return bad
 
 
-def _plain(x, t, g, prices, scale, low, high, partials):
-    """Blocks low..high of the plain loss; the gradient times `scale` into g unless g is empty."""
+def elements(memory, n, dtype):
+    """n elements as an array: `memory` is the array itself, or where they lie; none at 0."""
+
+
+@overload(elements)
+def _elements(memory, n, dtype):
+    if isinstance(memory, types.Integer):
+        return lambda memory, n, dtype: carray(pointer(memory), (n if memory else 0,), dtype)
+    return lambda memory, n, dtype: memory
+
+
+def _plain(logits, targets, gradient, n, prices, scale, low, high, partials):
+    """Blocks low..high of the plain loss; the gradient times `scale` goes to `gradient` unless that is 0."""
+    x, t, g = elements(logits, n, kind), elements(targets, n, target), elements(gradient, n, kind)
     a1, a0, b1, b0, k = kind(prices[0]), kind(prices[1]), kind(prices[2]), kind(prices[3]), kind(scale)
     z_, l_ = carray(stack(a1), (BLOCK,), kind), carray(stack(a1), (BLOCK,), kind)
     bad = np.int32(0)
     for block in range(low, high):
         s = block * BLOCK
-        e = min(s + BLOCK, x.size)
+        e = min(s + BLOCK, n)
         z, l = z_[: e - s], l_[: e - s]
         cores.exponentials(x[s:e], z, l)
         cores.softplus_of_minus(z, l)
@@ -91,12 +107,8 @@ def _plain(x, t, g, prices, scale, low, high, partials):
         else:
             bad = bit_or(bad, _losses(x[s:e], t[s:e], a1, a0, b1, b0, z, l))
         partials[block] = total(l)
+    partials[low] = total(partials[low:high])
     return bad
-
-
-PLAIN = {32: specialise(_plain, kind=np.float32), 64: specialise(_plain, kind=np.float64)}
-"""Cross-entropy of contiguous logits by their bits: (x, t, gradient or empty, (a1, a0, b1, b0), scale, low, high,
-partials)."""
 
 
 @inline
@@ -122,22 +134,46 @@ def _probability_losses(p, t, a1, a0, b1, b0, l):
     return np.int32(bad | 4 * far_off)
 
 
-@entry
-def plain_probabilities(p, t, prices, low, high, partials):
+def _plain_probabilities(probabilities, targets, _gradient, n, prices, _scale, low, high, partials):
     """Cross-entropy of probabilities. Where nothing is smoothed and all targets of a block are 0 or 1, one log does."""
+    p, t = elements(probabilities, n, kind), elements(targets, n, target)
     a1, a0, b1, b0 = prices
     l_ = carray(stack(0.0), (BLOCK,), np.float64)
     bad = np.int32(0)
     for block in range(low, high):
         s = block * BLOCK
-        e = min(s + BLOCK, p.size)
+        e = min(s + BLOCK, n)
         l = l_[: e - s]
         if (a0 == 0.0) & (b0 == 0.0) and cores.all_hard(t[s:e]):
             bad = bit_or(bad, _hard_probability_losses(p[s:e], t[s:e], a1, b1, l))
         else:
             bad = bit_or(bad, _probability_losses(p[s:e], t[s:e], a1, a0, b1, b0, l))
         partials[block] = total(l)
+    partials[low] = total(partials[low:high])
     return bad
+
+
+_PLAIN = {"cross_entropy": _plain, "probabilities": _plain_probabilities}
+PLAIN_TYPES = {
+    np.dtype(own): np.dtype(read)
+    for own, read in (("f4", "f4"), ("f8", "f8"), ("u1", "u1"), ("u8", "u8"), ("?", "u1"), ("i1", "u1"), ("i8", "u8"))
+}
+"""The types that the plain entries know, and as what they read them: signed integers and bool as unsigned ones."""
+
+
+@functools.cache
+def plain(primitive: str, logits: np.dtype[Any], targets: np.dtype[Any]) -> Any:
+    """The plain entry of these types, None if there is none.
+
+    It takes (logits, targets, gradient, n, (a1, a0, b1, b0), scale, low, high, partials), of which the first three
+    are arrays or addresses.
+    """
+    if primitive not in _PLAIN or logits.kind != "f" or logits not in PLAIN_TYPES or targets not in PLAIN_TYPES:
+        return None
+    read = PLAIN_TYPES[targets]
+    if targets != read:
+        return plain(primitive, logits, read)
+    return specialise(_PLAIN[primitive], kind=logits.type, target=targets.type)
 
 
 # ---- general --------------------------------------------------------------------------------------------------------

@@ -81,21 +81,18 @@ def _traced(
 
 def _value(call: Call, logits: Any, targets: Any, positive_price: Any) -> Any:
     x, t = _operands(call, logits, targets)
-    if call.options.validate == NOW and x.device.type != "cpu" and _has_memory(x):
+    if call.options.validate == NOW and not x.is_cpu and _has_memory(x):
         _check_on_host(call, x, t)
-    if positive_price is None and _for_gpu(call, x, t):
-        if x.requires_grad and torch.is_grad_enabled():
-            return fused.Loss.apply(_writable(x) if call.inplace else x, t, call)
-        return fused.value(call, x, t)
-    if positive_price is not None or not _for_kernels(call, x, t):
+    way = _kernels_for(call, x, t) if positive_price is None else None
+    if way is None:
         return _plain(call, x, t, positive_price).value()
     if not _has_memory(x):
         from . import operators  # registered when first asked for
 
         return operators.value(call, x, t)
     if x.requires_grad and torch.is_grad_enabled():
-        return kernels.Loss.apply(_writable(x) if call.inplace else x, t, call)
-    return kernels.value(call, x, t)
+        return way.Loss.apply(_writable(x) if call.inplace else x, t, call)
+    return way.value(call, x, t)
 
 
 def value_and_grad(
@@ -107,10 +104,9 @@ def value_and_grad(
         x, t = _operands(call, logits, targets)
         if out is not None:
             _check_output(out, x)
-        if _for_gpu(call, x, t):
-            return fused.value_and_grad(call, x, t, out)
-        if _for_kernels(call, x, t) and _has_memory(x):
-            return kernels.value_and_grad(call, x, t, out)
+        way = _kernels_for(call, x, t)
+        if way is not None and _has_memory(x):
+            return way.value_and_grad(call, x, t, out)
         problem = _plain(call, x, t)
         loss, grad = problem.value(), problem.gradient()
         return loss, grad if out is None else out.copy_(grad)
@@ -120,7 +116,8 @@ def grad_and_hess(primitive: Primitive, logits: Any, targets: Any, options: Opti
     """The elementwise first and second derivatives."""
     call = Call.of(primitive, options)
     x, t = _operands(call, logits, targets)
-    if _for_kernels(call, x, t) and _has_memory(x) and not (x.requires_grad and torch.is_grad_enabled()):
+    wants_graph = x.requires_grad and torch.is_grad_enabled()
+    if x.is_cpu and _alone(call, t) and _has_memory(x) and not wants_graph:
         return kernels.grad_and_hess(call, x, t)
     problem = _plain(call, x, t)
     return problem.elementwise(1).to(x.dtype), problem.elementwise(2).to(x.dtype)
@@ -129,7 +126,8 @@ def grad_and_hess(primitive: Primitive, logits: Any, targets: Any, options: Opti
 def checked_denominator(t: Any, options: Options) -> Any:
     """The denominator for a caller who has no logits yet, as a tensor."""
     call = Call.of(_spec.CROSS_ENTROPY, options)
-    if _for_kernels(call, t, t) and _has_memory(t):
+    t = t.detach()
+    if t.is_cpu and _alone(call, t) and _has_memory(t):
         views = kernel_options(options, call.given, t)
         return returned(numpy.checked_denominator(kernels.target_view(t, options), views), t)
     divisor = plain.denominator(t, options, TensorArrays(t, check_values=False))
@@ -151,7 +149,7 @@ def _operands(call: Call, logits: Any, targets: Any) -> tuple[Any, Any]:
     check_shapes(x, t)
     if not is_filling(t):
         check_device("targets", t, x)
-    if x.dtype not in (torch.float32, torch.float64) and call.options.reduction == "none":
+    if call.options.reduction == "none" and x.dtype not in (torch.float32, torch.float64):
         return _as_autocast_does(x), t
     return x, t
 
@@ -161,25 +159,23 @@ def _as_autocast_does(x: Any) -> Any:
     return x.float() if torch.is_autocast_enabled(x.device.type) else x
 
 
-def _for_kernels(call: Call, x: Any, t: Any) -> bool:
-    """CPU tensors outside of transforms, of which only the logits may need a gradient."""
-    return x.device.type == "cpu" and _alone(call, x, t)
+def _kernels_for(call: Call, x: Any, t: Any) -> Any:
+    """The module whose kernels serve the call: a CPU's, or a GPU's; None for tensor operations."""
+    if not _alone(call, t):
+        return None
+    if fused.serves(call, x, t):
+        return fused if _has_memory(x) else None
+    return kernels if x.is_cpu else None
 
 
-def _for_gpu(call: Call, x: Any, t: Any) -> bool:
-    """Likewise on a GPU, where one kernel serves the cross-entropy."""
-    return fused.serves(call, x, t) and _has_memory(x) and _alone(call, x, t)
-
-
-def _alone(call: Call, x: Any, t: Any) -> bool:
+def _alone(call: Call, t: Any) -> bool:
     """Outside of transforms; of all operands only the logits may need a gradient."""
     if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
         return False
     if not torch.is_grad_enabled():
         return True
-    if t is not x and isinstance(t, torch.Tensor) and t.requires_grad:
-        return False
-    return not any(isinstance(value, torch.Tensor) and value.requires_grad for value in call.given.values())
+    operands = (t, *call.given.values())
+    return not any(isinstance(value, torch.Tensor) and value.requires_grad for value in operands)
 
 
 def _has_memory(x: Any) -> bool:
@@ -189,7 +185,7 @@ def _has_memory(x: Any) -> bool:
 
 def _plain(call: Call, x: Any, t: Any, positive_price: Any = None) -> plain.Problem:
     """The call as tensor operations. Where looking is free, bad values are refused as the kernels refuse them."""
-    looks = x.device.type == "cpu" and _has_memory(x) and not torch._C._are_functorch_transforms_active()
+    looks = x.is_cpu and _has_memory(x) and not torch._C._are_functorch_transforms_active()
     if looks:
         kernels.check(call, x, t)
     return plain.Problem(call.primitive, x, t, call.options, looks, positive_price)

@@ -22,7 +22,7 @@ from .kernels import Call, differentiable, is_mapped
 def serves(call: Call, x: Any, t: Any) -> bool:
     """Cross-entropy of CUDA logits of up to 32 bits, reduced over all axes or none, with targets as a tensor."""
     return (
-        x.device.type == "cuda"
+        x.is_cuda
         and call.primitive.name == "cross_entropy"
         and call.options.axis is None
         and x.dtype is not torch.float64

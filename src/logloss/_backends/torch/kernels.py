@@ -14,6 +14,7 @@ import torch
 
 from ... import _formula, _spec
 from ..._errors import InvalidInputError
+from ..._kernels import cpu
 from ..._spec import Options, Primitive, Terms
 from .. import is_filling, numpy
 from . import plain
@@ -21,6 +22,9 @@ from .arrays import array_options, dense, kernel_options, result_dtype, tensor_o
 
 CLAMPED = "clamped_probabilities"
 """torch.nn.BCELoss's: the kernel's probabilities with a floor, and a slope of its own (`plain`)."""
+
+_LARGE = 1 << 22
+"""Bytes from which NumPy asks the system for large pages."""
 
 
 class Call(NamedTuple):
@@ -69,19 +73,66 @@ def wrapped(value: Any, call: Call, x: Any) -> Any:
     return tensor_of(np.asarray(value)).to(result_dtype(x))
 
 
+_TYPES = {
+    getattr(torch, name): np.dtype(name) for name in ("float32", "float64", "uint8", "int8", "bool", "int64", "uint64")
+}
+
+
+def _plain(call: Call, x: Any, t: Any, grad: Any = None) -> Any:
+    """The loss of the common case by the tensors' addresses, since views cost more than a small call; else None."""
+    options = call.options
+    if options.axis is not None or options.normalizer is not None or options.reduction == "none":
+        return None
+    if is_filling(t) or not _is_flat(x) or not _is_flat(t) or not _spec.is_plain(options):
+        return None
+    types, into = (_TYPES[x.dtype], _TYPES[t.dtype]), None if grad is None else grad.data_ptr()
+    divisor = numpy.denominator(t, options)
+    found = cpu.plain(call.primitive, _spec.PLAIN, x.numel(), x.data_ptr(), t.data_ptr(), into, types, 1.0 / divisor)
+    if found is None:
+        return None
+    total, flags = found
+    if flags and options.validate:
+        problem_of(call, x, t).refuse()
+    return torch.scalar_tensor(total / divisor, dtype=x.dtype)
+
+
+def _is_flat(tensor: Any) -> bool:
+    """True if the elements lie in memory one after the other, as they are and of a type that plain kernels know."""
+    return (
+        tensor.dtype in _TYPES
+        and tensor.layout is torch.strided
+        and tensor.is_contiguous()
+        and not tensor.is_neg()
+        and tensor.data_ptr() != 0  # no elements, or none in memory
+    )
+
+
+def _room(x: Any) -> Any:
+    """Memory for a gradient that lies as x does."""
+    if x.nbytes < _LARGE:  # PyTorch aligns it to cache lines,
+        return torch.empty_like(x)
+    return tensor_of(numpy.like(view(x)))  # NumPy asks for large pages: on fresh memory that is most of the time
+
+
 def value(call: Call, x: Any, t: Any) -> Any:
     """The loss, reduced."""
+    loss = _plain(call, x, t)
+    if loss is not None:
+        return loss
     return wrapped(numpy.single(problem_of(call, x, t)), call, x)
 
 
 def value_and_grad(call: Call, x: Any, t: Any, out: Any = None) -> tuple[Any, Any]:
     """The loss and its gradient, in one pass; into `out` if given, which may be the logits."""
-    problem = problem_of(call, x, t)
     if out is None:
-        # NumPy asks for large pages, PyTorch does not: on fresh memory that is most of the time
-        loss, grad = numpy.both(problem, numpy.like(problem.x))
-        out = tensor_of(grad)
+        out = _room(x)
+        plain_loss = _plain(call, x, t, out)
+        if plain_loss is not None:
+            return plain_loss, out
+        problem = problem_of(call, x, t)
+        loss, _ = numpy.both(problem, view(out))
     else:
+        problem = problem_of(call, x, t)
         loss, _ = numpy.into(problem, view(out))
         torch.autograd.graph.increment_version(out)
     if call.primitive.name == CLAMPED:
