@@ -196,6 +196,15 @@ def test_plain_formula_agrees_with_the_kernels(logits: list[float], target: floa
     np.testing.assert_allclose(gradient, slope, rtol=1e-6, atol=1e-6 if target == 0.3 else 1e-44)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_sum_too_large_for_its_dtype_is_infinite(dtype: torch.dtype):
+    x = torch.full((4,), torch.finfo(dtype).max / 2, dtype=dtype, requires_grad=True)
+    loss = ll.binary_cross_entropy_with_logits(x, torch.zeros(4), reduction="sum")
+    loss.backward()
+    assert loss == math.inf
+    assert (x.grad == 1).all()
+
+
 def test_right_where_torch_is_not():
     x, t = torch.tensor([-20.0, 20.0]), torch.tensor([0.0, 1.0])
     assert functional.binary_cross_entropy_with_logits(x, t, reduction="none")[0] == 0.0

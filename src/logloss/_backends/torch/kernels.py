@@ -69,8 +69,15 @@ def wrapped(value: Any, call: Call, x: Any) -> Any:
     if options.reduction == "none":
         return tensor_of(np.asarray(value))
     if options.axis is None:
-        return torch.scalar_tensor(float(value), dtype=result_dtype(x))
+        return _scalar(float(value), result_dtype(x))
     return tensor_of(np.asarray(value)).to(result_dtype(x))
+
+
+def _scalar(value: float, dtype: Any) -> Any:
+    """A loss as a tensor, infinite where it is too large for the dtype: `scalar_tensor` alone would refuse it."""
+    if abs(value) > torch.finfo(dtype).max:
+        return torch.scalar_tensor(value, dtype=torch.float64).to(dtype)
+    return torch.scalar_tensor(value, dtype=dtype)
 
 
 _TYPES = {
@@ -93,7 +100,7 @@ def _plain(call: Call, x: Any, t: Any, grad: Any = None) -> Any:
     total, flags = found
     if flags and options.validate:
         problem_of(call, x, t).refuse()
-    return torch.scalar_tensor(total / divisor, dtype=x.dtype)
+    return _scalar(total / divisor, x.dtype)
 
 
 def _is_flat(tensor: Any) -> bool:
