@@ -110,7 +110,7 @@ def test_kernel_is_the_formula_for_random_coefficients(name, parameters, dtype):
     row, element_weight = rng.exponential(size=(n, 1)).astype(dtype)[:, 0], rng.exponential(size=n).astype(dtype)
     terms = Terms(tuple(rng.exponential(size=4).astype(dtype).astype(float)), row, element_weight)
     results = [np.empty(n, dtype) for _ in range(3)]
-    total, flags = cpu.evaluate(cpu.Call(Primitive(name, parameters), x, t, terms, 1.0, *results))
+    total, flags = cpu.evaluate(Primitive(name, parameters), x, t, terms, 1.0, *results, ())
     wide = t.astype(np.float64)
     want = formula(name, parameters, x.astype(np.float64), *_formula.prices(wide, terms), wide)
     assert flags == 0
@@ -128,7 +128,7 @@ def test_kernel_and_formula_agree_at_the_corners(name, parameters):
     x, t = (np.array(column) for column in zip(*pairs, strict=True))
     for prices in ((1.0, 0.0, 1.0, 0.0), (0.0, 0.0, 1.0, 0.0), (2.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0)):
         results = [np.empty(len(x)) for _ in range(3)]
-        cpu.evaluate(cpu.Call(Primitive(name, parameters), x, t, Terms(prices), 1.0, *results))
+        cpu.evaluate(Primitive(name, parameters), x, t, Terms(prices), 1.0, *results, ())
         for got, want in zip(results, formula(name, parameters, x, *_formula.prices(t, Terms(prices)), t), strict=True):
             np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
             np.testing.assert_array_equal(np.isinf(got), np.isinf(want))

@@ -16,7 +16,6 @@ from logloss._kernels.blocks import JOB
 
 JOBS = types.Array(from_dtype(JOB), 1, "C")
 PRICES = types.UniTuple(types.float64, 4)
-PARTIALS = types.Array(types.float64, 1, "C")
 X86 = platform.machine() in ("x86_64", "AMD64")
 
 
@@ -25,7 +24,7 @@ def _vector(kind: Any) -> Any:
 
 
 def _plain_signatures(x: Any, t: Any) -> dict[str, tuple[Any, ...]]:
-    rest = (types.int64, PRICES, types.float64, types.int64, types.int64, PARTIALS)
+    rest = (types.int64, PRICES, types.float64, types.int64, types.int64)
     address = types.int64
     return {"arrays": (_vector(x), _vector(t), _vector(x), *rest), "addresses": (address, address, address, *rest)}
 

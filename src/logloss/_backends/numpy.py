@@ -10,7 +10,6 @@ import numpy as np
 from .. import _reduce, _spec
 from .._errors import InvalidInputError
 from .._kernels import cpu
-from .._kernels.general import Call
 from .._spec import Options, Primitive, Terms
 from ._diagnosis import explain
 from .operands import Array, OptionArrays, check_shapes, floating, output, target_array
@@ -55,8 +54,7 @@ class Problem:
     def run(self, loss: Any = None, grad: Any = None, hess: Any = None, scale: Any = 1.0) -> Any:
         """Evaluate into the outputs; the sum of losses over the reduced axes."""
         kept = () if self.options.axis is None else _kept(self.options, self.x.ndim)
-        call = Call(self.primitive, self.x, self.t, self.terms, scale, loss, grad, hess, kept)
-        total, flags = cpu.evaluate(call)
+        total, flags = cpu.evaluate(self.primitive, self.x, self.t, self.terms, scale, loss, grad, hess, kept)
         if flags and self.options.validate:
             self.refuse()
         return total
@@ -218,7 +216,7 @@ def value_and_grad(
 def into(problem: Problem, out: Array) -> tuple[Any, Array]:
     """The gradient into the caller's array. If that holds an input, inputs are checked before it is written."""
     inputs = (problem.x, problem.t, *problem.terms[1:4])
-    overlaps = [array for array in inputs if isinstance(array, np.ndarray) and np.may_share_memory(out, array)]
+    overlaps = [array for array in inputs if isinstance(array, np.ndarray) and _overlap(out, array)]
     if not overlaps:
         return both(problem, out)
     problem.check_first()
@@ -227,6 +225,11 @@ def into(problem: Problem, out: Array) -> tuple[Any, Array]:
     if not same:
         out[...] = gradient
     return value, out
+
+
+def _overlap(a: Array, b: Array) -> bool:
+    """May two arrays have memory in common? Two that own theirs cannot, which is quicker asked than where they lie."""
+    return a is b or (not (a.flags.owndata and b.flags.owndata) and np.may_share_memory(a, b))
 
 
 def _same_memory(a: Array, b: Array) -> bool:

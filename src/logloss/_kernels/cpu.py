@@ -23,11 +23,16 @@ BAD_TARGET, BAD_WEIGHT, BAD_INPUT = 1, 2, 4
 _STEP = TASK // blocks.BLOCK
 
 
-def evaluate(call: Call) -> tuple[Any, int]:
-    """The sum of the losses (with `kept` axes an array of sums) and the flags; elementwise results go to outputs."""
-    if 0 in call.t.shape:
-        return _zeros(call), 0
-    return _plain(call) or general.evaluate(call)
+def evaluate(*fields: Any) -> tuple[Any, int]:
+    """The sum of the losses (with `kept` axes an array of sums) and the flags, of a call given by its fields.
+
+    Elementwise results go to the outputs.
+    """
+    found = _plain(*fields)
+    if found is not None:
+        return found
+    call = Call(*fields)
+    return (_zeros(call), 0) if 0 in call.t.shape else general.evaluate(call)
 
 
 def tally(t: Array | Filling, terms: Terms, kept: tuple[int, ...] = ()) -> tuple[Any, int]:
@@ -67,8 +72,17 @@ def plain(
     return _run(entry, n, (x, t, 0 if grad is None else grad, n, terms.prices, scale))
 
 
-def _plain(call: Call) -> tuple[float, int] | None:
-    primitive, logits, targets, terms, scale, loss, grad, hess, kept = call
+def _plain(
+    primitive: Primitive,
+    logits: Array,
+    targets: Array | Filling,
+    terms: Terms,
+    scale: Any,
+    loss: Array | None,
+    grad: Array | None,
+    hess: Array | None,
+    kept: tuple[int, ...],
+) -> tuple[float, int] | None:
     if loss is not None or hess is not None or kept or type(scale) is not float:
         return None
     x, t = _plain_view(logits), _plain_view(targets)
@@ -91,20 +105,19 @@ def _plain_view(array: Array | Filling | None) -> Array | None:
     read = entries.PLAIN_TYPES.get(array.dtype)
     if read is None:
         return None
-    return array.ravel() if read is array.dtype else array.ravel().view(read)
+    flat = array if array.ndim == 1 else array.ravel()
+    return flat if read is array.dtype else flat.view(read)
 
 
 def _is_scalar(terms: Terms) -> bool:
     return all(part is None for part in terms[1:]) and all(type(price) is float for price in terms.prices)
 
 
-def _run(entry: Callable[..., int], n: int, args: tuple[Any, ...]) -> tuple[float, int]:
-    """Call entry(*args, low, high, partials) for ranges of blocks on all threads; the sum of partials and the flags."""
+def _run(entry: Callable[..., tuple[float, int]], n: int, args: tuple[Any, ...]) -> tuple[float, int]:
+    """Call entry(*args, low, high) for ranges of blocks on all threads; the sum of the losses and the flags."""
     count = -(-n // blocks.BLOCK)
-    partials = np.empty(count)
     if count <= _STEP:
-        flags = entry(*args, 0, count, partials)
-        return float(partials[0]), flags
-    tasks = [functools.partial(entry, *args, low, min(low + _STEP, count), partials) for low in range(0, count, _STEP)]
-    flags = functools.reduce(int.__or__, threads.run(tasks))
-    return float(partials[::_STEP].sum()), flags
+        return entry(*args, 0, count)
+    tasks = [functools.partial(entry, *args, low, min(low + _STEP, count)) for low in range(0, count, _STEP)]
+    totals, flags = zip(*threads.run(tasks), strict=True)
+    return float(np.sum(totals)), functools.reduce(int.__or__, flags)

@@ -4,10 +4,9 @@ The *plain* entries take contiguous elements and scalar prices: training's and s
 The *general* entries, one per primitive and arithmetic type, take a `JOB` and serve every dtype, layout, weight,
 mask and output.
 
-Every entry writes one partial sum per block (a plain one then puts the sum of its range in front), so the number of
-threads cannot change a result, and returns flags: 1 =
-a target outside [0, 1], 2 = a weight that is negative or not finite, 4 = a probability (or its logarithm) outside
-its domain.
+Sums are taken block by block (a plain entry returns the sum of its range, a general one writes those of its blocks), so
+the number of threads cannot change a result. Every entry returns flags: 1 = a target outside [0, 1], 2 = a weight that
+is negative or not finite, 4 = a probability (or its logarithm) outside its domain.
 """
 
 from __future__ import annotations
@@ -90,12 +89,12 @@ def _elements(memory, n, dtype):
     return lambda memory, n, dtype: memory
 
 
-def _plain(logits, targets, gradient, n, prices, scale, low, high, partials):
+def _plain(logits, targets, gradient, n, prices, scale, low, high):
     """Blocks low..high of the plain loss; the gradient times `scale` goes to `gradient` unless that is 0."""
     x, t, g = elements(logits, n, kind), elements(targets, n, target), elements(gradient, n, kind)
     a1, a0, b1, b0, k = kind(prices[0]), kind(prices[1]), kind(prices[2]), kind(prices[3]), kind(scale)
     z_, l_ = carray(stack(a1), (BLOCK,), kind), carray(stack(a1), (BLOCK,), kind)
-    bad = np.int32(0)
+    found, bad = 0.0, np.int32(0)
     for block in range(low, high):
         s = block * BLOCK
         e = min(s + BLOCK, n)
@@ -106,9 +105,8 @@ def _plain(logits, targets, gradient, n, prices, scale, low, high, partials):
             bad = bit_or(bad, _losses_and_gradients(x[s:e], t[s:e], a1, a0, b1, b0, k, z, l, g[s:e]))
         else:
             bad = bit_or(bad, _losses(x[s:e], t[s:e], a1, a0, b1, b0, z, l))
-        partials[block] = total(l)
-    partials[low] = total(partials[low:high])
-    return bad
+        found += total(l)
+    return found, bad
 
 
 @inline
@@ -134,12 +132,12 @@ def _probability_losses(p, t, a1, a0, b1, b0, l):
     return np.int32(bad | 4 * far_off)
 
 
-def _plain_probabilities(probabilities, targets, _gradient, n, prices, _scale, low, high, partials):
+def _plain_probabilities(probabilities, targets, _gradient, n, prices, _scale, low, high):
     """Cross-entropy of probabilities. Where nothing is smoothed and all targets of a block are 0 or 1, one log does."""
     p, t = elements(probabilities, n, kind), elements(targets, n, target)
     a1, a0, b1, b0 = prices
     l_ = carray(stack(0.0), (BLOCK,), np.float64)
-    bad = np.int32(0)
+    found, bad = 0.0, np.int32(0)
     for block in range(low, high):
         s = block * BLOCK
         e = min(s + BLOCK, n)
@@ -148,9 +146,8 @@ def _plain_probabilities(probabilities, targets, _gradient, n, prices, _scale, l
             bad = bit_or(bad, _hard_probability_losses(p[s:e], t[s:e], a1, b1, l))
         else:
             bad = bit_or(bad, _probability_losses(p[s:e], t[s:e], a1, a0, b1, b0, l))
-        partials[block] = total(l)
-    partials[low] = total(partials[low:high])
-    return bad
+        found += total(l)
+    return found, bad
 
 
 _PLAIN = {"cross_entropy": _plain, "probabilities": _plain_probabilities}
@@ -165,8 +162,8 @@ PLAIN_TYPES = {
 def plain(primitive: str, logits: np.dtype[Any], targets: np.dtype[Any]) -> Any:
     """The plain entry of these types, None if there is none.
 
-    It takes (logits, targets, gradient, n, (a1, a0, b1, b0), scale, low, high, partials), of which the first three
-    are arrays or addresses.
+    It takes (logits, targets, gradient, n, (a1, a0, b1, b0), scale, low, high), of which the first three are
+    arrays or addresses, and returns the sum of the losses and the flags.
     """
     if primitive not in _PLAIN or logits.kind != "f" or logits not in PLAIN_TYPES or targets not in PLAIN_TYPES:
         return None
