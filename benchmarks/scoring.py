@@ -7,6 +7,7 @@ installed; peers come with `pip install -e '.[bench]'`, and a peer that is missi
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -215,6 +216,8 @@ def main() -> None:
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     parser.add_argument("--plot", type=Path, help="draw the scaling section into this file")
     arguments = parser.parse_args()
+    if arguments.plot and importlib.util.find_spec("matplotlib") is None:
+        parser.error("--plot needs Matplotlib, and it is not installed. Use pip install -e '.[bench]'.")
     use_cores(2)
     os.environ["POLARS_MAX_THREADS"] = "2"
     show = markdown if arguments.markdown else text

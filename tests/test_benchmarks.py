@@ -12,17 +12,19 @@ import pytest
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
+def run(script: str, *arguments: str) -> str:
+    """What a benchmark prints when it ends well."""
+    command = [sys.executable, "-W", "ignore", str(BENCHMARKS / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_every_suite_runs(tmp_path: Path):
     """On few elements, with whatever peers are installed; the others are named."""
     suites = ["training", "loss", "metric", "dtypes", "layouts", "options", "small"]
     command = [*suites, "--elements", "1280", "--rounds", "1", "--json", str(tmp_path / "measured.json")]
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(BENCHMARKS / "losses.py"), *command],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    shown = run("losses.py", *command)
     measured = json.loads((tmp_path / "measured.json").read_text(encoding="utf-8"))
     assert measured["machine"]["cores"] >= 1
     tables = {table["title"]: table for table in measured["tables"]}
@@ -31,19 +33,13 @@ def test_every_suite_runs(tmp_path: Path):
     named = " ".join(result["name"] for table in tables.values() for result in table["results"])
     absent = {name for table in tables.values() for name in table["absent"]}
     assert all(peer in absent or peer in named for peer in ("torch", "optax", "TensorFlow", "scikit-learn"))
-    assert all(f"{name}: not installed" in done.stdout for name in absent)
+    assert all(f"{name}: not installed" in shown for name in absent)
 
 
 def test_the_benchmark_of_scoring_runs(tmp_path: Path):
     """On few rows: everything is measured, and the process that scales says its memory."""
     command = ["--rows", "20000", "--rounds", "1", "--scale", "1e4,2e4", "--json", str(tmp_path / "measured.json")]
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(BENCHMARKS / "scoring.py"), *command],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run("scoring.py", *command)
     measured = json.loads((tmp_path / "measured.json").read_text(encoding="utf-8"))
     assert [one["rows"] for one in measured["facts"]["scaling"]] == [10_000, 20_000]
     assert all(one["seconds"] > 0 and one["peak_bytes"] > 1e7 for one in measured["facts"]["scaling"])
@@ -54,14 +50,7 @@ def test_the_benchmark_of_scoring_runs(tmp_path: Path):
 
 
 def test_jax_arrays_beside_optax():
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(BENCHMARKS / "jax_arrays.py"), "--elements", "640", "--rounds", "1"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "logloss.value_and_grad" in done.stdout
+    assert "logloss.value_and_grad" in run("jax_arrays.py", "--elements", "640", "--rounds", "1")
 
 
 def test_ratios_and_order(monkeypatch: pytest.MonkeyPatch):

@@ -12,42 +12,16 @@ import tensorflow as tf
 
 import logloss as ll
 import oracle
-from reference import LOSSES, close, data, message, reference
+import reference
+from reference import LOSSES, REDUCTIONS, close, data, message
 from test_options import ALONE, IGNORED
 
 bce = ll.binary_cross_entropy_with_logits
-COMPANY = {
-    "pos_weight": [0.5, 2.0, 1.0],
-    "label_weight": [1.0, 0.0, 3.0],
-    "label_axis": 1,
-    "sample_weight": [1.0, 0.5],
-    "weight": np.linspace(0.5, 2.0, 24).reshape(2, 3, 4),
-    "label_smoothing": 0.1,
-    "mask": np.arange(24).reshape(2, 3, 4) % 5 > 0,
-    "reduction": "weighted_mean",
-}
-REDUCTIONS = [
-    {"reduction": "none"},
-    {"reduction": "sum"},
-    {"reduction": "batchmean"},
-    {"reduction": "mean", "axis": -1},
-    {**COMPANY, "axis": (0, -1)},
-    {"normalizer": 7.5},
-    {"normalizer": [1.0, 2.0, 4.0], "axis": (0, 2)},
-]
 
 
 def compare(loss, x, t, rtol, **options):
-    """Value, gradient, elementwise derivatives and denominator against the elementwise reference."""
-    want = reference(loss, x.numpy(), t.numpy(), **options)
-    value, gradient = ll.value_and_grad(x, t, loss=LOSSES[loss], **options)
-    assert gradient.dtype == x.dtype
-    close(value.numpy(), want.value, rtol)
-    close(gradient.numpy().astype(float), want.gradient, rtol)
-    elementwise = {name: given for name, given in options.items() if name not in ("reduction", "axis", "normalizer")}
-    slopes, curvatures = ll.grad_and_hess(x, t, loss=LOSSES[loss], **elementwise)
-    close(slopes.numpy().astype(float), want.slopes, rtol)
-    close(curvatures.numpy().astype(float), want.hessians, 10 * rtol)
+    """Against the elementwise reference, and the denominator too."""
+    _, _, want = reference.compare(loss, x, t, rtol, **options)
     if want.denominator is not None:
         close(ll.denominator(t, **options).numpy(), want.denominator, max(rtol, 1e-6))
 

@@ -196,6 +196,23 @@ def test_plain_formula_agrees_with_the_kernels(logits: list[float], target: floa
     np.testing.assert_allclose(gradient, slope, rtol=1e-6, atol=1e-6 if target == 0.3 else 1e-44)
 
 
+@pytest.mark.parametrize(
+    ("strange", "error"),
+    [
+        (torch._neg_view(torch.ones(8, 16)), RuntimeError),
+        (torch._efficientzerotensor((8, 16)), RuntimeError),
+        (torch.eye(8, 16).to_sparse(), TypeError),
+    ],
+    ids=["negated later", "zeros without memory", "sparse"],
+)
+def test_tensors_whose_memory_is_not_their_values_are_refused(strange: torch.Tensor, error: type[Exception]):
+    """Plain calls go by address; these must not."""
+    usual = torch.ones(8, 16)
+    for logits, targets in ((strange, usual), (usual, strange)):
+        with pytest.raises(error, match="numpy"):
+            ll.binary_cross_entropy_with_logits(logits, targets)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_sum_too_large_for_its_dtype_is_infinite(dtype: torch.dtype):
     x = torch.full((4,), torch.finfo(dtype).max / 2, dtype=dtype, requires_grad=True)

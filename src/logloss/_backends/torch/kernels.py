@@ -116,8 +116,8 @@ def _is_flat(tensor: Any) -> bool:
 
 def _room(x: Any) -> Any:
     """Memory for a gradient that lies as x does."""
-    if x.nbytes < _LARGE:  # PyTorch aligns it to cache lines,
-        return torch.empty_like(x)
+    if x.nbytes < _LARGE:
+        return torch.empty_like(x)  # quicker, and aligned to cache lines
     return tensor_of(numpy.like(view(x)))  # NumPy asks for large pages: on fresh memory that is most of the time
 
 
@@ -231,7 +231,7 @@ def _amend(call: Call, problem: numpy.Problem, x: Any, t: Any, grad: Any, scale:
     terms = Terms((a1, a0, b1, b0), there(row), there(element), there(mask), ignored)
     p, target = p[near].double(), torch.atleast_1d(dense(t, x.device))[near]
     u, v = _formula.prices(target.double(), terms)
-    slopes = plain.clamped_probabilities(p, u, v, None, call.primitive.parameters)[1] * there(scale)
+    slopes = _formula.clamped_probabilities(torch, p, u, v, call.primitive.parameters)[1] * there(scale)
     counts = plain.counted(target, terms)
     slopes = slopes if counts is None else torch.where(counts, slopes, 0.0)
     grad[near] = (plain.held_by_float16(slopes) if grad.dtype is torch.float16 else slopes).to(grad.dtype)

@@ -22,18 +22,13 @@ from .arrays import TensorArrays, dense, result_dtype, wide
 _Formula = Callable[..., _formula.Triple]
 
 
-def clamped_probabilities(p: Any, u: Any, v: Any, _: Any, parameters: tuple[float, ...]) -> _formula.Triple:
-    """The formula of this name, of tensors; the kernels ask it where the clamp of the slope matters."""
-    return _formula.clamped_probabilities(torch, p, u, v, parameters)
-
-
 _FORMULAS: dict[str, _Formula] = {
     "cross_entropy": lambda x, u, v, _t, _p: _formula.cross_entropy(torch, x, u, v),
     "probabilities": lambda x, u, v, _t, p: _formula.probabilities(torch, x, u, v, p[1]),
     "log_probabilities": lambda x, u, v, _t, _p: _formula.log_probabilities(torch, x, u, v),
     "focal": lambda x, u, v, t, p: _formula.focal(torch, x, u, v, t, p),
     "asymmetric": lambda x, u, v, t, p: _formula.asymmetric(torch, x, u, v, t, p),
-    "clamped_probabilities": clamped_probabilities,
+    "clamped_probabilities": lambda x, u, v, _t, p: _formula.clamped_probabilities(torch, x, u, v, p),
 }
 _FOCUSED = ("focal", "asymmetric")
 _INSIDE = {"probabilities": 0.5, "clamped_probabilities": 0.5, "log_probabilities": -1.0}
