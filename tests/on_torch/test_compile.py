@@ -55,6 +55,13 @@ def test_opcheck(operator: str, options: dict, dtype: torch.dtype):
     assert set(results.values()) == {"SUCCESS"}
 
 
+def test_opcheck_of_the_backward():
+    grad = torch.rand(6, 5)
+    for factor, dtype in ((torch.tensor(3.0), torch.float16), (torch.rand(6, 1), torch.float32)):
+        results = torch.library.opcheck(torch.ops.logloss.scaled.default, (grad, factor, dtype))
+        assert set(results.values()) == {"SUCCESS"}
+
+
 def compiled(function: object, backend: str = "aot_eager", **settings: object) -> object:
     return torch.compile(function, fullgraph=True, backend=backend, **settings)
 

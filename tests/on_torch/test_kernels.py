@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 import logloss as ll
+from logloss._backends.torch import kernels
 from reference import LOSSES
 
 # PyTorch's forward mode loads its own scripts when first used.
@@ -152,12 +153,17 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_layouts(layout: str, dtype: torch.dtype):
+@pytest.mark.parametrize("large", [False, True])
+def test_layouts(layout: str, dtype: torch.dtype, large: bool, monkeypatch: pytest.MonkeyPatch):
+    """Gradients lie as PyTorch's `empty_like`, in memory from PyTorch or, where large, from NumPy."""
+    if large:
+        monkeypatch.setattr(kernels, "_LARGE", 0)
     x = LAYOUTS[layout](torch.randn(12, 7).to(dtype)).requires_grad_()
     t = torch.rand(x.shape).to(dtype)
     _, gradient = ll.value_and_grad(as_numpy(x), as_numpy(t))
     (ours,) = torch.autograd.grad(ll.binary_cross_entropy_with_logits(x, t), x)
     assert same_bits(ours, gradient)
+    assert ours.stride() == torch.empty_like(x).stride()
 
 
 def test_no_copy_is_made(monkeypatch: pytest.MonkeyPatch):

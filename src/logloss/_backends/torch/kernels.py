@@ -114,11 +114,14 @@ def _is_flat(tensor: Any) -> bool:
     )
 
 
-def _room(x: Any) -> Any:
-    """Memory for a gradient that lies as x does."""
-    if x.nbytes < _LARGE:
-        return torch.empty_like(x)  # quicker, and aligned to cache lines
-    return tensor_of(numpy.like(view(x)))  # NumPy asks for large pages: on fresh memory that is most of the time
+def room(like: Any, dtype: Any = None) -> Any:
+    """Memory for a gradient: `torch.empty_like`, which is quicker where it is small and aligned to cache lines."""
+    dtype = dtype or like.dtype
+    size = like.numel() * dtype.itemsize
+    if size < _LARGE:
+        return torch.empty_like(like, dtype=dtype)
+    memory = torch.from_numpy(np.empty(size, np.uint8))  # large pages: on fresh memory they are most of the time
+    return memory.view(dtype).as_strided(like.shape, torch.empty_like(like, device="meta").stride())
 
 
 def value(call: Call, x: Any, t: Any) -> Any:
@@ -132,7 +135,7 @@ def value(call: Call, x: Any, t: Any) -> Any:
 def value_and_grad(call: Call, x: Any, t: Any, out: Any = None) -> tuple[Any, Any]:
     """The loss and its gradient, in one pass; into `out` if given, which may be the logits."""
     if out is None:
-        out = _room(x)
+        out = room(x)
         plain_loss = _plain(call, x, t, out)
         if plain_loss is not None:
             return plain_loss, out
@@ -180,7 +183,7 @@ class Loss(torch.autograd.Function):
         if torch.is_grad_enabled() or is_mapped(upstream):
             return differentiable(ctx.call, x, ctx.targets, upstream, checked=True), None, None
         if grad is None:
-            return _scaled_by(ctx.call, x, ctx.targets, upstream), None, None
+            return gradient(ctx.call, x, ctx.targets, upstream), None, None
         return _multiplied(ctx.call, grad, upstream), None, None
 
 
@@ -200,17 +203,18 @@ def differentiable(call: Call, x: Any, t: Any, upstream: Any, checked: bool) -> 
     return plain.Problem(call.primitive, x, t, call.options, checked).gradient(upstream)
 
 
-def _scaled_by(call: Call, x: Any, t: Any, upstream: Any) -> Any:
+def gradient(call: Call, x: Any, t: Any, upstream: Any) -> Any:
     """The gradient times the upstream one, rounded once."""
-    problem = problem_of(call, x, t)
-    up = view(raised(upstream.double(), call, x.ndim)) if upstream.ndim else upstream.item()
-    scale = up * numpy.scale_of(problem, problem.denominator())
-    grad = numpy.like(problem.x)
-    problem.run(grad=grad, scale=scale)
-    gradient = tensor_of(grad)
+    problem, grad = problem_of(call, x, t), room(x)
+    scale = numpy.scale_of(problem, problem.denominator())
+    if call.options.reduction == "none" and upstream.ndim:
+        scale = view(upstream if upstream.dtype in _TYPES else upstream.float())
+    else:
+        scale = scale * (view(raised(upstream.double(), call, x.ndim)) if upstream.ndim else upstream.item())
+    problem.run(grad=view(grad), scale=scale)
     if call.primitive.name == CLAMPED:
-        _amend(call, problem, x, t, gradient, scale)
-    return gradient
+        _amend(call, problem, x, t, grad, scale)
+    return grad
 
 
 def _amend(call: Call, problem: numpy.Problem, x: Any, t: Any, grad: Any, scale: Any) -> None:
