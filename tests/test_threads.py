@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import ml_dtypes
@@ -82,6 +83,58 @@ def test_results_come_in_order_and_the_first_error_is_raised():
     with pytest.raises(ZeroDivisionError):
         threads.run([fail, lambda: 1, fail, lambda: 2])
     assert threads.run([lambda: 1, lambda: 2]) == [1, 2]
+
+
+def test_after_an_error_no_task_begins_and_none_goes_on():
+    ll.set_num_threads(2)
+    helping, failed, begun, running = threading.Event(), threading.Event(), [], []
+
+    def slow():
+        begun.append(1)
+        if threading.current_thread() is threading.main_thread():
+            assert helping.wait(30)
+            failed.set()
+            raise ZeroDivisionError
+        running.append(1)
+        helping.set()
+        assert failed.wait(30)
+        time.sleep(0.05)
+        running.pop()
+
+    with pytest.raises(ZeroDivisionError):
+        threads.run([slow] * 100)
+    assert (len(begun), running) == (2, [])
+
+
+def test_no_call_waits_for_threads_that_are_busy_elsewhere():
+    ll.set_num_threads(2)
+    barrier, stop = threading.Barrier(3), threading.Event()
+    busy = threading.Thread(target=threads.run, args=([lambda: (barrier.wait(30), stop.wait(30))] * 2,))
+    busy.start()
+    try:
+        barrier.wait(30)  # both threads of that call are inside its tasks
+        assert threads.run([lambda: 1, lambda: 2, lambda: 3]) == [1, 2, 3]
+        assert not stop.is_set()
+    finally:
+        stop.set()
+        busy.join()
+
+
+def test_threads_that_are_too_many_end():
+    def alive():
+        return sum(thread.name.startswith("logloss_") for thread in threading.enumerate())
+
+    def wait_for(number):
+        deadline = time.monotonic() + 30
+        while alive() != number and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert alive() == number
+
+    for count in (4, 2):
+        ll.set_num_threads(count)
+        wait_for(0)
+        threads.run([lambda: 1] * 8)
+        wait_for(count - 1)
 
 
 def test_tasks_may_run_tasks():

@@ -2,22 +2,29 @@
 
 Kernels are serial and release the GIL; work is cut into tasks by the data's shape alone, so the number of threads
 can change how soon a result comes but never its bits. A forked child finds no pool and makes its own.
+
+The pool is a queue and not `concurrent.futures`: waking a thread takes about as long as a kernel needs for 40,000
+elements, so a call waits for tasks that a thread has begun, never for a thread that has not woken up yet.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TypeVar, cast
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from .._errors import InvalidInputError
 
 T = TypeVar("T")
 
+Work = Callable[[], object]
+
 _lock = threading.Lock()
-_pool: ThreadPoolExecutor | None = None
+_pool: SimpleQueue[Work | None] | None = None
+"""What the threads wait on; None tells one of them to end."""
 _count: int | None = None
 _worker = threading.local()
 
@@ -54,23 +61,29 @@ def set_count(n: int) -> None:
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise InvalidInputError(f"the number of threads must be a positive whole number; got {n!r}.")
     with _lock:
-        _count, old, _pool = n, _pool, None
-    if old is not None:
-        old.shutdown(wait=False)
+        if _pool is not None:
+            for _ in range(count() - 1):
+                _pool.put(None)
+        _count, _pool = n, None
 
 
-def _enter_worker() -> None:
-    _worker.inside = True
-
-
-def _executor() -> ThreadPoolExecutor:
+def _submit(work: Work) -> None:
+    """Have a thread of the pool do this work, as soon as one is free."""
     global _pool
     with _lock:
         if _pool is None:
-            # The calling thread works too, so the pool holds one thread less than `count()`; but one at least, where
-            # another thread has set the count to 1 after this call had decided to share its work.
-            _pool = ThreadPoolExecutor(max(1, count() - 1), thread_name_prefix="logloss", initializer=_enter_worker)
-        return _pool
+            _pool = SimpleQueue()
+            for k in range(count() - 1):  # the calling thread works too
+                threading.Thread(target=_serve, args=(_pool,), name=f"logloss_{k}", daemon=True).start()
+        _pool.put(work)
+
+
+def _serve(pool: SimpleQueue[Work | None]) -> None:
+    """The life of a thread."""
+    _worker.inside = True
+    while (work := pool.get()) is not None:
+        work()
+        del work  # what has been done keeps no array alive
 
 
 def run(tasks: Sequence[Callable[[], T]]) -> list[T]:
@@ -78,28 +91,36 @@ def run(tasks: Sequence[Callable[[], T]]) -> list[T]:
     helpers = min(count(), len(tasks)) - 1
     if helpers < 1 or getattr(_worker, "inside", False):
         return [task() for task in tasks]
-    results: list[T | None] = [None] * len(tasks)
+    results: list[Any] = [None] * len(tasks)
+    errors: list[Exception] = []
     waiting = iter(range(len(tasks)))  # next() on it is atomic: each task is taken once, whoever is free takes it
+    doors = [threading.Lock() for _ in range(helpers)]  # whoever holds a helper's may work, or say that all is done
 
     def work() -> None:
         for index in waiting:
             results[index] = tasks[index]()
 
-    futures = [_submit(work) for _ in range(helpers)]
+    def help_through(door: threading.Lock) -> None:
+        if door.acquire(blocking=False):
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - the caller raises it
+                errors.append(error)
+            finally:
+                door.release()
+
+    for door in doors:
+        _submit(functools.partial(help_through, door))
     try:
         work()
     finally:  # whatever happened here, no thread may go on writing after the call has ended
-        wait(futures)
-    for future in futures:
-        future.result()
-    return cast("list[T]", results)
-
-
-def _submit(work: Callable[[], None]) -> Future[None]:
-    try:
-        return _executor().submit(work)
-    except RuntimeError:  # another thread changed the number of threads between the two calls
-        return _executor().submit(work)
+        for _ in waiting:
+            pass
+        for door in doors:
+            door.acquire()
+    if errors:
+        raise errors[0]
+    return results
 
 
 def _forget() -> None:
