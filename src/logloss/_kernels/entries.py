@@ -152,8 +152,8 @@ def _plain_probabilities(probabilities, targets, _gradient, n, prices, _scale, l
 
 _PLAIN = {"cross_entropy": _plain, "probabilities": _plain_probabilities}
 PLAIN_TYPES = {
-    np.dtype(own): np.dtype(read)
-    for own, read in (("f4", "f4"), ("f8", "f8"), ("u1", "u1"), ("u8", "u8"), ("?", "u1"), ("i1", "u1"), ("i8", "u8"))
+    np.dtype(own): np.dtype(own.replace("?", "u1").replace("i", "u"))
+    for own in ("f4", "f8", "?", "i1", "u1", "i4", "u4", "i8", "u8")
 }
 """The types that the plain entries know, and as what they read them: signed integers and bool as unsigned ones."""
 

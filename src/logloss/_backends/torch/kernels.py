@@ -81,7 +81,8 @@ def _scalar(value: float, dtype: Any) -> Any:
 
 
 _TYPES = {
-    getattr(torch, name): np.dtype(name) for name in ("float32", "float64", "uint8", "int8", "bool", "int64", "uint64")
+    getattr(torch, name): np.dtype(name)
+    for name in ("float32", "float64", "uint8", "int8", "bool", "int32", "int64", "uint64")
 }
 
 
@@ -183,7 +184,7 @@ class Loss(torch.autograd.Function):
         if torch.is_grad_enabled() or is_mapped(upstream):
             return differentiable(ctx.call, x, ctx.targets, upstream, checked=True), None, None
         if grad is None:
-            return gradient(ctx.call, x, ctx.targets, upstream), None, None
+            return _scaled_by(ctx.call, x, ctx.targets, upstream), None, None
         return _multiplied(ctx.call, grad, upstream), None, None
 
 
@@ -203,14 +204,11 @@ def differentiable(call: Call, x: Any, t: Any, upstream: Any, checked: bool) -> 
     return plain.Problem(call.primitive, x, t, call.options, checked).gradient(upstream)
 
 
-def gradient(call: Call, x: Any, t: Any, upstream: Any) -> Any:
+def _scaled_by(call: Call, x: Any, t: Any, upstream: Any) -> Any:
     """The gradient times the upstream one, rounded once."""
     problem, grad = problem_of(call, x, t), room(x)
-    scale = numpy.scale_of(problem, problem.denominator())
-    if call.options.reduction == "none" and upstream.ndim:
-        scale = view(upstream if upstream.dtype in _TYPES else upstream.float())
-    else:
-        scale = scale * (view(raised(upstream.double(), call, x.ndim)) if upstream.ndim else upstream.item())
+    up = view(raised(upstream.double(), call, x.ndim)) if upstream.ndim else upstream.item()
+    scale = up * numpy.scale_of(problem, problem.denominator())
     problem.run(grad=view(grad), scale=scale)
     if call.primitive.name == CLAMPED:
         _amend(call, problem, x, t, grad, scale)
