@@ -92,7 +92,7 @@ def run(tasks: Sequence[Callable[[], T]]) -> list[T]:
     if helpers < 1 or getattr(_worker, "inside", False):
         return [task() for task in tasks]
     results: list[Any] = [None] * len(tasks)
-    errors: list[Exception] = []
+    errors: list[BaseException] = []
     waiting = iter(range(len(tasks)))  # next() on it is atomic: each task is taken once, whoever is free takes it
     doors = [threading.Lock() for _ in range(helpers)]  # whoever holds a helper's may work, or say that all is done
 
@@ -104,7 +104,7 @@ def run(tasks: Sequence[Callable[[], T]]) -> list[T]:
         if door.acquire(blocking=False):
             try:
                 work()
-            except Exception as error:  # noqa: BLE001 - the caller raises it
+            except BaseException as error:  # noqa: BLE001 - the caller raises it
                 errors.append(error)
             finally:
                 door.release()
