@@ -112,6 +112,9 @@ def test_a_weight_too_large_for_the_arithmetic():
         "Use logits.astype('float64')."
     )
     assert bce(x.astype(np.float64), [0, 1], weight=[1.0, 1e39]) == pytest.approx(np.log(2) / 2 * 1e39)
+    for name in ("weight", "sample_weight"):
+        message(ll.InvalidInputError, ll.value_and_grad, x, [0, 1], out=x, **{name: [1.0, 1e39]})
+        assert not x.any()  # as they were
 
 
 def test_targets_of_a_denominator_are_checked():
@@ -257,9 +260,14 @@ def test_prices_that_float32_cannot_hold(dtype):
     x, t = np.zeros((2, 2), dtype), np.zeros((2, 2))
     for options in ({"pos_weight": 1e39}, {"pos_weight": 1e20, "label_weight": [1.0, 1e20]}):
         text = message(ll.InvalidInputError, bce, x, t, **options)
-        assert "at most 3.4e38" in text
+        assert "at most 3.4e+38" in text
         assert "float64" in text
         assert bce(x.astype(np.float64), t, **options) > 0
+
+
+def test_prices_that_float64_cannot_hold():
+    text = message(ll.InvalidInputError, bce, np.zeros(2), [0, 1], pos_weight=1e200, label_weight=1e200)
+    assert text == "pos_weight times label_weight must be at most 1.8e+308 for logits of 64 bits; got inf. Divide both."
 
 
 def test_a_label_axis_is_checked_even_where_nothing_uses_it():

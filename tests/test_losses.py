@@ -241,6 +241,12 @@ def test_focal_loss_without_focus_is_the_cross_entropy_to_the_bit():
 # ---- worked examples ------------------------------------------------------------------------------------------------
 
 
+def test_focal_gradients_next_to_a_hard_target_are_finite():
+    for target, smoothing in ((1e-310, 0.0), (0.0, 1e-309)):
+        value, gradient = ll.value_and_grad([-800.0], [target], loss=ll.sigmoid_focal_loss, label_smoothing=smoothing)
+        assert (value, gradient) == (0.0, 0.0)
+
+
 def test_two_examples_of_a_multi_label_article():
     value, gradient = ll.value_and_grad([[9.7], [0.0]], [[0], [1]])
     assert value == 5.196604231088621

@@ -208,13 +208,24 @@ def test_a_target_just_beside_the_ignored_one_counts(value, logits):
 
 @pytest.mark.parametrize(
     ("value", "other", "dtype"),
-    [(2, 2**40, "int64"), (2**53 + 1, 2**53, "int64"), (2**40, 2**40 + 1, "int64"), (2.0, 1 + 1e-12, "float64")],
+    [
+        (2, 2**40, "int64"),
+        (2**53 + 1, 2**53, "int64"),
+        (2**40, 2**40 + 1, "int64"),
+        (2.0, 1 + 1e-12, "float64"),
+        (5.0, 5 + 1e-9, "float64"),
+        (-1.0, -1 - 1e-10, "float64"),
+    ],
 )
 def test_a_bad_target_is_not_taken_for_the_ignored_one(value, other, dtype):
     with pytest.raises(ll.InvalidInputError, match="1 of 3 values is not"):
         ll.binary_cross_entropy_with_logits(
             np.zeros(3, np.float32), np.array([1, value, other], dtype), ignore_index=value
         )
+    x = np.full(3, 0.5)
+    with pytest.raises(ll.InvalidInputError, match="1 of 3 values is not"):
+        ll.value_and_grad(x, np.array([1, value, other], dtype), ignore_index=value, out=x)
+    assert x.tolist() == [0.5] * 3
 
 
 def test_a_weight_of_zero_counts_and_hides_nothing():

@@ -38,6 +38,12 @@ def test_balance_by_hand():
     )
 
 
+def test_balance_without_negatives_is_zero_and_small_shares_are_kept():
+    weights = np.random.default_rng(100).random(100)
+    assert balanced_pos_weight(np.ones(100), sample_weight=weights) == 0.0
+    assert balanced_pos_weight([1.0, 0.0], sample_weight=[1e20, 1]) == 1e-20
+
+
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int64", "float16", "float32", "float64", "bfloat16"])
 def test_balance_of_every_type(dtype):
     t = np.random.default_rng(0).integers(0, 2, (1000, 3))

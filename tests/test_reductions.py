@@ -55,6 +55,32 @@ def test_every_mean_divides_by_what_it_says():
         ) == pytest.approx(total / 10, rel=1e-15)
 
 
+TINY = {
+    "subnormal in float32": {"sample_weight": [1e-42] * 2, "reduction": "weighted_mean"},
+    "zero in float32": {"sample_weight": [1e-50] * 2, "reduction": "weighted_mean"},
+    "large weights, larger normalizer": {"weight": [1e38] * 2, "normalizer": 2e38},
+    "small weights, smaller normalizer": {"weight": [1e-42] * 2, "normalizer": 2e-42},
+    "beyond float32 both": {"weight": [1e38] * 2, "normalizer": 2e46},
+}
+
+
+@pytest.mark.parametrize("options", TINY.values(), ids=TINY.keys())
+def test_weights_and_denominators_beyond_float32(options):
+    """Each rounded to float32 by itself would give inf, NaN or 0, where their ratio is an ordinary number."""
+    x, t = np.float32([0.0, 1.0]), [0.0, 1.0]
+    value, gradient = ll.value_and_grad(x, t, **options)
+    want, slope = ll.value_and_grad(x.astype(np.float64), t, **options)
+    np.testing.assert_allclose(value, want, rtol=1e-6)
+    np.testing.assert_allclose(gradient, slope, rtol=1e-6)
+    assert np.isfinite(slope).all()
+    assert slope.all()
+
+
+def test_what_is_masked_has_gradient_zero_beside_infinite_ones():
+    _, gradient = ll.value_and_grad(np.zeros(3, np.float32), [0, 1, 1], mask=[True, True, False], normalizer=1e-40)
+    np.testing.assert_array_equal(gradient, [np.inf, -np.inf, 0.0])
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_types_of_results(loss, dtype):
@@ -77,7 +103,9 @@ def test_a_single_number_is_a_loss_of_its_own():
     value, gradient = ll.value_and_grad(np.float32(0.5), 1)
     assert (type(value), gradient.shape, gradient.dtype) == (np.float64, (), np.float32)
     assert isinstance(ll.binary_cross_entropy_with_logits(0.5, 1, reduction="none"), np.float64)
-    assert ll.denominator(1) == 1.0
+    x, t = np.array([0.5, -1.0]), np.array([1, 0])
+    assert ll.value_and_grad(x[0], t[0]) == ll.value_and_grad(0.5, 1)  # NumPy's numbers
+    assert ll.denominator(t[0]) == ll.denominator(1) == 1.0
     assert ll.denominator(1, reduction="batchmean") == 1.0
 
 

@@ -65,7 +65,7 @@ def backend_of(logits: Any, targets: Any) -> Any:
 
 def is_filling(targets: Any) -> bool:
     """True for targets given as positive indices (`_kernels.layout.Filling`), which belong to no framework."""
-    return hasattr(targets, "fill") and not isinstance(targets, np.ndarray)
+    return hasattr(targets, "fill") and not isinstance(targets, (np.ndarray, np.generic))
 
 
 def announce(kind: type) -> None:

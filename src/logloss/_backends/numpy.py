@@ -15,6 +15,7 @@ from ._diagnosis import explain
 from .operands import Array, OptionArrays, check_shapes, floating, output, target_array
 
 _ARRAYS = OptionArrays()
+_FLOAT32, _FLOAT64 = (float(np.finfo(dtype).max) for dtype in (np.float32, np.float64))
 _QUANTITY = {"probabilities": "probabilities", "log_probabilities": "log_probs"}
 
 
@@ -45,8 +46,7 @@ class Problem:
         self.terms = _spec.terms(options, x.shape, getattr(t, "dtype", None), _ARRAYS)
         if self.terms is not _spec.PLAIN:
             self.terms = hold_ignored(self.terms, t)
-            if x.itemsize <= 4:
-                _check_prices(self.terms)
+            _check_prices(self.terms, x.itemsize)
 
     def denominator(self) -> Any:
         return denominator(self.t, self.options)
@@ -65,7 +65,7 @@ class Problem:
             return
         if self.primitive.name in _QUANTITY:
             self.run()
-        elif cpu.check(self.t, self.terms):
+        elif cpu.check(self.t, self.terms) or (self.x.itemsize <= 4 and _exceeds_float32(self.terms)):
             self.refuse()
 
     def refuse(self) -> None:
@@ -88,14 +88,22 @@ def _kept(options: Options, ndim: int) -> tuple[int, ...]:
     return tuple(axis for axis in range(ndim) if axis not in reduced)
 
 
-def _check_prices(terms: Terms) -> None:
+def _check_prices(terms: Terms, itemsize: int) -> None:
     """Logits of up to 32 bits are computed with in float32, and so are the prices that belong to them."""
+    wide = itemsize > 4
+    limit, bits, remedy = (_FLOAT64, "64", "Divide both") if wide else (_FLOAT32, "up to 32", "Use float64 logits")
     largest = max(price if type(price) is float else float(price.max(initial=0.0)) for price in terms.prices)
-    if largest > float(np.finfo(np.float32).max):
+    if largest > limit:
         raise InvalidInputError(
-            f"pos_weight times label_weight must be at most 3.4e38 for logits of up to 32 bits; got {largest:g}. "
-            "Use float64 logits."
+            f"pos_weight times label_weight must be at most {limit:.1e} for logits of {bits} bits; got {largest:g}. "
+            f"{remedy}."
         )
+
+
+def _exceeds_float32(terms: Terms) -> bool:
+    """Is a weight finite as it is given, but not in the arithmetic of the kernels?"""
+    weights = [weight for weight in (terms.row, terms.element) if weight is not None and weight.itemsize > 4]
+    return any(weight.max(initial=0) > _FLOAT32 for weight in weights)
 
 
 def hold_ignored(terms: Terms, t: Any) -> Terms:
@@ -111,7 +119,7 @@ def _stands_out(value: float, dtype: Any) -> bool:
     """No other target rounds to it in float32, where 2 stands for all that float32 cannot hold."""
     if abs(value) >= 2**24 or float(np.float32(value)) != value or value == 2.0:
         return False
-    return not 0.0 <= value <= 1.0 or dtype.kind != "f" or dtype.itemsize <= 4
+    return bool(dtype.kind != "f" or dtype.itemsize <= 4)
 
 
 def denominator(t: Any, options: Options) -> Any:
@@ -143,12 +151,13 @@ def checked_denominator(t: Any, options: Options) -> Any:
 
 def target_sums(t: Any, options: Options) -> tuple[Any, Any]:
     """Σ w·t and Σ w·(1-t) over the reduced axes."""
-    # at log p = -1 a positive costs 1; at log p = -inf a negative costs 0: the losses are then the targets themselves
-    certain = np.broadcast_to(np.float64(-1.0), t.shape)
-    positives = Problem(_spec.LOG_PROBABILITIES, certain, t, options)
-    positives.terms = positives.terms._replace(prices=(1.0, 0.0, 0.0, 0.0))
-    sums = positives.run()
-    return sums, denominator(t, options._replace(reduction="weighted_mean")) - sums
+    # at log p = -1 a positive costs its price: t, and then 1 - t
+    problem = Problem(_spec.LOG_PROBABILITIES, np.broadcast_to(np.float64(-1.0), t.shape), t, options)
+    sums = []
+    for prices in ((1.0, 0.0, 0.0, 0.0), (-1.0, 1.0, 0.0, 0.0)):
+        problem.terms = problem.terms._replace(prices=prices)
+        sums.append(problem.run())
+    return sums[0], sums[1]
 
 
 def _product_of_sums(terms: Terms, shape: tuple[int, ...], kept: tuple[int, ...]) -> Any:

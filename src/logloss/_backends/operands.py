@@ -9,6 +9,7 @@ import numpy as np
 
 from .._errors import InvalidInputError, UnsupportedTypeError
 from .._kernels.layout import is_bfloat16
+from . import is_filling
 
 Array = np.ndarray[Any, Any]
 
@@ -52,7 +53,7 @@ def target_array(value: Any) -> Any:
     """Targets as an array of bool, any integer or any float, or positive indices as they are."""
     if type(value) is np.ndarray:
         array = value
-    elif hasattr(value, "fill") and not isinstance(value, np.ndarray):
+    elif is_filling(value):
         return value
     else:
         array = array_of("targets", value)

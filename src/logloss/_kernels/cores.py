@@ -184,7 +184,7 @@ def focal(x, u, v, t, p, z, l, g, h, bent):
             yes, no = _smoothed(t[i], p)
             near, far = select(is_negative(x[i]), no, yes), select(is_negative(x[i]), yes, no)
             spread = select(far == 0.0, near, fma(near, z[i], far))
-            g[i], h[i] = minus_log(spread), 1.0 / spread
+            g[i], h[i] = minus_log(spread), 1.0 / select(spread < 2.0**-1022, 2.0**-1022, spread)
     for i in range(x.size):
         yes, no = _smoothed(t[i], p)
         hard = select(is_negative(x[i]), yes, no) == 0.0

@@ -15,7 +15,7 @@ import numpy as np
 from .._spec import PLAIN, Primitive, Terms
 from . import blocks, entries, general, threads
 from .general import TASK, Call
-from .layout import Array, Filling
+from .layout import Array, Filling, fits_float32
 
 BAD_TARGET, BAD_WEIGHT, BAD_INPUT = 1, 2, 4
 """Flags of what was found: a target, a weight, a probability outside its domain."""
@@ -66,7 +66,7 @@ def plain(
     """
     if terms is not PLAIN and not _is_scalar(terms):
         return None
-    entry = entries.plain(primitive.name, *types)
+    entry = entries.plain(primitive.name, *types) if fits_float32(scale) else None
     if entry is None or (primitive.name == "probabilities" and (grad is not None or primitive.parameters[1] != 0.0)):
         return None
     return _run(entry, n, (x, t, 0 if grad is None else grad, n, terms.prices, scale))

@@ -24,6 +24,7 @@ from .layout import (
     address,
     code_of,
     factor,
+    fits_float32,
     is_direct,
     natural_axes,
     pieces,
@@ -58,7 +59,8 @@ class Call(NamedTuple):
 def evaluate(call: Call) -> tuple[Any, int]:
     """The sum of the losses, or with `kept` axes an array of sums, and the flags of what was found."""
     name = call.primitive.name
-    bits = 32 if name == "cross_entropy" and call.x is not None and call.x.dtype.itemsize <= 4 else 64
+    narrow = name == "cross_entropy" and call.x is not None and call.x.dtype.itemsize <= 4
+    bits = 32 if narrow and fits_float32(call.scale) else 64
     entry = entries.GENERAL[name, bits]
     axes = _axes_in_memory(call)
     if axes is None:

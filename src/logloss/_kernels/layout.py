@@ -18,6 +18,7 @@ PIECE = 1 << 17
 """Elements staged at a time where an operand is not contiguous: they fit the larger caches, and a piece's dozen
 microseconds of Python are few beside its work."""
 
+_SMALLEST, _LARGEST = 2.0**-126, 2.0**127
 _CODES = {
     "f4": FLOAT32,
     "f8": FLOAT64,
@@ -77,6 +78,13 @@ def is_direct(array: Array) -> bool:
     """True if a kernel can walk the array's own memory."""
     flags = array.flags
     return bool(flags.c_contiguous and flags.aligned) and code_of(array.dtype) is not None
+
+
+def fits_float32(scale: float | Array) -> bool:
+    """True if a scale, and what it is multiplied with, keep their digits in float32."""
+    if isinstance(scale, float):
+        return _SMALLEST <= abs(scale) <= _LARGEST
+    return bool(np.all((np.abs(scale) >= _SMALLEST) & (np.abs(scale) <= _LARGEST)))
 
 
 def natural_axes(array: Array) -> tuple[int, ...] | None:
