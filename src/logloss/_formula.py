@@ -86,7 +86,7 @@ def _sigmoids(xp: Any, x: Any) -> tuple[Any, Any, Any]:
 def _focused(xp: Any, loss: Triple, exponent: Any, log_m: Any, rho: Any, curl: Any) -> Triple:
     """M^Γ·L and its derivatives from those of L, log M, ρ = M'/M and M''/M: the product rule, with M^Γ in log space."""
     plain, slope, bend = loss
-    power = xp.exp(xp.where(exponent == 0, 0 * log_m, exponent * log_m))
+    power = xp.exp(xp.where(exponent == 0, 0 * exponent, exponent * log_m))
     pull = priced(xp, exponent * rho, plain)
     second = priced(xp, exponent * ((exponent - 1) * rho * rho + curl), plain)
     return priced(xp, power, plain), power * (slope + pull), power * (bend + 2 * exponent * rho * slope + second)
@@ -104,11 +104,11 @@ def focal(xp: Any, x: Any, u: Any, v: Any, t: Any, parameters: tuple[float, ...]
     hard = far == 0
     z = xp.exp(-xp.abs(x))
     spread = xp.where(hard, near, near * z + far)  # m = σ(|x|)·spread, but for z where the target is hard
-    log_m = xp.log(spread) - lp - xp.where(hard, xp.abs(x), 0 * x)
+    log_m = xp.log(spread) - lp - xp.where(hard, xp.abs(x), 0 * lp)
     rho = (no - yes) * (1 / (1 + z)) * xp.where(hard, 1 + 0 * z, z) / spread
     curl = rho * (rest - sigma)
     alpha = alpha_yes * yes + alpha_no * no
-    loss, slope, bend = _focused(xp, cross_entropy(xp, x, u, v), gamma + 0 * x * 0, log_m, rho, curl)
+    loss, slope, bend = _focused(xp, cross_entropy(xp, x, u, v), gamma + 0 * lp, log_m, rho, curl)
     return priced(xp, alpha, loss), alpha * slope, alpha * bend
 
 

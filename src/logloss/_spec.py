@@ -107,7 +107,7 @@ def _number(name: str, value: Any, low: float, high: float, remedy: str) -> floa
         number = float(value)
     except (TypeError, ValueError):
         number = math.nan
-    if not low <= number <= high or math.isinf(number):
+    if not low <= number <= high or number == math.inf:  # isinf is unknown to traced code
         raise InvalidInputError(f"{name} must be a finite number in [{low:g}, {high:g}]; got {value!r}. {remedy}")
     return number
 

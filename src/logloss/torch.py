@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from . import _spec
-from ._errors import MissingDependencyError
+from ._errors import InvalidInputError, MissingDependencyError
 from ._spec import Options, Primitive
 from .dialects import pytorch
 
@@ -362,10 +362,12 @@ def _evaluate(primitive: Primitive, logits: Any, targets: Any, options: Options,
     """The loss after torch's broadcasting of `weight` and `pos_weight`."""
     positive_price = None
     weight, pos_weight = options.weight, options.pos_weight
+    if not isinstance(logits, torch.Tensor):
+        return _backend.value(primitive, logits, targets, options)  # refuses them
     if isinstance(weight, torch.Tensor) and weight.ndim < logits.ndim:
         options = options._replace(weight=_aligned(weight, logits.ndim))
     if isinstance(pos_weight, torch.Tensor) and pos_weight.ndim:
-        options, positive_price = _placed(pos_weight, logits.ndim, options)
+        options, positive_price = _placed(pos_weight, tuple(logits.shape), options)
     return _backend.value(primitive, logits, targets, options, inplace=inplace, positive_price=positive_price)
 
 
@@ -374,12 +376,19 @@ def _aligned(value: Any, ndim: int) -> Any:
     return value.reshape((1,) * (ndim - value.ndim) + tuple(value.shape))
 
 
-def _placed(pos_weight: Any, ndim: int, options: Options) -> tuple[Options, Any]:
+def _placed(pos_weight: Any, shape: tuple[int, ...], options: Options) -> tuple[Options, Any]:
     """`pos_weight` along the label axis where it varies along one axis, else as a price of its own."""
+    ndim = len(shape)
     if pos_weight.numel() == 1:
         return options._replace(pos_weight=pos_weight.reshape(())), None
     if pos_weight.ndim == 1 and ndim > 1:
         return options, None
+    got = tuple(pos_weight.shape)
+    if any(one not in (1, full) for one, full in zip(got[::-1], shape[::-1], strict=False)) or len(got) > ndim:
+        raise InvalidInputError(
+            f"pos_weight must broadcast to the logits' shape {shape}; got shape {got}. "
+            "Give one number per label, with 1 for the axes behind the labels' one."
+        )
     aligned = _aligned(pos_weight, ndim)
     varying = [axis for axis, length in enumerate(aligned.shape) if length != 1]
     if len(varying) == 1 and ndim > 1 and options.label_weight is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import torch
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
@@ -215,6 +217,61 @@ def test_inplace():
         untouched = x * 2.0
         criterion(untouched, t)
         assert torch.equal(untouched, x * 2.0)
+
+
+def test_inplace_refuses_memory_that_is_not_the_logits_alone():
+    criterion = BCEWithLogitsLoss(inplace=True)
+    weight, t = torch.nn.Parameter(torch.tensor([[3.0, -2.0], [1.0, 0.0]])), torch.ones(4)
+    for view in (
+        weight.view(-1),
+        weight[:1].expand(2, 2).reshape(-1).expand(2, 4),
+        (weight * 1).view(-1)[:1].expand(4),
+    ):
+        with pytest.raises(ll.InvalidInputError, match="inplace=True overwrites the logits"):
+            criterion(view, t.expand(view.shape))
+    criterion.register_full_backward_hook(lambda *_: None)  # hands over an alias of the leaf
+    with pytest.raises(ll.InvalidInputError, match="inplace=True overwrites the logits"):
+        criterion(weight, torch.ones(2, 2))
+    assert weight.tolist() == [[3.0, -2.0], [1.0, 0.0]]
+    with pytest.raises(ll.InvalidInputError, match="out is written, and needs a place for each element"):
+        ll.value_and_grad(torch.zeros(3, 4), torch.zeros(3, 4), out=torch.empty(4).expand(3, 4))
+
+
+def test_targets_are_freed_by_the_backward():
+    x, t = case()
+    kept = weakref.ref(t)
+    loss = bce(x, t)
+    loss.backward()
+    del t
+    assert kept() is None
+
+
+def test_half_precision_weights_are_added_up_in_full():
+    """By the kernels, and by the formula, which weights that need a gradient go to."""
+    x, t = case(dtype=torch.float32)
+    given = {"weight": torch.full((3, 4), 2.0).half(), "reduction": "weighted_mean"}
+    rows = torch.full((3,), 6e4).half()  # the sum is beyond float16
+    torch.testing.assert_close(bce(x, t, sample_weight=rows.clone().requires_grad_(), **given), bce(x, t, **given))
+    torch.testing.assert_close(bce(x, t, sample_weight=rows, **given), bce(x, t, **given))
+
+
+FOCUSED = [
+    (ll.asymmetric_loss, {"gamma_neg": 0.0, "clip": 0.05}, [-5.0, 1.0], [0.0, 0.0]),
+    (ll.asymmetric_loss, {"gamma_pos": 0.0}, [40.0, -800.0], [1.0, 0.0]),
+    (ll.sigmoid_focal_loss, {"alpha": 0.25}, [torch.inf, -torch.inf], [1.0, 0.0]),
+    (ll.sigmoid_focal_loss, {}, [torch.inf, 3.0], [0.0, 1.0]),
+]
+
+
+@pytest.mark.parametrize(("loss", "options", "logits", "targets"), FOCUSED)
+def test_the_formula_is_the_kernels_at_the_ends(loss: object, options: dict, logits: list, targets: list):
+    x, t = torch.tensor(logits, requires_grad=True), torch.tensor(targets)
+    values = [
+        loss(x, t, reduction="sum", sample_weight=w, **options) for w in (None, torch.ones(2, requires_grad=True))
+    ]
+    torch.testing.assert_close(*values)
+    slopes = [torch.autograd.grad(values[0], x, create_graph=graph, retain_graph=True)[0] for graph in (False, True)]
+    torch.testing.assert_close(*slopes)
 
 
 def test_bad_targets_are_found_before_anything_is_overwritten():

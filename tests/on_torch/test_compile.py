@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch._dynamo.utils import counters
@@ -160,6 +165,57 @@ def test_export():
     x, t = case(11)
     torch.testing.assert_close(program.module()(x, t), criterion(x, t))
     assert "logloss.loss" in program.graph_module.code
+
+
+def test_an_exported_program_is_loaded_by_another_process(tmp_path: Path):
+    x, t = case()
+    file = tmp_path / "program.pt2"
+    torch.export.save(torch.export.export(BCEWithLogitsLoss(), (x.detach(), t)), file)
+    code = (
+        "import sys, torch, logloss.torch\n"
+        "program = torch.export.load(sys.argv[1]).module()\n"
+        "print(program(torch.zeros(6, 5), torch.ones(6, 5)).item())"
+    )
+    run = subprocess.run([sys.executable, "-c", code, file], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert float(run.stdout) == pytest.approx(math.log(2))
+
+
+@pytest.mark.parametrize("focused", [SigmoidFocalLoss, AsymmetricLoss])
+def test_dynamic_shapes_of_focused_losses(focused: type):
+    criterion = focused()
+    run = compiled(criterion, dynamic=True)
+    torch.testing.assert_close(run(*case()), criterion(*case()))
+
+
+def test_numbers_that_compiled_code_leaves_open():
+    x, t = case()
+
+    def loss(x: torch.Tensor, normalizer: float) -> torch.Tensor:
+        prices = [1.0, 2.0, 3.0, 0.5, 0.0]
+        return bce(x, t, reduction="sum", normalizer=normalizer, pos_weight=prices) + bce(x, t, normalizer=x.shape[0])
+
+    run = compiled(loss, dynamic=True)
+    for normalizer in (2.5, 3.5, 4):
+        torch.testing.assert_close(run(x, normalizer), loss(x, normalizer))
+
+
+def test_repeated_logits_compile():
+    x = torch.randn(1, 4, requires_grad=True)
+    run = compiled(lambda x: bce(x.expand(3, 4), torch.zeros(3, 4), reduction="none"), "inductor")
+    torch.testing.assert_close(run(x), bce(x.expand(3, 4), torch.zeros(3, 4), reduction="none"))
+
+
+def test_saturated_half_precision_probabilities_compile():
+    z = torch.tensor([-40.0, 40.0, 0.0], dtype=torch.float16, requires_grad=True)
+
+    def loss(z: torch.Tensor) -> torch.Tensor:
+        return BCELoss()(z.sigmoid(), torch.tensor([1.0, 0.0, 1.0]))
+
+    (want,) = torch.autograd.grad(loss(z), z)
+    assert want.isfinite().all()
+    torch.testing.assert_close(torch.autograd.grad(compiled(loss)(z), z)[0], want)
+    torch.testing.assert_close(torch.autograd.grad(loss(z), z, create_graph=True)[0], want)
 
 
 def test_positives_cannot_be_compiled():

@@ -82,6 +82,21 @@ def test_deprecated_arguments(arguments: tuple):
     torch.testing.assert_close(loss, theirs(x, t))
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (2, 5, 3), (1, 1, 5), (2, 5)])
+def test_prices_that_do_not_broadcast(shape: tuple[int, ...]):
+    x = torch.zeros(3, 5)
+    with pytest.raises(ll.InvalidInputError, match=r"pos_weight must broadcast to the logits' shape \(3, 5\); got"):
+        drop_in.binary_cross_entropy_with_logits(x, x, pos_weight=torch.ones(shape))
+
+
+@pytest.mark.parametrize("bad", [-1.0, torch.nan, torch.inf])
+@pytest.mark.parametrize("shape", [(5,), (3, 5), (3, 1)])
+def test_prices_of_every_shape_are_checked(bad: float, shape: tuple[int, ...]):
+    x = torch.zeros(shape[0] if len(shape) == 1 else 3, 5)[0 if len(shape) == 1 else slice(None)]
+    with pytest.raises(ll.InvalidInputError, match="pos_weight must be finite and not negative"):
+        drop_in.binary_cross_entropy_with_logits(x, x, pos_weight=torch.full(shape, bad))
+
+
 def test_signature_begins_as_torchs():
     import inspect
 

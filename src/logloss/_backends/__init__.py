@@ -29,7 +29,11 @@ _SUPPORTED = ("torch", "jax", "tensorflow")
 
 def framework_of(array: Any) -> str:
     """The framework that an array belongs to; "numpy" for NumPy, plain Python numbers, lists and dataframe columns."""
-    return _FRAMEWORKS.get(type(array).__module__.partition(".")[0], "numpy")
+    for kind in type(array).__mro__:  # a subclass may be defined anywhere
+        name = _FRAMEWORKS.get(kind.__module__.partition(".")[0])
+        if name is not None:
+            return name
+    return "numpy"
 
 
 def backend_of(logits: Any, targets: Any) -> Any:

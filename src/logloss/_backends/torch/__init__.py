@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import forward_ad
 
 from ... import _reduce, _spec
@@ -17,7 +18,7 @@ from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._spec import Options, Primitive
 from .. import is_filling, numpy
 from ..operands import check_shapes
-from . import fused, kernels, plain
+from . import fused, kernels, operators, plain
 from .arrays import (
     FLOATS,
     TensorArrays,
@@ -51,7 +52,6 @@ _QUANTITY = {
     "clamped_probabilities": "probabilities",
     "log_probabilities": "log_probs",
 }
-_OWN_MEMORY = (torch.Tensor, torch.nn.Parameter)
 
 
 def value(
@@ -87,8 +87,6 @@ def _value(call: Call, logits: Any, targets: Any, positive_price: Any) -> Any:
     if way is None:
         return _plain(call, x, t, positive_price).value()
     if not _has_memory(x):
-        from . import operators  # registered when first asked for
-
         return operators.value(call, x, t)
     if x.requires_grad and torch.is_grad_enabled():
         return way.Loss.apply(_writable(x) if call.inplace else x, t, call)
@@ -165,12 +163,17 @@ def _kernels_for(call: Call, x: Any, t: Any) -> Any:
         return None
     if fused.serves(call, x, t):
         return fused if _has_memory(x) else None
-    return kernels if x.is_cpu else None
+    return kernels if x.is_cpu and (_has_memory(x) or _is_traced(x)) else None
+
+
+def _is_traced(x: Any) -> bool:
+    """True where operators are recorded. Other tensors without memory, distributed ones say, know PyTorch's only."""
+    return torch._C._len_torch_dispatch_stack() > 0 or isinstance(x, FakeTensor)
 
 
 def _alone(call: Call, t: Any) -> bool:
     """Outside of transforms; of all operands only the logits may need a gradient."""
-    if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
+    if forward_ad._current_level >= 0 or torch._C._is_tracing() or torch._C._are_functorch_transforms_active():
         return False
     if not torch.is_grad_enabled():
         return True
@@ -179,13 +182,15 @@ def _alone(call: Call, t: Any) -> bool:
 
 
 def _has_memory(x: Any) -> bool:
-    """False for the tensors of tracers and for subclasses, which only know operations."""
-    return type(x) in _OWN_MEMORY and torch._C._len_torch_dispatch_stack() == 0
+    """False for the tensors of tracers, and for subclasses that only know operations."""
+    own = type(x).__torch_dispatch__ is torch._C._disabled_torch_dispatch_impl
+    return own and torch._C._len_torch_dispatch_stack() == 0
 
 
 def _plain(call: Call, x: Any, t: Any, positive_price: Any = None) -> plain.Problem:
     """The call as tensor operations. Where looking is free, bad values are refused as the kernels refuse them."""
-    looks = x.is_cpu and _has_memory(x) and not torch._C._are_functorch_transforms_active()
+    aside = torch._C._is_tracing() or torch._C._are_functorch_transforms_active()
+    looks = x.is_cpu and _has_memory(x) and not aside
     if looks:
         kernels.check(call, x, t)
     return plain.Problem(call.primitive, x, t, call.options, looks, positive_price)
@@ -199,7 +204,8 @@ def _check_on_host(call: Call, x: Any, t: Any) -> None:
 
 
 def _writable(x: Any) -> Any:
-    if x.is_leaf:
+    _check_overlap("inplace=True overwrites the logits", x)
+    if x.is_leaf or (x._is_view() and x._base.is_leaf and x._base.requires_grad):
         raise InvalidInputError(
             "inplace=True overwrites the logits with their gradient; logits that are a leaf of the graph would lose "
             "their values. Leave inplace=True out."
@@ -217,3 +223,12 @@ def _check_output(out: Any, x: Any) -> None:
             f"out must have the logits' shape {tuple(x.shape)}; got {tuple(out.shape)}. Use torch.empty_like(logits)."
         )
     check_device("out", out, x)
+    _check_overlap("out is written", out)
+
+
+def _check_overlap(purpose: str, tensor: Any) -> None:
+    if torch._debug_has_internal_overlap(tensor) == 1:
+        raise InvalidInputError(
+            f"{purpose}, and needs a place for each element; got a tensor of shape {tuple(tensor.shape)} with strides "
+            f"{tuple(tensor.stride())}, such as expand() makes. Use contiguous()."
+        )

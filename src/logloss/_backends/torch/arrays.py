@@ -124,6 +124,10 @@ def option_tensor(name: str, value: Any, x: Any) -> Any:
     if isinstance(value, torch.Tensor):
         check_device(name, value, x)
         return value
+    if isinstance(value, (torch.SymInt, torch.SymFloat)):  # a number that compiled code leaves open
+        return torch.scalar_tensor(value, dtype=wide(x.device), device=x.device)
+    if isinstance(value, (list, tuple)):
+        value = list(value)  # compiled code has a kind of its own
     if framework_of(value) != "numpy" or (isinstance(value, np.ndarray) and value.ndim):
         raise UnsupportedTypeError(
             f"{name} must be a tensor like the logits, a number or a list; "

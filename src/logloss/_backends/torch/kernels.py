@@ -67,7 +67,10 @@ def wrapped(value: Any, call: Call, x: Any) -> Any:
     """A loss from the kernels as a tensor."""
     options = call.options
     if options.reduction == "none":
-        return tensor_of(np.asarray(value))
+        losses = tensor_of(np.asarray(value))
+        if x.is_contiguous() or losses.stride() == torch.empty_like(x, device="meta").stride():
+            return losses
+        return room(x).copy_(losses)  # NumPy orders repeated axes in another way, and traced code knows PyTorch's
     if options.axis is None:
         return _scalar(float(value), result_dtype(x))
     return tensor_of(np.asarray(value)).to(result_dtype(x))
@@ -76,8 +79,8 @@ def wrapped(value: Any, call: Call, x: Any) -> Any:
 def _scalar(value: float, dtype: Any) -> Any:
     """A loss as a tensor, infinite where it is too large for the dtype: `scalar_tensor` alone would refuse it."""
     if abs(value) > torch.finfo(dtype).max:
-        return torch.scalar_tensor(value, dtype=torch.float64).to(dtype)
-    return torch.scalar_tensor(value, dtype=dtype)
+        return torch.scalar_tensor(value, dtype=torch.float64, device="cpu").to(dtype)
+    return torch.scalar_tensor(value, dtype=dtype, device="cpu")
 
 
 _TYPES = {
@@ -167,7 +170,7 @@ class Loss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Any, t: Any, call: Call) -> Any:
-        ctx.call, ctx.targets = call, t
+        ctx.call, ctx.positives = call, None if isinstance(t, torch.Tensor) else t
         late = x.dtype is torch.float16 and call.options.reduction != "none" and not call.inplace
         given = [t] if isinstance(t, torch.Tensor) else []
         given += [value for value in call.given.values() if isinstance(value, torch.Tensor)]
@@ -180,11 +183,12 @@ class Loss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> tuple[Any, None, None]:
-        x, grad, *_ = ctx.saved_tensors  # asks whether targets and weights are still what they were
+        x, grad, *given = ctx.saved_tensors  # asks whether targets and weights are still what they were
+        t = given[0] if ctx.positives is None else ctx.positives
         if torch.is_grad_enabled() or is_mapped(upstream):
-            return differentiable(ctx.call, x, ctx.targets, upstream, checked=True), None, None
+            return differentiable(ctx.call, x, t, upstream, checked=True), None, None
         if grad is None:
-            return _scaled_by(ctx.call, x, ctx.targets, upstream), None, None
+            return _scaled_by(ctx.call, x, t, upstream), None, None
         return _multiplied(ctx.call, grad, upstream), None, None
 
 
@@ -219,7 +223,7 @@ def _amend(call: Call, problem: numpy.Problem, x: Any, t: Any, grad: Any, scale:
     """Torch's slope of probabilities where p·(1-p) comes near its least denominator: 1/p is too steep there."""
     p, grad = torch.atleast_1d(x.detach()), torch.atleast_1d(grad)
     eps = call.primitive.parameters[1]
-    near = ((p < 2 * eps) | (p >= 1 - 2 * eps)).nonzero(as_tuple=True)
+    near = ((p.double() < 2 * eps) | (p.double() >= 1 - 2 * eps)).nonzero(as_tuple=True)
     if not near[0].numel():
         return
 

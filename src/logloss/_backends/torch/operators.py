@@ -97,6 +97,8 @@ def _backward(ctx: Any, upstream: Any, _: Any) -> tuple[Any, ...]:
     if torch.is_grad_enabled():  # somebody differentiates the gradient
         return plain.Problem(ctx.call.primitive, x, t, ctx.call.options, checked=True).gradient(upstream), *rest
     factor = kernels.raised(upstream, ctx.call, x.ndim)
+    if x.dtype is torch.float16 and ctx.call.primitive.name == kernels.CLAMPED:
+        return plain.held_by_float16(grad * factor).to(x.dtype), *rest
     return torch.ops.logloss.scaled(grad, factor, x.dtype), *rest
 
 

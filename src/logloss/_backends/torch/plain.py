@@ -122,7 +122,9 @@ class Problem:
             t = torch.where(self.counts, t, 0.0)
         u, v = _formula.prices(t, _cast(terms, dtype))
         if positive_price is not None:
-            u = u * positive_price.to(dtype)
+            price = self.arrays.real("pos_weight", positive_price)
+            self.arrays.check("pos_weight", price, positive=False)
+            u = u * price.to(dtype)
         if options.validate and not checked:
             fine = _in_domain(primitive, x, t, u, v)
             u, v = torch.where(fine, u, math.nan), torch.where(fine, v, math.nan)
@@ -146,12 +148,15 @@ class Problem:
     def gradient(self, upstream: Any = None) -> Any:
         """The derivative of the sum of all values, or of Σ upstream·value, with respect to the logits."""
         slopes = self.elementwise(1)
-        up = torch.ones((), dtype=torch.float64) if upstream is None else upstream
+        up = torch.ones((), dtype=slopes.dtype, device=slopes.device) if upstream is None else upstream
         if self.options.reduction != "none":
             up = divide(up.to(wide(slopes.device)), self.denominator())
             for axis in self.axes():
                 up = up.unsqueeze(axis) if up.ndim else up
-        return (slopes * up.to(slopes.dtype)).to(self.dtypes[0])
+        gradient = slopes * up.to(slopes.dtype)
+        if self.dtypes[0] is torch.float16 and self.primitive.name == "clamped_probabilities":
+            gradient = held_by_float16(gradient)
+        return gradient.to(self.dtypes[0])
 
     def denominator(self) -> Any:
         return denominator(self.targets, self.options, self.arrays)
@@ -165,7 +170,8 @@ def denominator(t: Any, options: Options, arrays: TensorArrays) -> Any:
         weight = torch.ones((), dtype=wide(t.device), device=t.device)
         if weighted:
             for factor in (terms.prices[0], terms.row, terms.element):
-                weight = weight if factor is None else weight * factor
+                if factor is not None:  # a number without axes would not widen the product
+                    weight = weight * (factor.to(weight.dtype) if isinstance(factor, torch.Tensor) else factor)
         counts = counted(t, terms)
         weight = weight if counts is None else torch.where(counts, weight, 0.0)
         axes = None if options.axis is None else _spec.reduced_axes(options.axis, t.ndim)
