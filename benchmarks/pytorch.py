@@ -107,6 +107,7 @@ def options(elements: int, rounds: int) -> list[Table]:
         step("ignore_index, uint8 targets", plain, x, torch.where(keep, hard, 255).to(torch.uint8), ignore_index=255),
         step("loss / 4: the backward multiplies", lambda x, t: plain(x, t) / 4, x, t),
         step("reduction none, .mean()", lambda x, t: plain(x, t, reduction="none").mean(), x, t),
+        step("reduction none, .sum()", lambda x, t: plain(x, t, reduction="none").sum(), x, t),
         step("SigmoidFocalLoss", package.SigmoidFocalLoss(), x, t),
         step("AsymmetricLoss", package.AsymmetricLoss(), x, t),
         step("compiled", torch.compile(plain, **COMPILER), x, t),
