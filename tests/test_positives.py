@@ -208,8 +208,12 @@ ERRORS = [
     ),
     (
         lambda: Positives([0, 1], [0, 1], (1, 3)),
-        ("indptr must rise from 0 to the number of indices, 2, in 2 steps for 1 rows; got 2 numbers from 0 to 1."),
+        (
+            "indptr must rise from 0 to the number of indices, 2, in 2 numbers for 1 rows; got 2 numbers from 0 to 1. "
+            "Positives.from_lists makes it of one list per row."
+        ),
     ),
+    (lambda: Positives([0, 2, 1, 3], [0, 1, 2], (3, 3)), "from 0 to 3, falling from 2 to 1 after index 1."),
     (lambda: Positives([0, 2, 1], [0, 1], (2, 3)), "indptr must rise from 0"),
     (lambda: Positives([1, 2], [0, 1], (1, 3)), "indptr must rise from 0"),
     (lambda: Positives([], [], (0, 3)), "got 0 numbers."),
@@ -217,6 +221,29 @@ ERRORS = [
         lambda: Positives.from_padded([0, 1], labels=3),
         "padded must be a 2-d array of integers; got shape (2,) and dtype int64.",
     ),
+    (
+        lambda: Positives.from_padded([[0], [0, 1]], labels=3),
+        (
+            "padded must be a 2-d array of integers; got shape (2,) and dtype object. Convert it to int64, or give "
+            "one flat list of labels per row to Positives.from_lists."
+        ),
+    ),
+    (
+        lambda: Positives.from_lists([[0]] * 5, labels=2**62),
+        (
+            "the shape (rows, labels) must be two whole numbers, not negative, with a product below 2^63; "
+            f"got (5, {2**62}). labels is one int; a larger matrix must be cut into batches of rows."
+        ),
+    ),
+    *(
+        (lambda labels=labels: Positives.from_lists([[0]], labels=labels), f"below 2^63; got (1, {labels!r}).")
+        for labels in (-1, 2.7, None, "3", 2**63, 2**64)
+    ),
+    (lambda: Positives.from_lists([], labels=2**64), "below 2^63; got (0, "),
+    (lambda: Positives([0, 1], [0], (1, 2, 3)), "got (1, 2, 3)."),
+    (lambda: Positives([], [], (-1, 3)), "got (-1, 3)."),
+    (lambda: Positives([0, 1], [0], 3), "got 3."),
+    (lambda: Positives.from_scipy(scipy.sparse.coo_array(np.array([0, 1]))), "got (2,)."),
     (lambda: Positives.from_padded([[0, -2]], labels=3), "the first is -2."),
     (lambda: Positives.from_padded([[1, 1]], labels=3), "label 1 stands twice in row 0"),
     (
@@ -241,3 +268,14 @@ def test_errors(make, text):
     with pytest.raises(ll.InvalidInputError) as caught:
         make()
     assert text in str(caught.value)
+
+
+def test_only_sparse_matrices():
+    with pytest.raises(ll.UnsupportedTypeError, match=r"got numpy\.ndarray\. Use scipy\.sparse\.csr_array\(matrix\)"):
+        Positives.from_scipy(np.eye(3))
+
+
+def test_the_last_place_that_64_bits_hold():
+    positives = Positives.from_lists([[2**63 - 2]], labels=np.uint64(2**63 - 1))
+    np.testing.assert_array_equal(positives.indices, [2**63 - 2])
+    assert positives.shape == (1, 2**63 - 1)

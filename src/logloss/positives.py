@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ._backends import announce
-from ._errors import InvalidInputError
+from ._errors import InvalidInputError, UnsupportedTypeError
 
 Array = np.ndarray[Any, Any]
 
@@ -24,10 +25,11 @@ class Positives:
     Args:
         indptr: (rows + 1,) integers, from 0 upwards, never falling.
         indices: (number of positives,) integers in [0, labels). Unsorted rows are sorted; duplicates are an error.
-        shape: (rows, labels).
+        shape: (rows, labels), with a product below 2^63.
 
     Raises:
-        InvalidInputError: an index out of range, a duplicate, or an `indptr` that does not describe `indices`.
+        InvalidInputError: an index out of range, a duplicate, a shape that is none, or an `indptr` that does not
+            describe `indices`.
 
     Example:
         >>> import logloss as ll
@@ -44,8 +46,7 @@ class Positives:
     __slots__ = ("_labels", "_places", "indptr", "shape")
 
     def __init__(self, indptr: Any, indices: Any, shape: tuple[int, int]) -> None:
-        rows, labels = (int(length) for length in shape)
-        self.shape = (rows, labels)
+        rows, labels = self.shape = _shape(shape)
         self._labels: Any = None  # only of what JAX put together
         self.indptr = _integers("indptr", indptr)
         _check_indptr(self.indptr, rows, _integers("indices", indices).size)
@@ -88,6 +89,11 @@ class Positives:
     @classmethod
     def from_scipy(cls, matrix: Any) -> Positives:
         """A SciPy sparse matrix or array of zeros and ones, in any of its formats; explicit zeros are dropped."""
+        if not hasattr(matrix, "tocsr"):
+            raise UnsupportedTypeError(
+                f"from_scipy takes a SciPy sparse matrix or array; got {type(matrix).__module__}."
+                f"{type(matrix).__name__}. Use scipy.sparse.csr_array(matrix)."
+            )
         csr = matrix.tocsr(copy=True)
         wrong = (csr.data != 0) & (csr.data != 1)
         if wrong.any():
@@ -115,22 +121,46 @@ class Positives:
         out[self._places[low:high] - start] = 1
 
 
+def _shape(shape: Any) -> tuple[int, int]:
+    """Rows and labels; every place in the matrix is a number that 64 bits hold."""
+    try:
+        rows, labels = map(operator.index, shape)
+    except (TypeError, ValueError):
+        rows = labels = -1
+    if rows < 0 or labels < 0 or max(rows, 1) * labels >= 2**63:
+        raise InvalidInputError(
+            "the shape (rows, labels) must be two whole numbers, not negative, with a product below 2^63; "
+            f"got {shape!r}. labels is one int; a larger matrix must be cut into batches of rows."
+        )
+    return rows, labels
+
+
 def _integers(name: str, value: Any, ndim: int = 1) -> Array:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        array = np.asarray(value, dtype=object)
     if array.size == 0:
         array = array.astype(np.int64)
     if array.ndim != ndim or array.dtype.kind not in "iu":
         raise InvalidInputError(
-            f"{name} must be a {ndim}-d array of integers; got shape {array.shape} and dtype {array.dtype}."
+            f"{name} must be a {ndim}-d array of integers; got shape {array.shape} and dtype {array.dtype}. "
+            "Convert it to int64, or give one flat list of labels per row to Positives.from_lists."
         )
     return array.astype(np.int64)
 
 
 def _check_indptr(indptr: Array, rows: int, count: int) -> None:
-    if len(indptr) != rows + 1 or indptr[0] != 0 or indptr[-1] != count or (np.diff(indptr) < 0).any():
+    falls = np.flatnonzero(np.diff(indptr) < 0)
+    if len(indptr) != rows + 1 or indptr[0] != 0 or indptr[-1] != count or falls.size:
+        got = f"{len(indptr)} numbers"
+        if len(indptr):
+            got += f" from {indptr[0]} to {indptr[-1]}"
+        if falls.size:
+            got += f", falling from {indptr[falls[0]]} to {indptr[falls[0] + 1]} after index {falls[0]}"
         raise InvalidInputError(
-            f"indptr must rise from 0 to the number of indices, {count}, in {rows + 1} steps for {rows} rows; "
-            f"got {len(indptr)} numbers" + (f" from {indptr[0]} to {indptr[-1]}." if len(indptr) else ".")
+            f"indptr must rise from 0 to the number of indices, {count}, in {rows + 1} numbers for {rows} rows; "
+            f"got {got}. Positives.from_lists makes it of one list per row."
         )
 
 
