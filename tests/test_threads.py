@@ -143,10 +143,17 @@ def test_tasks_may_run_tasks():
     assert threads.run([lambda: sum(threads.run(inner))] * 6) == [10] * 6
 
 
-@pytest.mark.parametrize("bad", [0, -1, 1.5, "2", None, True])
+@pytest.mark.parametrize("bad", [0, -1, 1.5, "2", None, True, np.True_, np.int64(0)])
 def test_numbers_of_threads_that_are_none(bad):
-    with pytest.raises(ll.InvalidInputError, match=r"must be a positive whole number; got "):
+    with pytest.raises(ll.InvalidInputError, match=r"must be a positive whole number; got .*\. Use 1 for the calling"):
         ll.set_num_threads(bad)
+
+
+@pytest.mark.parametrize("kind", [int, np.int64, np.uint8, np.array])
+def test_numbers_of_threads_of_any_kind(kind):
+    ll.set_num_threads(kind(2))
+    assert type(threads.count()) is int
+    assert threads.count() == 2
 
 
 def test_from_several_python_threads_at_once():
@@ -251,7 +258,7 @@ def test_threads_from_the_environment():
     assert python("import logloss as ll; ll.set_num_threads(5);" + COUNT, LOGLOSS_NUM_THREADS="3") == "5"
 
 
-@pytest.mark.parametrize("bad", ["0", "two", "1.5"])
+@pytest.mark.parametrize("bad", ["0", "two", "1.5", "٣", "9" * 5000])
 def test_bad_threads_from_the_environment(bad):
     code = """
 import numpy as np, logloss as ll
@@ -261,7 +268,10 @@ except ll.InvalidInputError as error:
     print(error)
 """
     said = python(code, LOGLOSS_NUM_THREADS=bad)
-    assert said == f"LOGLOSS_NUM_THREADS must be a positive whole number; got {bad!r}. Unset it to use all cores."
+    assert said == (
+        "LOGLOSS_NUM_THREADS must be a positive whole number of at most nine digits; "
+        f"got {bad[:40]!r}. Unset it to use all cores."
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs CPU affinity")

@@ -10,7 +10,9 @@ elements, so a call waits for tasks that a thread has begun, never for a thread 
 from __future__ import annotations
 
 import functools
+import operator
 import os
+import re
 import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
@@ -40,9 +42,10 @@ def _from_environment() -> int:
     text = os.environ.get("LOGLOSS_NUM_THREADS", "")
     if not text:
         return _cores()
-    if not text.isdecimal() or int(text) < 1:
+    if not re.fullmatch("[0-9]{1,9}", text) or int(text) < 1:
         raise InvalidInputError(
-            f"LOGLOSS_NUM_THREADS must be a positive whole number; got {text!r}. Unset it to use all cores."
+            "LOGLOSS_NUM_THREADS must be a positive whole number of at most nine digits; "
+            f"got {text[:40]!r}. Unset it to use all cores."
         )
     return int(text)
 
@@ -58,13 +61,19 @@ def count() -> int:
 def set_count(n: int) -> None:
     """Use n threads from now on; calls that are running keep theirs."""
     global _count, _pool
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise InvalidInputError(f"the number of threads must be a positive whole number; got {n!r}.")
+    try:
+        whole = 0 if isinstance(n, bool) else operator.index(n)
+    except TypeError:
+        whole = 0
+    if whole < 1:
+        raise InvalidInputError(
+            f"the number of threads must be a positive whole number; got {n!r}. Use 1 for the calling thread alone."
+        )
     with _lock:
         if _pool is not None:
             for _ in range(count() - 1):
                 _pool.put(None)
-        _count, _pool = n, None
+        _count, _pool = whole, None
 
 
 def _submit(work: Work) -> None:
