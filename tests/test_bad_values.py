@@ -65,6 +65,19 @@ def test_the_value_is_shown_as_it_was_given(dtype):
     )
 
 
+@pytest.mark.filterwarnings("error")
+def test_nan_in_bfloat16_is_described_without_a_warning():
+    bad = np.array([0, np.nan], ml_dtypes.bfloat16)
+    hint = "the first at index 1: nan. NaN targets count only as ignored"
+    assert hint in message(ll.InvalidInputError, bce, np.zeros(2), bad)
+    for name in ("sample_weight", "weight"):
+        text = message(ll.InvalidInputError, bce, np.zeros(2), np.zeros(2), **{name: bad})
+        assert f"{name} must be finite and not negative; 1 of 2 values is not, the first at index 1: nan" in text
+    assert "probabilities must be" in message(ll.InvalidInputError, ll.binary_cross_entropy, bad, np.zeros(2))
+    large = [1.0, 1e39]
+    assert "weight of bfloat16 logits" in message(ll.InvalidInputError, bce, bad, np.zeros(2), weight=large)
+
+
 def test_the_hint_looks_at_counted_targets_only():
     text = message(ll.InvalidInputError, bce, np.zeros(4), [-1, 255, 0, 1], ignore_index=-1)
     assert "A 0-255 mask?" in text
@@ -181,7 +194,7 @@ def test_normalizers(bad):
 
 
 def test_shape_of_a_normalizer():
-    assert "a number or have the reduced shape (3,); got shape (4,)" in message(
+    assert "a number or have the reduced shape (3,); got shape (4,). Give one number for all" in message(
         ll.InvalidInputError, bce, X, T, normalizer=np.ones(4), axis=1
     )
 

@@ -118,6 +118,14 @@ DOMAINS = [
     (bce, {"label_smoothing": -0.1}, "label_smoothing must be"),
     (bce, {"label_smoothing": float("nan")}, "got nan"),
     (bce, {"label_smoothing": "much"}, "got 'much'"),
+    (bce, {"label_smoothing": np.array([0.1, 0.2])}, "label_smoothing must be a finite number in [0, 1]; got array("),
+    (bce, {"label_smoothing": np.array([0.1])}, "got array([0.1])"),
+    (bce, {"label_smoothing": 10**400}, "label_smoothing must be"),
+    *(
+        (bce, {"pos_weight": weight, "label_axis": axis}, "label_axis must name an axis of the logits of shape (3, 4)")
+        for axis in ("x", None, 0.5, True, np.array([0, 1]))
+        for weight in (None, [1] * 4)
+    ),
     (
         bce,
         {"label_axis": 2, "pos_weight": 1.0},
@@ -129,6 +137,7 @@ DOMAINS = [
         "reduction must be one of none, sum, mean, weighted_mean, batchmean; got 'average'.",
     ),
     (bce, {"reduction": None}, "got None"),
+    (bce, {"reduction": np.array(["mean", "sum"])}, "got array(['mean', 'sum']"),
     (
         bce,
         {"reduction": "none", "axis": 0},
@@ -146,7 +155,7 @@ DOMAINS = [
     ),
     (bce, {"axis": 2}, "axis must name axes of logits with 2 axes; got 2. Use None to reduce over all of them."),
     (bce, {"axis": (0, -3)}, "got (0, -3)"),
-    (bce, {"axis": (0, 0)}, "axis must name each axis once; got (0, 0)."),
+    (bce, {"axis": (0, 0)}, "axis must name each axis once; got (0, 0). Negative axes count from the last, -1."),
     (bce, {"axis": (0, -2)}, "axis must name each axis once"),
     (bce, {"axis": 1.0}, "got 1.0"),
     (bce, {"axis": True}, "got True"),
@@ -186,7 +195,7 @@ DOMAINS = [
 
 
 @pytest.mark.parametrize(
-    ("loss", "options", "text"), DOMAINS, ids=[f"{loss.__name__}-{options!r:.40}" for loss, options, _ in DOMAINS]
+    ("loss", "options", "text"), DOMAINS, ids=[f"{loss.__name__}-{options!r:.60}" for loss, options, _ in DOMAINS]
 )
 def test_domains_of_options(loss, options, text):
     x = np.full((3, 4), 0.5)
@@ -205,6 +214,10 @@ def test_domains_of_options(loss, options, text):
         (0.1, "float32"),
         (1e9, "float16"),
         (float("inf"), "int8"),
+        (10**400, "int64"),
+        (10**400, "float64"),
+        (np.float64(2**63), "int64"),
+        (np.float64(2**64), "uint64"),
     ],
 )
 def test_an_ignored_value_that_the_type_cannot_hold(value, dtype):
@@ -228,8 +241,9 @@ def test_unknown_options_and_losses_are_type_errors():
         ll.value_and_grad([0.5], [1], gamma=2.0)
     with pytest.raises(TypeError, match="unexpected option 'eps'"):
         ll.denominator([1], eps=0.1)
-    with pytest.raises(TypeError, match="loss must be one of this package's losses"):
-        ll.value_and_grad([0.5], [1], loss=abs)
+    for loss in (abs, []):
+        with pytest.raises(TypeError, match="loss must be one of this package's losses"):
+            ll.value_and_grad([0.5], [1], loss=loss)
     for name in ("reduction", "axis", "normalizer"):
         with pytest.raises(TypeError, match=f"it takes no '{name}'"):
             ll.grad_and_hess([0.5], [1], **{name: "mean"})
@@ -281,7 +295,12 @@ def test_frameworks_do_not_mix(module):
 
 
 OUTS = [
-    (np.zeros((2, 3), np.int64), ll.UnsupportedTypeError, "out must be a floating NumPy array; got ndarrayint64."),
+    (
+        np.zeros((2, 3), np.int64),
+        ll.UnsupportedTypeError,
+        ("out must be a floating NumPy array without a mask; got ndarray, dtype int64. Use numpy.empty_like(logits)."),
+    ),
+    (np.ma.zeros((2, 3)), ll.UnsupportedTypeError, "without a mask; got MaskedArray, dtype float64."),
     ([[0.0] * 3] * 2, ll.UnsupportedTypeError, "got list"),
     (
         np.zeros((3, 2)),
@@ -292,9 +311,23 @@ OUTS = [
 ]
 
 
-@pytest.mark.parametrize(("out", "kind", "text"), OUTS, ids=["integers", "list", "shape", "read-only"])
+@pytest.mark.parametrize(("out", "kind", "text"), OUTS, ids=["integers", "masked", "list", "shape", "read-only"])
 def test_outputs_that_do_not_fit(out, kind, text):
     assert text in message(kind, ll.value_and_grad, np.zeros((2, 3)), np.zeros((2, 3)), out=out)
+
+
+@pytest.mark.parametrize("kind", [np.memmap, np.matrix])
+def test_outputs_of_other_kinds(kind):
+    out = np.zeros((20, 30)).view(kind)
+    _, gradient = ll.value_and_grad(np.zeros((20, 30)), np.zeros((20, 30)), out=out)
+    np.testing.assert_array_equal(out, 0.5 / 600)
+    assert np.shares_memory(gradient, out)
+    assert kind is np.matrix or gradient is out
+
+
+def test_numbers_may_be_arrays_without_axes():
+    for smoothing in (np.array(0.1), np.float64(0.1)):
+        assert bce(X, T + 0.3, label_smoothing=smoothing) == bce(X, T + 0.3, label_smoothing=0.1)
 
 
 def test_the_tree_of_errors():

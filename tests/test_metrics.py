@@ -149,6 +149,11 @@ def test_positives():
 
 ERRORS = [
     ([], [], {}, "a log loss needs at least one element of positive weight; there is none."),
+    *(
+        (np.zeros((3, 0)), np.zeros((3, 0)), {"average": average, "sample_weight": weight}, "there is none.")
+        for average in ("micro", "macro", None)
+        for weight in (None, [1, 1, 1])
+    ),
     ([1, 0], [0.5, 0.5], {"mask": [False, False]}, "there is none. Leave it out, or check mask and weights."),
     ([1, 1], [0.5, 0.5], {"ignore_index": 1}, "there is none"),
     ([1, 0], [0.5, 0.5], {"sample_weight": [0, 0]}, "there is none"),
@@ -170,7 +175,13 @@ ERRORS = [
     ([-1, 1], [0.5, 0.5], {}, "Labels of -1 and +1?"),
     ([1, 0], [0.5, 0.5], {"sample_weight": [1, -1]}, "sample_weight must be finite and not negative"),
     ([1, 0], [0.5, 0.5], {"sample_weight": [1]}, "sample_weight must have shape (2,)"),
-    ([1, 0], [0.5, 0.5], {"average": "weighted"}, 'average must be "micro", "macro" or None; got \'weighted\'.'),
+    (
+        [1, 0],
+        [0.5, 0.5],
+        {"average": "weighted"},
+        'average must be "micro", "macro" or None; got \'weighted\'. Use None for one value per label.',
+    ),
+    ([1, 0], [0.5, 0.5], {"average": np.array(["micro", "macro"])}, "got array(['micro', 'macro']"),
     (
         [1, 0],
         [[0.5, 0.5], [0.2, 0.8]],

@@ -139,19 +139,24 @@ def test_prior_undoes_a_sampling():
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"pos_weight": 0.0}, "pos_weight must be positive and finite, a number or a vector; got 0.0."),
+        ({"pos_weight": 0.0}, "pos_weight must be positive and finite; got 0.0. Give the one that training used."),
         ({"pos_weight": math.inf}, "got inf"),
         ({"pos_weight": math.nan}, "got nan"),
-        ({"negative_rate": 0.0}, "negative_rate must be in (0, 1], a number or a vector; got 0.0."),
+        ({"negative_rate": 0.0}, "negative_rate must be in (0, 1]; got 0.0. Give the one that training used."),
         ({"negative_rate": 1.5}, "got 1.5"),
-        ({"pos_weight": [[1.0]]}, "a number or a vector"),
+        ({"pos_weight": [[1.0]]}, "a number or one per label; got shape (1, 1)"),
         (
             {"pos_weight": [1.0, 2.0]},
             (
-                "pos_weight and negative_rate must be numbers or one per label; got shape (2,) for logits of "
-                "shape (4, 3)."
+                "pos_weight must be a number or one per label; got shape (2,) for logits of shape (4, 3). "
+                "Give as many as the last axis is long."
             ),
         ),
+        ({"pos_weight": [1.0, 2.0], "negative_rate": [0.1, 0.2, 0.3]}, "pos_weight must be a number or one per label"),
+        ({"pos_weight": "abc"}, "pos_weight must hold real numbers; got dtype <U3."),
+        ({"negative_rate": 1j}, "negative_rate must hold real numbers; got dtype complex128."),
+        ({"pos_weight": np.datetime64("2020")}, "pos_weight must hold real numbers; got dtype datetime64[Y]."),
+        ({"pos_weight": [[1.0], [1.0, 2.0]]}, "pos_weight must be a rectangular array"),
     ],
 )
 def test_prior_errors(options, text):
@@ -160,8 +165,15 @@ def test_prior_errors(options, text):
     assert text in str(caught.value)
 
 
+@pytest.mark.filterwarnings("error")
+def test_prior_beyond_the_type_is_infinite():
+    assert correct_prior(np.float16([65504]), pos_weight=1e-300) == math.inf
+
+
 def test_only_numbers():
     with pytest.raises(ll.UnsupportedTypeError):
         correct_prior(["a"])
     with pytest.raises(ll.UnsupportedTypeError):
         balanced_pos_weight(["yes", "no"])
+    with pytest.raises(ll.UnsupportedTypeError, match="pos_weight must not be a masked array"):
+        correct_prior([0.0, 0.0], pos_weight=np.ma.masked_array([1.0, 2.0], [True, False]))

@@ -104,8 +104,8 @@ def _smoothing(label_smoothing: float) -> tuple[float, float]:
 
 def _number(name: str, value: Any, low: float, high: float, remedy: str) -> float:
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = math.nan if getattr(value, "ndim", 0) else float(value)
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not low <= number <= high or number == math.inf:  # isinf is unknown to traced code
         raise InvalidInputError(f"{name} must be a finite number in [{low:g}, {high:g}]; got {value!r}. {remedy}")
@@ -156,16 +156,19 @@ def terms(options: Options, shape: tuple[int, ...], target_dtype: Any, arrays: A
 
 def is_plain(options: Options) -> bool:
     """True for the common case, asked first because every call pays for the question."""
-    return (
-        options.pos_weight is None
-        and options.weight is None
-        and options.sample_weight is None
-        and options.label_weight is None
-        and options.ignore_index is None
-        and options.mask is None
-        and options.label_smoothing == 0.0
-        and options.label_axis == -1
-    )
+    try:
+        return (
+            options.pos_weight is None
+            and options.weight is None
+            and options.sample_weight is None
+            and options.label_weight is None
+            and options.label_smoothing == 0.0
+            and options.label_axis == -1
+            and options.ignore_index is None
+            and options.mask is None
+        )
+    except ValueError:  # an array for a number, which is refused where it is used
+        return False
 
 
 def weights_only(options: Options, shape: tuple[int, ...], target_dtype: Any, arrays: Arrays) -> Terms:
@@ -178,11 +181,16 @@ def _label_axis(axis: int, shape: tuple[int, ...]) -> int | None:
     """The axis of labels as a position from the front; None where there is none (0-d and 1-d logits)."""
     if len(shape) < 2:
         return None
-    if not -len(shape) <= axis < len(shape):
+    if not _is_axis(axis, len(shape)):
         raise InvalidInputError(
-            f"label_axis must name an axis of the logits of shape {shape}; got {axis}. Use -1 for the last, 1 for NCHW."
+            f"label_axis must name an axis of the logits of shape {shape}; got {axis!r}. "
+            "Use -1 for the last, 1 for NCHW."
         )
-    return axis % len(shape)
+    return int(axis) % len(shape)
+
+
+def _is_axis(value: Any, ndim: int) -> bool:
+    return not isinstance(value, bool) and isinstance(value, numbers.Integral) and -ndim <= int(value) < ndim
 
 
 def _label_vector(name: str, value: Any, shape: tuple[int, ...], label_axis: int | None, arrays: Arrays) -> Any:
@@ -294,7 +302,10 @@ def _ignored(value: Any, dtype: Any, arrays: Arrays) -> float | None:
         )
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise InvalidInputError(f"ignore_index must be one number; got {value!r}. For several values use mask=.")
-    held = arrays.held(dtype, value)
+    try:
+        held = arrays.held(dtype, value)
+    except OverflowError:  # more digits than any type has
+        held = None
     if held is None:
         raise InvalidInputError(
             f"ignore_index must be a value that targets of dtype {dtype} can hold; got {value!r}. "
@@ -308,7 +319,11 @@ def _ignored(value: Any, dtype: Any, arrays: Arrays) -> float | None:
 
 def check_reduction(options: Options) -> None:
     """The reduction's name and what goes with it."""
-    if options.reduction not in REDUCTIONS:
+    try:
+        known = options.reduction in REDUCTIONS
+    except ValueError:  # an array is neither in a list nor not
+        known = False
+    if not known:
         raise InvalidInputError(f"reduction must be one of {', '.join(REDUCTIONS)}; got {options.reduction!r}.")
     if options.reduction == "none" and (options.normalizer is not None or options.axis is not None):
         name = "normalizer" if options.normalizer is not None else "axis"
@@ -326,15 +341,13 @@ def check_reduction(options: Options) -> None:
 def reduced_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     """The axes to reduce, as sorted positions from the front."""
     axes = axis if isinstance(axis, tuple) else (axis,)
-    if any(
-        isinstance(one, bool) or not isinstance(one, numbers.Integral) or not -ndim <= int(one) < ndim for one in axes
-    ):
+    if not all(_is_axis(one, ndim) for one in axes):
         raise InvalidInputError(
             f"axis must name axes of logits with {ndim} axes; got {axis!r}. Use None to reduce over all of them."
         )
     positions = tuple(sorted(int(one) % ndim for one in axes))
     if len(set(positions)) != len(positions):
-        raise InvalidInputError(f"axis must name each axis once; got {axis!r}.")
+        raise InvalidInputError(f"axis must name each axis once; got {axis!r}. Negative axes count from the last, -1.")
     return positions
 
 
@@ -343,7 +356,8 @@ def normalizer(value: Any, shape: tuple[int, ...], arrays: Arrays) -> Any:
     array = arrays.double("normalizer", value)
     if tuple(array.shape) not in ((), shape):
         raise InvalidInputError(
-            f"normalizer must be a number or have the reduced shape {shape}; got shape {tuple(array.shape)}."
+            f"normalizer must be a number or have the reduced shape {shape}; got shape {tuple(array.shape)}. "
+            "Give one number for all reduced values, or one for each."
         )
     arrays.check("normalizer", array, positive=True)
     return array

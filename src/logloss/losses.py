@@ -372,7 +372,7 @@ def _split(loss: Callable[..., Any], options: dict[str, Any]) -> tuple[Primitive
     """The primitive of a public loss and the options that all losses share."""
     if not options and loss is binary_cross_entropy_with_logits:
         return _spec.CROSS_ENTROPY, _spec.DEFAULTS
-    if loss not in _OWN:
+    if not callable(loss) or loss not in _OWN:
         names = ", ".join(known.__name__ for known in _OWN)
         raise TypeError(f"loss must be one of this package's losses ({names}); got {loss!r}.")
     own = {name: options[name] for name in _OWN[loss] if name in options}

@@ -56,8 +56,10 @@ def log_loss(
     References:
         Good 1952, *Rational decisions*; Gneiting and Raftery 2007, *Strictly proper scoring rules*, section 3.
     """
-    if average not in AVERAGES:
-        raise InvalidInputError(f'average must be "micro", "macro" or None; got {average!r}.')
+    if not isinstance(average, str | None) or average not in AVERAGES:
+        raise InvalidInputError(
+            f'average must be "micro", "macro" or None; got {average!r}. Use None for one value per label.'
+        )
     owner, given = backend_of(y_proba, y_true), y_proba
     y_true, y_proba, sample_weight, mask = map(owner.on_host, (y_true, y_proba, sample_weight, mask))
     backend = backend_of(y_proba, y_true)
@@ -68,8 +70,8 @@ def log_loss(
     options = Options(sample_weight=sample_weight, ignore_index=ignore_index, mask=mask, reduction=reduction, axis=axis)
     losses = backend.value(_spec.probabilities(eps), p, y, options)
     empty = np.asarray(backend.denominator(y, options)) == 0
-    if empty.any():
-        which = f"label {int(np.flatnonzero(empty)[0])} has" if empty.ndim else "there is"
+    if empty.any() or not np.size(losses):
+        which = f"label {int(np.flatnonzero(empty)[0])} has" if empty.ndim and empty.size else "there is"
         raise InvalidInputError(
             f"a log loss needs at least one element of positive weight; {which} none. "
             "Leave it out, or check mask and weights."

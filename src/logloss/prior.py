@@ -91,20 +91,23 @@ def correct_prior(logits: Any, *, pos_weight: Any = None, negative_rate: Any = N
     backend = backend_of(logits, logits)
     x = backend.floating(logits, "logits")
     pos_weight, negative_rate = backend.on_host(pos_weight), backend.on_host(negative_rate)
-    shift = _log_in("negative_rate", negative_rate, 1.0) - _log_in("pos_weight", pos_weight, math.inf)
-    if np.ndim(shift) and np.shape(shift) != x.shape[-1:]:
-        raise InvalidInputError(
-            f"pos_weight and negative_rate must be numbers or one per label; "
-            f"got shape {np.shape(shift)} for logits of shape {tuple(x.shape)}."
-        )
-    return backend.shifted(x, shift)
+    kept = _log_in("negative_rate", negative_rate, 1.0, tuple(x.shape))
+    return backend.shifted(x, kept - _log_in("pos_weight", pos_weight, math.inf, tuple(x.shape)))
 
 
-def _log_in(name: str, value: Any, high: float) -> Any:
+def _log_in(name: str, value: Any, high: float, shape: tuple[int, ...]) -> Any:
+    """The logarithm of an option in (0, high], a number or one per label."""
+    from ._backends.operands import OptionArrays  # brings Numba
+
     if value is None:
         return 0.0
-    array = np.asarray(value, dtype=np.float64)
-    if array.ndim > 1 or not ((array > 0.0) & (array <= high) & np.isfinite(array)).all():
+    array = OptionArrays.double(name, value)
+    if array.ndim and array.shape != shape[-1:]:
+        raise InvalidInputError(
+            f"{name} must be a number or one per label; got shape {array.shape} for logits of shape {shape}. "
+            "Give as many as the last axis is long."
+        )
+    if not ((array > 0.0) & (array <= high) & np.isfinite(array)).all():
         limit = "positive and finite" if high == math.inf else f"in (0, {high:g}]"
-        raise InvalidInputError(f"{name} must be {limit}, a number or a vector; got {value!r}.")
+        raise InvalidInputError(f"{name} must be {limit}; got {value!r}. Give the one that training used.")
     return np.log(array)

@@ -294,6 +294,7 @@ REFUSED = [
     (ll.InvalidInputError, (X, T, {"normalizer": 0.0}), "normalizer must be positive and finite"),
     (ll.InvalidInputError, (X, T, {"mask": T}), "mask must be boolean"),
     (ll.InvalidInputError, (X, T, {"ignore_index": 0.1}), "that targets of dtype float32 can hold; got 0.1"),
+    (ll.InvalidInputError, (X, T.long(), {"ignore_index": np.float64(2**63)}), "of dtype int64 can hold; got"),
     (
         ll.InvalidInputError,
         (X, META, {}),
@@ -316,6 +317,12 @@ def test_bad_input_is_refused_in_the_same_words(kind: type, given: tuple, text: 
         weight = torch.ones(3, 1, requires_grad=True)
         options = options if "weight" in options else {**options, "weight": weight}
         assert text in message(kind, ll.binary_cross_entropy_with_logits, x, t, **options)
+
+
+def test_an_ignored_value_is_refused_without_a_kernel():
+    options = {"ignore_index": np.float64(2**63)}
+    text = message(ll.InvalidInputError, ll.binary_cross_entropy_with_logits, META, META.long(), **options)
+    assert "of dtype torch.int64 can hold; got" in text
 
 
 def test_frameworks_do_not_mix():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._kernels.layout import BFLOAT16_BITS
+from .._kernels.layout import BFLOAT16_BITS, is_bfloat16
 from .._spec import Terms
 
 Array = np.ndarray[Any, Any]
@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 
 def explain(x: Array, t: Any, terms: Terms, quantity: str | None) -> str:
     """The message for the first argument that breaks its rule, in the order targets, weights, probabilities; or ""."""
-    x, t = _readable(x), _readable(t)
+    t = _readable(t)
     counts = _counted(t, terms)
     if isinstance(t, np.ndarray):
         wrong = ~((t >= 0) & (t <= 1)) & counts
@@ -25,19 +25,23 @@ def explain(x: Array, t: Any, terms: Terms, quantity: str | None) -> str:
             return _message("targets must be in [0, 1]", t, wrong, _target_hint(t[np.broadcast_to(counts, t.shape)]))
     rows = None if terms.row is None else terms.row.reshape(-1)  # as the caller gave them
     for name, weight in (("sample_weight", rows), ("weight", terms.element)):
-        if weight is not None and (message := _weight_message(name, weight, x)):
+        if weight is not None and (message := _weight_message(name, _readable(weight), x)):
             return message
     if quantity is None:
         return ""
+    x = _readable(x)
     rule, hint = _quantity_rule(quantity)
     wrong = ~((x <= 0) if quantity == "log_probs" else (x >= 0) & (x <= 1)) & counts
     return _message(rule, x, wrong, hint) if wrong.any() else ""
 
 
 def _readable(array: Any) -> Any:
-    """Numbers, of bfloat16 given as bare bits as well: the upper half of a float32."""
-    if getattr(array, "dtype", None) != BFLOAT16_BITS:
+    """Numbers of a type that NumPy compares without a warning: bfloat16 is the upper half of a float32."""
+    dtype = getattr(array, "dtype", None)
+    if dtype is None or not is_bfloat16(dtype):
         return array
+    if dtype != BFLOAT16_BITS:
+        return array.astype(np.float32)
     return (array["bfloat16"].astype(np.uint32) << 16).view(np.float32)
 
 
@@ -50,8 +54,9 @@ def _weight_message(name: str, weight: Array, x: Array) -> str:
         )
     wrong = weight > np.finfo(np.float32).max
     if x.dtype != np.float64 and wrong.any():
+        kind = "bfloat16" if is_bfloat16(x.dtype) else x.dtype
         return _message(
-            f"{name} of {x.dtype} logits must be finite in float32", weight, wrong, "Use logits.astype('float64')."
+            f"{name} of {kind} logits must be finite in float32", weight, wrong, "Use logits.astype('float64')."
         )
     return ""
 

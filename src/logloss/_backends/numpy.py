@@ -31,7 +31,8 @@ def returned(value: Any, like: Any) -> Any:  # noqa: ARG001 - other libraries pu
 
 def shifted(x: Array, shift: Any) -> Array:
     """The array plus a number or a vector of numbers, rounded once."""
-    moved: Array = (x.astype(np.float64) + shift).astype(x.dtype)
+    with np.errstate(over="ignore"):  # what the type cannot hold is infinite
+        moved: Array = (x.astype(np.float64) + shift).astype(x.dtype)
     return moved
 
 

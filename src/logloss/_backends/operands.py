@@ -80,9 +80,10 @@ def check_shapes(x: Any, t: Any) -> None:
 
 def output(out: Any, x: Array) -> Array:
     """The caller's array for the gradient."""
-    if not isinstance(out, np.ndarray) or not _is_floating(out.dtype):
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray) or not _is_floating(out.dtype):
         raise UnsupportedTypeError(
-            f"out must be a floating NumPy array; got {type(out).__name__}{getattr(out, 'dtype', '')!s:.20}."
+            f"out must be a floating NumPy array without a mask; got {type(out).__name__}, "
+            f"dtype {getattr(out, 'dtype', None)!s:.20}. Use numpy.empty_like(logits)."
         )
     if out.shape != x.shape:
         raise InvalidInputError(
@@ -90,7 +91,7 @@ def output(out: Any, x: Array) -> Array:
         )
     if not out.flags.writeable:
         raise InvalidInputError("out must be writable; got a read-only array. Use numpy.empty_like(logits).")
-    return out
+    return out.view(np.ndarray) if isinstance(out, np.matrix) else out  # a matrix has two axes even when it is flat
 
 
 class OptionArrays:
@@ -144,7 +145,7 @@ class OptionArrays:
         dtype = np.dtype(dtype)
         if dtype.kind in "iu":
             info = np.iinfo(dtype)
-            return int(value) if float(value).is_integer() and info.min <= value <= info.max else None
+            return int(value) if float(value).is_integer() and info.min <= int(value) <= info.max else None
         if dtype.kind == "b":
             return None
         with np.errstate(over="ignore"):

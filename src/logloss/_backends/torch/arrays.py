@@ -208,7 +208,7 @@ class TensorArrays:
             return None
         if not dtype.is_floating_point:
             low, high = torch.iinfo(dtype).min, torch.iinfo(dtype).max
-            return int(value) if float(value).is_integer() and low <= value <= high else None
+            return int(value) if float(value).is_integer() and low <= int(value) <= high else None
         if math.isnan(value):
             return float(value)
         with np.errstate(over="ignore"):
