@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import logloss as ll
+from logloss._kernels import layout
 from reference import LOSSES, close, data, reference
 
 FLOATS = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float32": np.float32, "float64": np.float64}
@@ -74,6 +75,13 @@ def test_weights_and_denominators_beyond_float32(options):
     np.testing.assert_allclose(gradient, slope, rtol=1e-6)
     assert np.isfinite(slope).all()
     assert slope.all()
+
+
+def test_rows_without_anything_that_counts_are_computed_as_others_are():
+    assert layout.fits_float32(0.0)
+    assert layout.fits_float32(np.array([0.0, 0.25, -1e30]))
+    assert not layout.fits_float32(np.array([0.0, 1e-39]))
+    assert not layout.fits_float32(1e39)
 
 
 def test_what_is_masked_has_gradient_zero_beside_infinite_ones():

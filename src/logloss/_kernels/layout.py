@@ -81,10 +81,11 @@ def is_direct(array: Array) -> bool:
 
 
 def fits_float32(scale: float | Array) -> bool:
-    """True if a scale, and what it is multiplied with, keep their digits in float32."""
+    """True if a scale keeps its digits in float32; 0 is that of a sum in which nothing counts."""
     if isinstance(scale, float):
-        return _SMALLEST <= abs(scale) <= _LARGEST
-    return bool(np.all((np.abs(scale) >= _SMALLEST) & (np.abs(scale) <= _LARGEST)))
+        return _SMALLEST <= abs(scale) <= _LARGEST or scale == 0.0
+    size = np.abs(scale)
+    return bool(np.all(((size >= _SMALLEST) & (size <= _LARGEST)) | (size == 0.0)))
 
 
 def natural_axes(array: Array) -> tuple[int, ...] | None:
