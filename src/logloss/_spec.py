@@ -104,7 +104,7 @@ def _smoothing(label_smoothing: float) -> tuple[float, float]:
 
 def _number(name: str, value: Any, low: float, high: float, remedy: str) -> float:
     try:
-        number = math.nan if getattr(value, "ndim", 0) else float(value)
+        number = float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not low <= number <= high or number == math.inf:  # isinf is unknown to traced code
