@@ -35,14 +35,21 @@ def compiled(pointers: dict[str, str], **constants: Any) -> Any:
     return triton.compile(source, target=GPUTarget("cuda", int(sys.argv[1]), 32), options=gpu.LAUNCH)
 
 
+def instructions(kernel: Any) -> list[str]:
+    """The machine code, one instruction a line."""
+    return [line for line in kernel.asm["sass"].splitlines() if line.endswith(";") and "NOP" not in line]
+
+
 def facts(kernel: Any) -> dict[str, Any]:
     ptx = kernel.asm["ptx"]
     return {
         "memory": sorted(set(re.findall(r"(?:ld|st)\.global[.\w]*", ptx))),
         "calls": len(re.findall(r"^\s*call", ptx, re.MULTILINE)),
         "approximations": sorted(set(re.findall(r"\w+\.approx[.\w]*", ptx))),
-        "divisions": sorted(set(re.findall(r"div\.[.\w]*f\d\d", ptx))),
+        "divisions": len(re.findall(r"\b(?:div|rcp)\.[.\w]*f\d\d", ptx)),
         "atomics": len(re.findall(r"\b(?:atom|red)\.", ptx)),
+        "per element": len(instructions(kernel)) * 32 * gpu.LAUNCH["num_warps"] / gpu.TILE,
+        "branches": sum("BRA" in line for line in instructions(kernel)) - 1,  # the last one fills the end
     }
 
 

@@ -85,6 +85,16 @@ def test_a_step_waits_for_nothing():
         torch.cuda.set_sync_debug_mode("default")
 
 
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_logits_on_a_device_that_is_not_the_current_one():
+    x = torch.randn(1000, 100, requires_grad=True)
+    t = torch.randint(0, 2, (1000, 100), dtype=torch.uint8)
+    there = x.detach().to("cuda:1").requires_grad_()
+    for logits, targets in ((x, t), (there, t.to("cuda:1"))):
+        (3 * ll.binary_cross_entropy_with_logits(logits, targets)).backward()
+    torch.testing.assert_close(there.grad.cpu(), x.grad, rtol=1e-6, atol=0)
+
+
 def test_bad_targets_end_in_nan_or_in_an_error_as_asked():
     x = torch.randn(10, 10, device="cuda", requires_grad=True)
     t = torch.zeros(10, 10, device="cuda")

@@ -33,5 +33,11 @@ def test_the_arithmetic_is_ours(kernels, which):
     """No call of a library, no approximation of exp or 1/x, no atomic addition: the same bits every time."""
     assert kernels[which]["calls"] == 0
     assert kernels[which]["approximations"] == []
-    assert set(kernels[which]["divisions"]) <= {"div.rn.f32"}
+    assert kernels[which]["divisions"] == 0
     assert kernels[which]["atomics"] == 0
+
+
+def test_memory_stays_the_limit(kernels):
+    """132 x 128 lanes at 1.75 GHz issue about 85 instructions while 4.2 TB/s bring 12 bytes: an H200's figures."""
+    assert kernels["plain"]["per element"] < 70
+    assert kernels["plain"]["branches"] == 0

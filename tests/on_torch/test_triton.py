@@ -5,12 +5,15 @@ Those are held to the oracle. What a GPU's compiler makes of the kernels is chec
 
 from __future__ import annotations
 
+import contextlib
+
+import numba
 import numpy as np
 import pytest
 import torch
 
 import logloss as ll
-from logloss._kernels import gpu
+from logloss._kernels import gpu, ops
 from logloss._spec import PLAIN, Terms
 
 pytestmark = pytest.mark.interpreted
@@ -65,6 +68,28 @@ def test_many_logits_have_the_bits_of_the_cpu():
         losses, slopes = ll.value_and_grad(x, t, reduction="none")
         np.testing.assert_array_equal(loss.numpy().view(np.int32), losses.view(np.int32))
         np.testing.assert_array_equal(grad.numpy().view(np.int32), slopes.view(np.int32))
+
+
+@numba.njit(error_model="numpy")
+def _wrong_quotients(first, last, r0, r1, r2):
+    """How many float32 z, by their bits, have a z/(1 + z) by the steps of `gpu._share` that is not the nearest."""
+    bits, wrong = np.empty(1, np.int32), 0
+    for number in range(first, last):
+        bits[0] = number
+        z = bits.view(np.float32)[0]
+        d = np.float32(1) + z
+        r = ops.fma(ops.fma(d, r2, r1), d, r0)
+        r = ops.fma(r, ops.fma(-d, r, np.float32(1)), r)
+        r = ops.fma(r, ops.fma(-d, r, np.float32(1)), r)
+        q = z * r
+        wrong += ops.fma(ops.fma(-q, d, z), r, q) != z / d
+    return wrong
+
+
+def test_the_quotient_without_a_division_is_the_nearest_for_every_float32():
+    least, one = (int(np.float32(value).view(np.int32)) for value in (2.0**-30, 1.0))
+    constants = (np.float32(constant.value) for constant in (gpu._R0, gpu._R1, gpu._R2))
+    assert _wrong_quotients(least, one + 1, *constants) == 0
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int8, torch.int32, torch.int64, torch.float16,
@@ -195,6 +220,15 @@ def test_what_is_out_of_its_domain_makes_its_loss_and_gradient_nan(wrong):
 
 def test_unchecked_targets_are_taken_as_they_are():
     assert both(torch.zeros(1), torch.tensor([2.0]), check=False)[2] == pytest.approx(np.log(2), rel=1e-6)
+
+
+def test_kernels_are_launched_on_the_device_of_their_operands(monkeypatch):
+    launched = []
+    monkeypatch.setattr(torch.cuda, "device_of", lambda tensor: launched.append(tensor) or contextlib.nullcontext())
+    x, t = torch.zeros(3), torch.zeros(3)
+    gpu.cross_entropy(x, t, PLAIN)
+    gpu.multiply(t, torch.tensor(2.0))
+    assert [tensor is one for tensor, one in zip(launched, (x, t), strict=True)] == [True, True]
 
 
 def test_nothing():
