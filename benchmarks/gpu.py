@@ -88,12 +88,15 @@ def tables(elements: int, rounds: int) -> list[Table]:
         "label_smoothing": {"label_smoothing": 0.1},
         "mask": {"mask": torch.rand_like(x) < 0.9},
         "ignore_index": {"ignore_index": -1},
+        "weighted_mean": {"weight": torch.rand_like(x), "reduction": "weighted_mean"},
+        "axis": {"axis": -1},
         "none": {"reduction": "none"},
     }
     cases = []
     for name, given in options.items():
         target = given.pop("target", t)
-        loss = ours if name != "none" else (lambda *args, **options: ours(*args, **options).sum())
+        several = name in ("axis", "none")
+        loss = (lambda *args, **options: ours(*args, **options).sum()) if several else ours
         cases.append(step(name, loss, x, target, **given))
     return [*result, Table("options, float32", "plain", measure(cases, rounds))]
 

@@ -16,14 +16,16 @@ from logloss._kernels import gpu
 
 NAMES = list(inspect.signature(gpu._tile.fn).parameters)
 NUMBERS = ("factor", "a1", "a0", "b1", "b0", "ignored")
-OPERANDS = {"x": "x", "t": "t", "mask": "m", "row": "r", "element": "e", "table": "p", "loss": "l", "grad": "g"}
+OPERANDS = dict(zip(["x", "t", "mask", "row", "element", "table", "loss", "grad", "scale"], "xtmreplgs", strict=True))
+"""Letters of the strides."""
 
 
 def compiled(pointers: dict[str, str], **constants: Any) -> Any:
     """The kernel with these operands, laid out as `gpu.cross_entropy` lays out contiguous arrays."""
     pointers = {"partials": "*fp32", **pointers}
-    fixed: dict[str, Any] = {name: None for name in (*OPERANDS, "scale") if name not in pointers}
-    fixed |= {"outer": 1, "rows": 1, "ROWS": 1, "COLUMNS": gpu.TILE, "IGNORE": 0, "CHECK": True, **constants}
+    fixed: dict[str, Any] = {name: None for name in OPERANDS if name not in pointers}
+    fixed |= {"outer": 1, "rows": 1, "ROWS": 1, "COLUMNS": gpu.TILE, "IGNORE": 0, "CHECK": True, "ONE_SCALE": True}
+    fixed |= constants
     fixed |= {letter + "2": 1 for letter in OPERANDS.values()}  # what Triton itself makes of a stride of 1
     signature = {
         name: "constexpr" if name in fixed else pointers.get(name, "fp32" if name in NUMBERS else "i32")

@@ -6,6 +6,7 @@ Those are held to the oracle. What a GPU's compiler makes of the kernels is chec
 from __future__ import annotations
 
 import contextlib
+import math
 
 import numba
 import numpy as np
@@ -183,6 +184,33 @@ def test_weights_of_two_axes_that_do_not_lie_together():
     row = np.array([1.0, 2.0, 0.0], np.float32)
     terms = Terms(row=torch.from_numpy(row).reshape(3, 1, 1, 1), element=torch.from_numpy(element))
     same(x, t, terms, sample_weight=row, weight=element)
+
+
+@pytest.mark.parametrize("ignored", [None, 1.0, np.nan])
+def test_the_weight_of_what_counts(ignored):
+    t, rng = torch.from_numpy(targets((3, 4, 5, 6))), np.random.default_rng(8)
+    nan = ignored is not None and math.isnan(ignored)
+    t[0, 1] = np.nan if nan else t[0, 1]
+    row, element = rng.random((3, 1, 1, 1)).astype(np.float32), rng.random((3, 1, 5, 1))
+    label, mask = rng.random((1, 1, 1, 6)).astype(np.float32), rng.random((3, 4, 5, 6)) < 0.7
+    counts = mask & (~np.isnan(t.numpy()) if nan else t.numpy() != ignored)
+    prices = (torch.from_numpy(label), 0.0, 0.0, 0.0)
+    terms = Terms(prices, *map(torch.from_numpy, (row, element, mask)), ignored)
+    total = gpu.total_weight(t, terms)
+    assert float(total) == pytest.approx((counts * label.astype(np.float64) * row * element).sum(), rel=1e-6)
+    assert float(gpu.total_weight(t, Terms(mask=terms.mask, ignored=ignored))) == counts.sum()
+    assert float(gpu.total_weight(t, Terms((0.5, 0.0, 0.0, 0.0)))) == 0.5 * t.numel()
+
+
+def test_the_gradient_is_scaled_along_axes():
+    x, t = torch.from_numpy(logits((3, 4, 5, 6))), torch.from_numpy(targets((3, 4, 5, 6)))
+    weight = torch.rand(3, 1, 5, 1, generator=torch.Generator().manual_seed(0))
+    _, grad, _ = both(x, t)
+    for shape in ((3, 1, 1, 1), (1, 4, 1, 6), (3, 4, 5, 6)):
+        scale = torch.linspace(0, 2, math.prod(shape)).reshape(shape)
+        torch.testing.assert_close(both(x, t, scale=scale)[1], grad * scale, rtol=0, atol=0)
+    weighted = both(x, t, Terms(element=weight))[1]
+    torch.testing.assert_close(both(x, t, Terms(element=weight), scale=scale)[1], weighted * scale, rtol=0, atol=0)
 
 
 def test_the_gradient_is_scaled_by_a_number_or_a_tensor():

@@ -95,10 +95,14 @@ def _cross_entropy(x, u, v, w):
 @triton.jit
 def _tile(partials, x, t, mask, row, element, table, loss, grad, scale, factor, a1, a0, b1, b0, ignored,
           outer, rows, columns,
-          x0, x1, x2, t0, t1, t2, m0, m1, m2, r0, r1, r2, e0, e1, e2, p0, p1, p2, l0, l1, l2, g0, g1, g2,
+          x0, x1, x2, t0, t1, t2, m0, m1, m2, r0, r1, r2, e0, e1, e2, p0, p1, p2, l0, l1, l2, g0, g1, g2, s0, s1, s2,
           labels,
-          IGNORE: tl.constexpr, CHECK: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):  # fmt: skip
-    """One tile: loss and gradient where wanted, and the tile's sum. Absent operands are None."""
+          IGNORE: tl.constexpr, CHECK: tl.constexpr, ONE_SCALE: tl.constexpr,
+          ROWS: tl.constexpr, COLUMNS: tl.constexpr):  # fmt: skip
+    """One tile: loss and gradient where wanted, and the tile's sum. Absent operands are None.
+
+    Without logits the sum is that of u, which is the weight where the targets' prices are 0.
+    """
     program = tl.program_id(0).to(tl.int64)
     across = tl.cdiv(columns, COLUMNS)
     down = tl.cdiv(rows, ROWS)
@@ -108,7 +112,10 @@ def _tile(partials, x, t, mask, row, element, table, loss, grad, scale, factor, 
     counts = (i < rows) & (j < columns)
     inside = counts
 
-    own = tl.load(t + (o * t0 + i * t1 + j * t2), mask=inside, other=0)
+    if t is not None:
+        own = tl.load(t + (o * t0 + i * t1 + j * t2), mask=inside, other=0)
+    else:
+        own = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
     if mask is not None:
         counts = counts & (tl.load(mask + (o * m0 + i * m1 + j * m2), mask=inside, other=0) != 0)
     if IGNORE == NOT_VALUE:
@@ -135,13 +142,21 @@ def _tile(partials, x, t, mask, row, element, table, loss, grad, scale, factor, 
         good = good & (weight >= 0.0) & (weight < float("inf"))
         u, v = u * weight, v * weight
 
-    logit = tl.load(x + (o * x0 + i * x1 + j * x2), mask=inside, other=0.0).to(tl.float32)
-    cost, slope = _cross_entropy(logit, u, v, tl.where(good, u + v, float("nan")) if CHECK else u + v)
+    if x is not None:
+        logit = tl.load(x + (o * x0 + i * x1 + j * x2), mask=inside, other=0.0).to(tl.float32)
+        cost, slope = _cross_entropy(logit, u, v, tl.where(good, u + v, float("nan")) if CHECK else u + v)
+    else:
+        cost = u
     cost = tl.where(counts, cost, 0.0)
     if grad is not None:
         if mask is not None or IGNORE != EVERYTHING:
             slope = tl.where(counts, slope, 0.0)
-        slope = slope * tl.load(scale) if scale is not None else slope * factor
+        if scale is None:
+            slope = slope * factor
+        elif ONE_SCALE:
+            slope = slope * tl.load(scale)
+        else:
+            slope = slope * tl.load(scale + (o * s0 + i * s1 + j * s2), mask=inside, other=0.0)
         tl.store(grad + (o * g0 + i * g1 + j * g2), slope.to(grad.dtype.element_ty), mask=inside)
     if loss is not None:
         tl.store(loss + (o * l0 + i * l1 + j * l2), cost.to(loss.dtype.element_ty), mask=inside)
@@ -166,30 +181,45 @@ def cross_entropy(
     """The sum of the losses as a 0-d float64 tensor on the device; elementwise results go into `loss` and `grad`.
 
     x: float16, bfloat16 or float32 logits of any shape and strides; t: bool, integer or floating targets of that
-    shape; terms: tensors with as many axes, or numbers. `scale`, a number or a 0-d tensor, multiplies the gradient,
-    which may go into x. Nothing waits for the device: with `check`, a target or weight out of its domain makes its
-    loss and gradient NaN.
+    shape; terms: tensors with as many axes, or numbers. `scale`, a number, a 0-d float32 tensor or one with as many
+    axes, multiplies the gradient, which may go into x. Nothing waits for the device: with `check`, a target or weight
+    out of its domain makes its loss and gradient NaN.
     """
-    if x.numel() == 0:
-        return torch.zeros((), dtype=torch.float64, device=x.device)
-    table = _table(terms.prices, x)
-    operands = [x, _bytes(t), _bytes(terms.mask), terms.row, terms.element, table, loss, grad]
-    sizes, strides = _merged(x.shape, operands)
+    return _sum(x, [x, t, terms.mask, terms.row, terms.element, loss, grad], scale, terms, check)
+
+
+def total_weight(t: Any, terms: Terms) -> Any:
+    """The sum of the weights of what counts, as a 0-d float64 tensor; terms.prices[0] is the weight of the label.
+
+    Only what decides is read: the targets where one is ignored, the mask and the weights.
+    """
+    given = t if terms.ignored is not None else None
+    terms = terms._replace(prices=(0.0, terms.prices[0], 0.0, 0.0))
+    return _sum(t, [None, given, terms.mask, terms.row, terms.element, None, None], 1.0, terms, check=False)
+
+
+def _sum(like: Any, operands: list[Any], scale: Any, terms: Terms, check: bool) -> Any:
+    """Launch one program for each tile of arrays of the shape of `like`, and add up what they found."""
+    if like.numel() == 0:
+        return torch.zeros((), dtype=torch.float64, device=like.device)
+    x, t, mask, row, element, loss, grad = operands
+    table, each = _table(terms.prices, like), None if isinstance(scale, float) or scale.ndim == 0 else scale
+    sizes, strides = _merged(like.shape, [x, t, mask, row, element, table, loss, grad, each])
     if len(sizes) > 3:
-        return _spread_out(x, t, terms, scale, loss, grad, check)
+        return _spread_out(like, operands, scale, terms, check)
     shape = (*(1,) * (3 - len(sizes)), *sizes)
     down, across = _tile_shape(*shape[1:])
     programs = shape[0] * -(-shape[1] // down) * -(-shape[2] // across)
-    partials = torch.empty(programs, dtype=torch.float32, device=x.device)
-    prices = (0.0,) * 4 if table is not None else terms.prices
-    number = not isinstance(scale, torch.Tensor)
-    with torch.cuda.device_of(x):  # Triton launches where PyTorch is, not where the operands are
+    partials = torch.empty(programs, dtype=torch.float32, device=like.device)
+    scale, factor = (None, scale) if isinstance(scale, float) else (scale, 1.0)
+    with torch.cuda.device_of(like):  # Triton launches where PyTorch is, not where the operands are
         _tile[(programs,)](
-            partials, *operands, None if number else scale, float(scale) if number else 1.0, *prices,
+            partials, x, _bytes(t), _bytes(mask), row, element, table, loss, grad, scale, factor,
+            *((0.0,) * 4 if table is not None else terms.prices),
             0.0 if terms.ignored is None else float(terms.ignored), *shape,
             *(stride for steps in strides for stride in (*(0,) * (3 - len(sizes)), *steps)),
             0 if table is None else table.numel(),
-            IGNORE=_which(terms.ignored), CHECK=check, ROWS=down, COLUMNS=across, **LAUNCH,
+            IGNORE=_which(terms.ignored), CHECK=check, ONE_SCALE=each is None, ROWS=down, COLUMNS=across, **LAUNCH,
         )  # fmt: skip
     return partials.sum(dtype=torch.float64)
 
@@ -258,25 +288,20 @@ def _tile_shape(rows: int, columns: int) -> tuple[int, int]:
     return min(TILE // across, triton.next_power_of_2(rows)), across
 
 
-def _spread_out(x: Any, t: Any, terms: Terms, scale: Any, loss: Any, grad: Any, check: bool) -> Any:
+def _spread_out(like: Any, operands: list[Any], scale: Any, terms: Terms, check: bool) -> Any:
     """The same where more than three axes are left: every operand in memory of its own, without broadcasting."""
 
     def spread(array: Any) -> Any:
-        return array.expand(x.shape).contiguous() if isinstance(array, torch.Tensor) else array
+        return array.expand(like.shape).contiguous() if isinstance(array, torch.Tensor) and array.ndim else array
 
-    spread_terms = Terms(
-        tuple(spread(price) for price in terms.prices),
-        spread(terms.row),
-        spread(terms.element),
-        spread(terms.mask),
-        terms.ignored,
-    )
-    rooms = {
-        name: None if array is None else torch.empty(x.shape, dtype=array.dtype, device=x.device)
-        for name, array in (("loss", loss), ("grad", grad))
-    }
-    total = cross_entropy(spread(x), spread(t), spread_terms, scale=scale, check=check, **rooms)
-    for array, room in ((loss, rooms["loss"]), (grad, rooms["grad"])):
+    def room(array: Any) -> Any:
+        return None if array is None else torch.empty(like.shape, dtype=array.dtype, device=like.device)
+
+    results = operands[-2:]
+    rooms = list(map(room, results))
+    terms = terms._replace(prices=tuple(spread(price) for price in terms.prices))
+    total = _sum(like, [*map(spread, operands[:-2]), *rooms], spread(scale), terms, check)
+    for array, room in zip(results, rooms, strict=True):
         if array is not None:
             array.copy_(room)
     return total

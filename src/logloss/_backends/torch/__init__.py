@@ -128,7 +128,8 @@ def checked_denominator(t: Any, options: Options) -> Any:
     if t.is_cpu and _alone(call, t) and _has_memory(t):
         views = kernel_options(options, call.given, t)
         return returned(numpy.checked_denominator(kernels.target_view(t, options), views), t)
-    divisor = plain.denominator(t, options, TensorArrays(t, check_values=False))
+    way = fused if t.is_cuda and fused.available() and _alone(call, t) and _has_memory(t) else plain
+    divisor = way.denominator(t, options, TensorArrays(t, check_values=False))
     shape = _reduce.reduced_shape(options, t.shape)
     return torch.as_tensor(divisor, dtype=wide(t.device), device=t.device).expand(shape)
 

@@ -13,26 +13,25 @@ from typing import Any
 import torch
 
 from ... import _spec
-from ..._spec import Terms
+from ..._spec import Options, Terms
 from . import plain
 from .arrays import TensorArrays, dense, result_dtype
-from .kernels import Call, differentiable, is_mapped
+from .kernels import Call, differentiable, is_mapped, raised
 
 
 def serves(call: Call, x: Any, t: Any) -> bool:
-    """Cross-entropy of CUDA logits of up to 32 bits, reduced over all axes or none, with targets as a tensor."""
+    """Cross-entropy of CUDA logits of up to 32 bits, with targets as a tensor."""
     return (
         x.is_cuda
         and call.primitive.name == "cross_entropy"
-        and call.options.axis is None
         and x.dtype is not torch.float64
         and isinstance(t, torch.Tensor)
-        and _available()
+        and available()
     )
 
 
 @functools.cache
-def _available() -> bool:
+def available() -> bool:
     """Triton comes with PyTorch where it supports the device."""
     return importlib.util.find_spec("triton") is not None
 
@@ -53,16 +52,34 @@ def _evaluate(call: Call, x: Any, t: Any, grad: Any, upstream: Any = None) -> An
     from ..._kernels import gpu
 
     options, arrays = call.options, TensorArrays(x, check_values=False)
-    t = dense(t, x.device)
+    t, check = dense(t, x.device), bool(options.validate)
     terms = _held_in_float32(_spec.terms(options, x.shape, t.dtype, arrays), t)
     if options.reduction == "none":
         losses = torch.empty_like(x)
-        gpu.cross_entropy(x, t, terms, loss=losses, grad=grad, check=bool(options.validate))
+        gpu.cross_entropy(x, t, terms, loss=losses, grad=grad, check=check)
         return losses
-    divisor = plain.denominator(t, options, arrays)
+    divisor = denominator(t, options, arrays)
     scale = plain.divide(1.0 if upstream is None else upstream.double(), divisor)
-    total = gpu.cross_entropy(x, t, terms, scale=_single(scale), grad=grad, check=bool(options.validate))
+    if isinstance(scale, torch.Tensor):
+        scale = raised(scale.to(torch.float32), call, x.ndim)
+    if options.axis is None:
+        total = gpu.cross_entropy(x, t, terms, scale=scale, grad=grad, check=check)
+    else:
+        losses = torch.empty_like(x, dtype=torch.float32)
+        gpu.cross_entropy(x, t, terms, scale=scale, loss=losses, grad=grad, check=check)
+        total = losses.sum(_spec.reduced_axes(options.axis, x.ndim))
     return plain.divide(total, divisor).to(result_dtype(x))
+
+
+def denominator(t: Any, options: Options, arrays: TensorArrays) -> Any:
+    """What the reduction divides by, counted on the device: a number, or a tensor where values decide."""
+    from ..._kernels import gpu
+
+    def total(weighted: bool) -> Any:
+        terms = _held_in_float32(_spec.weights_only(options, t.shape, t.dtype, arrays), t)
+        return gpu.total_weight(t, terms if weighted else Terms(mask=terms.mask, ignored=terms.ignored))
+
+    return plain.denominator(t, options, arrays, total if options.axis is None else None)
 
 
 def _held_in_float32(terms: Terms, t: Any) -> Terms:
@@ -71,10 +88,6 @@ def _held_in_float32(terms: Terms, t: Any) -> Terms:
     if value is None or value != value or (abs(value) < 2**24 and t.dtype is not torch.float64):
         return terms
     return terms._replace(ignored=None, mask=plain.counted(t, terms))
-
-
-def _single(scale: Any) -> Any:
-    return scale.to(torch.float32) if isinstance(scale, torch.Tensor) else scale
 
 
 class Loss(torch.autograd.Function):
@@ -104,7 +117,7 @@ class Loss(torch.autograd.Function):
             grad = torch.empty_like(x)
             _evaluate(ctx.call, x, t, grad, upstream)
             return grad, None, None
-        return _multiplied(grad, upstream), None, None
+        return _multiplied(grad, raised(upstream, ctx.call, grad.ndim)), None, None
 
 
 def _multiplied(grad: Any, upstream: Any) -> Any:

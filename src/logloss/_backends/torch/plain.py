@@ -162,10 +162,10 @@ class Problem:
         return denominator(self.targets, self.options, self.arrays)
 
 
-def denominator(t: Any, options: Options, arrays: TensorArrays) -> Any:
-    """What the reduction divides by: a number, or a tensor where values decide."""
+def denominator(t: Any, options: Options, arrays: TensorArrays, total: Callable[[bool], Any] | None = None) -> Any:
+    """What the reduction divides by: a number, or a tensor where values decide. `total` may count in another way."""
 
-    def total(weighted: bool) -> Any:
+    def total_weight(weighted: bool) -> Any:
         terms = _spec.weights_only(options, t.shape, t.dtype, arrays)
         weight = torch.ones((), dtype=wide(t.device), device=t.device)
         if weighted:
@@ -177,7 +177,7 @@ def denominator(t: Any, options: Options, arrays: TensorArrays) -> Any:
         axes = None if options.axis is None else _spec.reduced_axes(options.axis, t.ndim)
         return weight.expand(t.shape).sum(dim=axes, dtype=wide(t.device))
 
-    divisor = _reduce.denominator(options, t.shape, total, arrays)
+    divisor = _reduce.denominator(options, t.shape, total or total_weight, arrays)
     if options.normalizer is None or arrays.check_values:
         return divisor
     return torch.where(divisor > 0, divisor, math.nan)
