@@ -105,7 +105,7 @@ def _smoothing(label_smoothing: float) -> tuple[float, float]:
 def _number(name: str, value: Any, low: float, high: float, remedy: str) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         number = math.nan
     if not low <= number <= high or number == math.inf:  # isinf is unknown to traced code
         raise InvalidInputError(f"{name} must be a finite number in [{low:g}, {high:g}]; got {value!r}. {remedy}")
@@ -167,7 +167,7 @@ def is_plain(options: Options) -> bool:
             and options.ignore_index is None
             and options.mask is None
         )
-    except ValueError:  # an array for a number, which is refused where it is used
+    except (ValueError, RuntimeError):  # an array for a number, which is refused where it is used
         return False
 
 

@@ -200,6 +200,22 @@ def test_numbers_that_compiled_code_leaves_open():
         torch.testing.assert_close(run(x, normalizer), loss(x, normalizer))
 
 
+@pytest.mark.parametrize(
+    ("options", "want"),
+    [
+        ({"mask": torch.tensor([[True, False], [True, True]])}, 3.0),
+        ({"sample_weight": torch.tensor([0.5, 2.0]), "reduction": "weighted_mean"}, 5.0),
+        ({"ignore_index": 1}, 2.0),
+        ({"axis": 0}, [2.0, 2.0]),
+    ],
+    ids=["mask", "weighted_mean", "ignore_index", "axis"],
+)
+def test_denominators_compile(options: dict, want: object):
+    t = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    compiled = torch.compile(lambda t, options: ll.denominator(t, **options), fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(t, options), torch.tensor(want, dtype=torch.float64), rtol=0, atol=0)
+
+
 def test_repeated_logits_compile():
     x = torch.randn(1, 4, requires_grad=True)
     run = compiled(lambda x: bce(x.expand(3, 4), torch.zeros(3, 4), reduction="none"), "inductor")

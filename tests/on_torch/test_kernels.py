@@ -203,20 +203,31 @@ def test_plain_formula_agrees_with_the_kernels(logits: list[float], target: floa
 
 
 @pytest.mark.parametrize(
-    ("strange", "error"),
+    ("strange", "error", "message"),
     [
-        (torch._neg_view(torch.ones(8, 16)), RuntimeError),
-        (torch._efficientzerotensor((8, 16)), RuntimeError),
-        (torch.eye(8, 16).to_sparse(), TypeError),
+        (torch._efficientzerotensor((8, 16)), RuntimeError, "numpy"),
+        (torch.eye(8, 16).to_sparse(), ll.UnsupportedTypeError, r"dense tensor; got layout torch.sparse_coo. Use"),
     ],
-    ids=["negated later", "zeros without memory", "sparse"],
+    ids=["zeros without memory", "sparse"],
 )
-def test_tensors_whose_memory_is_not_their_values_are_refused(strange: torch.Tensor, error: type[Exception]):
+def test_tensors_whose_memory_is_not_their_values_are_refused(strange: torch.Tensor, error: type, message: str):
     """Plain calls go by address; these must not."""
     usual = torch.ones(8, 16)
-    for logits, targets in ((strange, usual), (usual, strange)):
-        with pytest.raises(error, match="numpy"):
-            ll.binary_cross_entropy_with_logits(logits, targets)
+    for logits, targets, weight in ((strange, usual, None), (usual, strange, None), (usual, usual, strange)):
+        with pytest.raises(error, match=message):
+            ll.binary_cross_entropy_with_logits(logits, targets, weight=weight)
+
+
+def test_a_setting_of_several_values_is_refused():
+    with pytest.raises(ll.InvalidInputError, match="label_smoothing must be a finite number"):
+        ll.binary_cross_entropy_with_logits(torch.zeros(2), torch.ones(2), label_smoothing=torch.tensor([0.1, 0.2]))
+
+
+def test_tensors_that_are_negated_when_they_are_read():
+    x, t = torch.randn(8, 16), (torch.rand(8, 16) < 0.5).float()
+    want = ll.value_and_grad(x, t, weight=t + 1)
+    found = ll.value_and_grad(torch._neg_view(-x), torch._neg_view(-t), weight=torch._neg_view(-t - 1))
+    torch.testing.assert_close(found, want, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

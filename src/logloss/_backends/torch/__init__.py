@@ -123,6 +123,15 @@ def grad_and_hess(primitive: Primitive, logits: Any, targets: Any, options: Opti
 
 def checked_denominator(t: Any, options: Options) -> Any:
     """The denominator for a caller who has no logits yet, as a tensor."""
+    return _traced_denominator(t, *options) if torch.compiler.is_compiling() else _denominator(t, options)
+
+
+@torch.compiler.allow_in_graph
+def _traced_denominator(t: Any, *options: Any) -> Any:
+    return _denominator(t, Options(*options))
+
+
+def _denominator(t: Any, options: Options) -> Any:
     call = Call.of(_spec.CROSS_ENTROPY, options)
     t = t.detach()
     if t.is_cpu and _alone(call, t) and _has_memory(t):

@@ -74,9 +74,9 @@ def floating(value: Any, name: str) -> Any:
     if not isinstance(value, torch.Tensor):
         raise UnsupportedTypeError(f"{name} must be a tensor; got {type(value).__module__}.{type(value).__name__}.")
     if value.dtype in FLOATS:
-        return value
+        return _strided(name, value)
     if value.dtype in _TARGETS:
-        return value.to(wide(value.device))
+        return _strided(name, value).to(wide(value.device))
     raise UnsupportedTypeError(
         f"{name} must be float16, bfloat16, float32 or float64; got dtype {value.dtype}. Use {name}.float()."
     )
@@ -92,10 +92,19 @@ def target_array(value: Any) -> Any:
             "Use torch.as_tensor(targets)."
         )
     if value.dtype in _TARGETS:
-        return value
+        return _strided("targets", value)
     raise UnsupportedTypeError(
         f"targets must be bool, integer or floating; got dtype {value.dtype}. Encode labels as 0 and 1."
     )
+
+
+def _strided(name: str, value: Any) -> Any:
+    """The tensor, with every element in memory as it is."""
+    if value.layout is not torch.strided:
+        raise UnsupportedTypeError(
+            f"{name} must be a dense tensor; got layout {value.layout}. Use {name}.to_dense(), or padding and mask=."
+        )
+    return value.resolve_neg()
 
 
 def dense(t: Any, device: Any) -> Any:
@@ -123,7 +132,7 @@ def option_tensor(name: str, value: Any, x: Any) -> Any:
     """The value of an option as a tensor: a tensor of the logits' device, a number, or a list of numbers."""
     if isinstance(value, torch.Tensor):
         check_device(name, value, x)
-        return value
+        return _strided(name, value)
     if isinstance(value, (torch.SymInt, torch.SymFloat)):  # a number that compiled code leaves open
         return torch.scalar_tensor(value, dtype=wide(x.device), device=x.device)
     if isinstance(value, (list, tuple)):
