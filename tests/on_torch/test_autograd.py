@@ -10,6 +10,8 @@ from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.utils.checkpoint import checkpoint
 
 import logloss as ll
+from logloss._backends.torch.kernels import Call, raised
+from logloss._spec import CROSS_ENTROPY, Options
 from logloss.torch import BCELoss, BCEWithLogitsLoss
 from reference import LOSSES
 
@@ -321,3 +323,18 @@ def test_probabilities_with_torchs_clamps():
         criterion = BCELoss(exact=exact)
         assert gradcheck(criterion, (p, t))
         assert gradgradcheck(criterion, (p, t))
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"), [({"reduction": "none"}, (5, 3)), ({"axis": 0, "reduction": "sum"}, (3,))]
+)
+def test_a_sum_of_losses_hands_down_one_number(options: dict, shape: tuple):
+    x, t = torch.randn(5, 3, requires_grad=True), (torch.rand(5, 3) < 0.5).float()
+    losses = ll.binary_cross_entropy_with_logits(x, t, **options)
+    (each,) = torch.autograd.grad(2 * losses.sum(), x)
+    (at_once,) = torch.autograd.grad(2 * ll.binary_cross_entropy_with_logits(x, t, reduction="sum"), x)
+    torch.testing.assert_close(each, at_once, rtol=0, atol=0)
+    call = Call.of(CROSS_ENTROPY, Options(**options))
+    assert raised(torch.tensor(2.0).expand(shape), call, 2).shape == ()
+    assert raised(torch.ones(shape), call, 2).ndim == 2
+    assert raised(torch.tensor(2.0).expand(0), call, 2).numel() == 0
