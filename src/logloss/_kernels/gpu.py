@@ -211,7 +211,7 @@ def _sum(like: Any, operands: list[Any], scale: Any, terms: Terms, check: bool) 
     down, across = _tile_shape(*shape[1:])
     programs = shape[0] * -(-shape[1] // down) * -(-shape[2] // across)
     partials = torch.empty(programs, dtype=torch.float32, device=like.device)
-    scale, factor = (None, scale) if isinstance(scale, float) else (scale, 1.0)
+    scale, factor = (None, float(scale)) if isinstance(scale, float) else (scale, 1.0)
     with torch.cuda.device_of(like):  # Triton launches where PyTorch is, not where the operands are
         _tile[(programs,)](
             partials, x, _bytes(t), _bytes(mask), row, element, table, loss, grad, scale, factor,

@@ -254,11 +254,14 @@ def _multiplied(call: Call, grad: Any, upstream: Any) -> Any:
 
 
 def raised(upstream: Any, call: Call, ndim: int) -> Any:
-    """One number per reduced value, with the axes that were reduced of length 1; or the one that all of them share."""
-    if upstream.ndim and call.options.axis is not None:
+    """One number per reduced value, with the axes that were reduced of length 1; or the one that all of them share.
+
+    The backward of a sum hands down such a tensor, expanded from one number.
+    """
+    if not upstream.ndim:
+        return upstream
+    if call.options.axis is not None:
         for axis in _spec.reduced_axes(call.options.axis, ndim):
             upstream = upstream.unsqueeze(axis)
-    steps = zip(upstream.stride(), upstream.shape, strict=True)
-    if upstream.ndim and all(step == 0 or size == 1 for step, size in steps):  # from above comes the backward of a sum
-        return upstream[(0,) * upstream.ndim] if upstream.numel() else upstream
-    return upstream
+    shared = all(step == 0 or size == 1 for step, size in zip(upstream.stride(), upstream.shape, strict=True))
+    return upstream[(0,) * upstream.ndim] if shared and upstream.numel() else upstream
