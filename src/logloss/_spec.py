@@ -156,6 +156,8 @@ def terms(options: Options, shape: tuple[int, ...], target_dtype: Any, arrays: A
 
 def is_plain(options: Options) -> bool:
     """True for the common case, asked first because every call pays for the question."""
+    if options is DEFAULTS:
+        return True
     try:
         return (
             options.pos_weight is None

@@ -225,8 +225,11 @@ def value_and_grad(
 
 def into(problem: Problem, out: Array) -> tuple[Any, Array]:
     """The gradient into the caller's array. If that holds an input, inputs are checked before it is written."""
-    inputs = (problem.x, problem.t, *problem.terms[1:4])
-    overlaps = [array for array in inputs if isinstance(array, np.ndarray) and _overlap(out, array)]
+    inputs = [problem.x, problem.t]
+    if problem.terms is not _spec.PLAIN:
+        inputs += problem.terms[1:4]
+    owns = out.flags.owndata
+    overlaps = [array for array in inputs if isinstance(array, np.ndarray) and _overlap(out, owns, array)]
     if not overlaps:
         return both(problem, out)
     problem.check_first()
@@ -237,9 +240,9 @@ def into(problem: Problem, out: Array) -> tuple[Any, Array]:
     return value, out
 
 
-def _overlap(a: Array, b: Array) -> bool:
-    """May two arrays have memory in common? Two that own theirs cannot, which is quicker asked than where they lie."""
-    return a is b or (not (a.flags.owndata and b.flags.owndata) and np.may_share_memory(a, b))
+def _overlap(a: Array, owns: bool, b: Array) -> bool:
+    """May a, which `owns` its memory or not, share memory with b? Two owners cannot, and that is quickly asked."""
+    return a is b or (not (owns and b.flags.owndata) and np.may_share_memory(a, b))
 
 
 def _same_memory(a: Array, b: Array) -> bool:

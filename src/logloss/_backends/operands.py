@@ -80,7 +80,9 @@ def check_shapes(x: Any, t: Any) -> None:
 
 def output(out: Any, x: Array) -> Array:
     """The caller's array for the gradient."""
-    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray) or not _is_floating(out.dtype):
+    usual = type(out) is np.ndarray
+    known = usual or (isinstance(out, np.ndarray) and not isinstance(out, np.ma.MaskedArray))
+    if not known or not _is_floating(out.dtype):
         raise UnsupportedTypeError(
             f"out must be a floating NumPy array without a mask; got {type(out).__name__}, "
             f"dtype {getattr(out, 'dtype', None)!s:.20}. Use numpy.empty_like(logits)."
@@ -91,7 +93,8 @@ def output(out: Any, x: Array) -> Array:
         )
     if not out.flags.writeable:
         raise InvalidInputError("out must be writable; got a read-only array. Use numpy.empty_like(logits).")
-    return out.view(np.ndarray) if isinstance(out, np.matrix) else out  # a matrix has two axes even when it is flat
+    # a matrix has two axes even when it is flat
+    return out if usual or not isinstance(out, np.matrix) else out.view(np.ndarray)
 
 
 class OptionArrays:
