@@ -63,6 +63,12 @@ print(
             "all": facts(
                 compiled({"x": "*fp16", "t": "*fp64", "loss": "*fp16", "grad": "*fp16", **everything}, IGNORE=1)
             ),
+            "scaled by row": facts(
+                compiled(
+                    {"x": "*bf16", "t": "*u8", "loss": "*fp32", "grad": "*bf16", "scale": "*fp32"}, ONE_SCALE=False
+                )
+            ),
+            "weights alone": facts(compiled({"mask": "*u8", "element": "*fp32"}, CHECK=False)),
             "whole numbers": facts(compiled({"x": "*fp32", "t": "*i64", "loss": "*fp32"}, IGNORE=2)),
         }
     )

@@ -28,7 +28,7 @@ def test_contiguous_arrays_are_read_and_written_16_bytes_at_a_time(kernels):
     assert "st.global.v4.b32" in kernels["plain"]["memory"]
 
 
-@pytest.mark.parametrize("which", ["plain", "all", "whole numbers"])
+@pytest.mark.parametrize("which", ["plain", "all", "scaled by row", "weights alone", "whole numbers"])
 def test_the_arithmetic_is_ours(kernels, which):
     """No call of a library, no approximation of exp or 1/x, no atomic addition: the same bits every time."""
     assert kernels[which]["calls"] == 0
