@@ -303,10 +303,9 @@ def complement(rest, t, address, code, first):
 
 @inline
 def keep_counted(keep, t, job, first):
-    """keep[i] = -1, all bits set, where the element counts (mask and ignored value), else 0; targets there become 0.
+    """keep[i] = -1, all bits set, where the element counts by mask and ignored value, else 0.
 
-    Selected away, never multiplied: a NaN that does not count must leave no trace. Mask and targets have loops of
-    their own: in one, LLVM sees that the target is selected and makes a branch of it.
+    Mask and targets have loops of their own: in one, LLVM makes a branch of it.
     """
     n = keep.size
     if job.ignore == NOT_NAN:
@@ -316,14 +315,14 @@ def keep_counted(keep, t, job, first):
         ignored = like(t[0], job.ignored)
         for i in range(n):
             keep[i] = all_bits(t[i] != ignored)
-    else:
-        for i in range(n):
-            keep[i] = np.int32(-1)
     if job.mask:
         mask = carray(pointer(job.mask + first), (n,), np.uint8)
-        for i in range(n):
-            keep[i] = all_bits((mask[i] != np.uint8(0)) & (keep[i] != np.int32(0)))
-    zero_where_dropped(t, keep)
+        if job.ignore == EVERYTHING:
+            for i in range(n):
+                keep[i] = all_bits(mask[i] != np.uint8(0))
+        else:
+            for i in range(n):
+                keep[i] = all_bits((mask[i] != np.uint8(0)) & (keep[i] != np.int32(0)))
 
 
 @inline

@@ -218,6 +218,7 @@ def _general(jobs, low, high):
         if selective:
             load(t, job.t, job.t_type, s)
             keep_counted(keep, t, job, s)
+            zero_where_dropped(t, keep)
         else:
             t = fetch(t, job.t, job.t_type, s)
         if selective & (job.domain != ANY):
@@ -245,9 +246,9 @@ def _general(jobs, low, high):
 
 @inline
 def _count(keep):
-    counted = 0
+    counted = np.int32(0)
     for i in range(keep.size):
-        counted -= keep[i]
+        counted = np.int32(counted - keep[i])
     return counted
 
 
@@ -276,6 +277,8 @@ def tally(jobs, low, high):
         if selective:
             keep_counted(keep, t, job, s)
         if job.domain == UNIT:
+            if selective:
+                zero_where_dropped(t, keep)
             bad = bit_or(bad, outside_unit(t))
         if not weighted:
             partials[block] = _count(keep) if selective else c
