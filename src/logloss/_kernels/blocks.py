@@ -303,9 +303,9 @@ def complement(rest, t, address, code, first):
 
 @inline
 def keep_counted(keep, t, job, first):
-    """keep[i] = -1, all bits set, where the element counts by mask and ignored value, else 0.
+    """keep[i] = -1, all bits set, where the element counts, else 0; the job has a mask, an ignored value, or both.
 
-    Mask and targets have loops of their own: in one, LLVM makes a branch of it.
+    Mask and targets have loops of their own: of one loop over both LLVM makes branches.
     """
     n = keep.size
     if job.ignore == NOT_NAN:
