@@ -144,9 +144,9 @@ def terms(options: Options, shape: tuple[int, ...], target_dtype: Any, arrays: A
     label_axis = _label_axis(options.label_axis, shape)
     a = _label_vector("pos_weight", options.pos_weight, shape, label_axis, arrays)
     c = _label_vector("label_weight", options.label_weight, shape, label_axis, arrays)
-    keep, half = _smoothing(options.label_smoothing)
+    yes, (keep, half) = c * a, _smoothing(options.label_smoothing)
     return Terms(
-        prices=(c * a * keep, c * a * half, c * keep, c * half),
+        prices=(yes * keep, yes * half, c * keep, c * half) if half else (yes, 0.0, c, 0.0),
         row=_row_weight(options.sample_weight, shape, arrays),
         element=_element_weight(options.weight, shape, arrays),
         mask=_mask(options.mask, shape, arrays),

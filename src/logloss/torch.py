@@ -103,7 +103,7 @@ def binary_cross_entropy_with_logits(
         ignore_index,
         mask,
         axis,
-        _reduction(size_average, reduce, reduction),
+        reduction if size_average is reduce is None else _reduction(size_average, reduce, reduction),
         normalizer,
         validate,
     )

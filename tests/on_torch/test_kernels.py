@@ -270,3 +270,58 @@ def test_never_worse_than_torch(dtype: torch.dtype, target: float):
     for mine, theirs, true in zip(ours, errors, (exact, slope), strict=True):
         rounding = 2.0**-digits * true.abs() + 2.0**-least
         assert (mine <= torch.maximum(theirs, rounding)).all()
+
+
+USUAL = {
+    "plain": {},
+    "sum": {"reduction": "sum"},
+    "weighted_mean": {"reduction": "weighted_mean"},
+    "batchmean": {"reduction": "batchmean"},
+    "pos_weight": {"pos_weight": 3.0},
+    "whole pos_weight": {"pos_weight": 2},
+    "0-d pos_weight": {"pos_weight": torch.tensor(3.0)},
+    "1-d pos_weight": {"pos_weight": torch.tensor([0.1], dtype=torch.float64)},
+    "label_smoothing": {"label_smoothing": 0.1},
+    "both": {"pos_weight": torch.tensor(3.0), "label_smoothing": 0.1},
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("name", USUAL)
+def test_the_usual_case_has_the_bits_of_every_other(name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch):
+    generator = torch.Generator().manual_seed(5)
+    x, t = torch.randn(40, 7, generator=generator, dtype=dtype), torch.rand(40, 7, generator=generator) < 0.3
+
+    def evaluated() -> list[torch.Tensor]:
+        logits = x.clone().requires_grad_()
+        loss = ll.binary_cross_entropy_with_logits(logits, t, **USUAL[name])
+        (slope,) = torch.autograd.grad(loss, logits, create_graph=True)
+        (curvature,) = torch.autograd.grad(slope.sum(), logits)
+        (kept,) = torch.autograd.grad(ll.binary_cross_entropy_with_logits(logits, t, **USUAL[name]), logits)
+        value = ll.binary_cross_entropy_with_logits(x, t, **USUAL[name])
+        return [loss.detach(), slope.detach(), curvature, kept, value, *ll.value_and_grad(x, t, **USUAL[name])]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kernels, "problem_of", None)  # what the other ways begin with
+        usual = evaluated()
+    monkeypatch.setattr(kernels, "_is_usual", lambda *_: False)
+    assert all(map(torch.equal, usual, evaluated()))
+
+
+def test_tensors_that_have_outlived_their_transform():
+    left: list[torch.Tensor] = []
+    x, t = torch.randn(6), torch.rand(6)
+    torch.func.grad(lambda inner: left.append(inner) or inner.sum())(x)
+    torch.func.grad(lambda inner: left.append(inner) or inner.sum())(t)
+    want = ll.value_and_grad(x, t)
+    torch.testing.assert_close(ll.value_and_grad(*left), want, rtol=0, atol=0)
+    assert ll.binary_cross_entropy_with_logits(left[0], t) == want[0]
+    assert ll.binary_cross_entropy_with_logits(x, left[1]) == want[0]
+
+
+def test_a_price_that_changes_after_the_forward_is_what_it_was():
+    x, t, price = torch.randn(6, requires_grad=True), torch.ones(6), torch.tensor(3.0)
+    loss = ll.binary_cross_entropy_with_logits(x, t, pos_weight=price)
+    price.fill_(5.0)
+    (slope,) = torch.autograd.grad(loss, x, create_graph=True)
+    torch.testing.assert_close(slope, ll.value_and_grad(x.detach(), t, pos_weight=3.0)[1])

@@ -44,10 +44,7 @@ class Problem:
 
     def __init__(self, primitive: Primitive, x: Array, t: Any, options: Options) -> None:
         self.primitive, self.x, self.t, self.options = primitive, x, t, options
-        self.terms = _spec.terms(options, x.shape, getattr(t, "dtype", None), _ARRAYS)
-        if self.terms is not _spec.PLAIN:
-            self.terms = hold_ignored(self.terms, t)
-            _check_prices(self.terms, x.itemsize)
+        self.terms = terms_of(options, t, x.itemsize)
 
     def denominator(self) -> Any:
         return denominator(self.t, self.options)
@@ -87,6 +84,15 @@ def _kept(options: Options, ndim: int) -> tuple[int, ...]:
         return ()
     reduced = _spec.reduced_axes(options.axis, ndim)
     return tuple(axis for axis in range(ndim) if axis not in reduced)
+
+
+def terms_of(options: Options, t: Any, itemsize: int) -> Terms:
+    """The coefficients of these options as kernels take them, for logits of so many bytes."""
+    terms = _spec.terms(options, t.shape, getattr(t, "dtype", None), _ARRAYS)
+    if terms is not _spec.PLAIN:
+        terms = hold_ignored(terms, t)
+        _check_prices(terms, itemsize)
+    return terms
 
 
 def _check_prices(terms: Terms, itemsize: int) -> None:

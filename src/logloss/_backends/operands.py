@@ -133,10 +133,10 @@ class OptionArrays:
     @staticmethod
     def check(name: str, array: Array, *, positive: bool) -> None:
         """Refuse what is not finite, negative, or (`positive`) 0."""
-        wrong = ~(np.isfinite(array) & ((array > 0.0) if positive else (array >= 0.0)))
-        if not wrong.any():
+        right = ((array > 0.0) if positive else (array >= 0.0)) & (array < np.inf)
+        if right.all():
             return
-        where = int(np.flatnonzero(wrong)[0])
+        where = int(np.flatnonzero(~right)[0])
         at = "" if array.ndim == 0 else f" at index {where}"
         rule = "positive and finite" if positive else "finite and not negative"
         remedy = "Use reduction='sum' to divide by nothing." if positive else "Use 0 to leave something out."

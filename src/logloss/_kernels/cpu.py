@@ -22,6 +22,8 @@ BAD_TARGET, BAD_WEIGHT, BAD_INPUT = 1, 2, 4
 
 _STEP = TASK // blocks.BLOCK
 
+Prices = tuple[float, float, float, float]
+
 
 def evaluate(*fields: Any) -> tuple[Any, int]:
     """The sum of the losses (with `kept` axes an array of sums) and the flags, of a call given by its fields.
@@ -58,18 +60,17 @@ def _zeros(call: Call) -> Any:
 
 
 def plain(
-    primitive: Primitive, terms: Terms, n: int, x: Any, t: Any, grad: Any, types: tuple[Any, Any], scale: float
+    primitive: Primitive, prices: Prices, n: int, x: Any, t: Any, grad: Any, types: tuple[Any, Any], scale: float
 ) -> tuple[float, int] | None:
-    """The common case: contiguous, scalar prices, all elements count, at most the gradient is wanted. Else None.
+    """The common case: contiguous, prices that are numbers and nothing else, at most the gradient is wanted.
 
-    x, t and the gradient, which is of x's type and overlaps no input, are flat arrays or addresses.
+    x, t and the gradient, which is of x's type and overlaps no input, are flat arrays or addresses. None for types and
+    losses without a loop of their own.
     """
-    if terms is not PLAIN and not _is_scalar(terms):
-        return None
     entry = entries.plain(primitive.name, *types) if fits_float32(scale) else None
     if entry is None or (primitive.name == "probabilities" and (grad is not None or primitive.parameters[1] != 0.0)):
         return None
-    return _run(entry, n, (x, t, 0 if grad is None else grad, n, terms.prices, scale))
+    return _run(entry, n, (x, t, 0 if grad is None else grad, n, prices, scale))
 
 
 def _plain(
@@ -83,7 +84,8 @@ def _plain(
     hess: Array | None,
     kept: tuple[int, ...],
 ) -> tuple[float, int] | None:
-    if loss is not None or hess is not None or kept or type(scale) is not float:
+    usual = terms is PLAIN or _is_scalar(terms)
+    if not usual or loss is not None or hess is not None or kept or type(scale) is not float:
         return None
     x, t = _plain_view(logits), _plain_view(targets)
     if x is None or t is None:
@@ -92,7 +94,7 @@ def _plain(
         grad = None if grad is logits else _plain_view(grad)  # the plain loops know that it overlaps nothing
         if grad is None or grad.dtype != x.dtype:
             return None
-    return plain(primitive, terms, x.size, x, t, grad, (x.dtype, t.dtype), scale)
+    return plain(primitive, terms.prices, x.size, x, t, grad, (x.dtype, t.dtype), scale)
 
 
 def _plain_view(array: Array | Filling | None) -> Array | None:

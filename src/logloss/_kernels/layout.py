@@ -139,8 +139,10 @@ def factor(array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Factor
     first, last = span([axis for axis, length in enumerate(own) if length != 1], len(shape))
     if own[first:last] != shape[first:last]:
         return None
-    with np.errstate(over="ignore"):  # what becomes inf here is for the kernel to find, not for a warning
-        values = np.ascontiguousarray(array, dtype=dtype).reshape((*lead, -1))
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        with np.errstate(over="ignore"):  # what becomes inf here is for the kernel to find, not for a warning
+            array = np.ascontiguousarray(array, dtype=dtype)
+    values = array.reshape((*lead, -1))
     return _lengthened(values, math.prod(shape[last:]), rounds=math.prod(shape[:first]))
 
 

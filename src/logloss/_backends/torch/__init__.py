@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.autograd import forward_ad
 
 from ... import _reduce, _spec
 from ..._errors import InvalidInputError, UnsupportedTypeError
@@ -68,6 +67,10 @@ def value(
         if is_filling(targets):
             raise UnsupportedTypeError("compiled code takes targets as tensors; got positive indices.")
         return _traced(*primitive, logits, targets, positive_price, *options)
+    if positive_price is None and not inplace:
+        loss = kernels.usual(primitive, logits, targets, options)
+        if loss is not None:
+            return loss
     return _value(Call.of(primitive, options, inplace), logits, targets, positive_price)
 
 
@@ -97,6 +100,10 @@ def value_and_grad(
     primitive: Primitive, logits: Any, targets: Any, options: Options, out: Any = None
 ) -> tuple[Any, Any]:
     """The loss, reduced, and its gradient, both without a graph."""
+    if out is None:
+        found = kernels.usual_value_and_grad(primitive, logits, targets, options)
+        if found is not None:
+            return found
     call = Call.of(primitive, options)
     with torch.no_grad():
         x, t = _operands(call, logits, targets)
@@ -183,7 +190,7 @@ def _is_traced(x: Any) -> bool:
 
 def _alone(call: Call, t: Any) -> bool:
     """Outside of transforms; of all operands only the logits may need a gradient."""
-    if forward_ad._current_level >= 0 or torch._C._is_tracing() or torch._C._are_functorch_transforms_active():
+    if not kernels.outside_of_transforms():
         return False
     if not torch.is_grad_enabled():
         return True

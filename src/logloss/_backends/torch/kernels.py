@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch.autograd import forward_ad
 
 from ... import _formula, _spec
 from ..._errors import InvalidInputError
@@ -76,46 +77,14 @@ def wrapped(value: Any, call: Call, x: Any) -> Any:
     return tensor_of(np.asarray(value)).to(result_dtype(x))
 
 
+_LARGEST = {dtype: torch.finfo(dtype).max for dtype in (torch.float32, torch.float64)}
+
+
 def _scalar(value: float, dtype: Any) -> Any:
     """A loss as a tensor, infinite where it is too large for the dtype: `scalar_tensor` alone would refuse it."""
-    if abs(value) > torch.finfo(dtype).max:
+    if abs(value) > _LARGEST[dtype]:
         return torch.scalar_tensor(value, dtype=torch.float64, device="cpu").to(dtype)
     return torch.scalar_tensor(value, dtype=dtype, device="cpu")
-
-
-_TYPES = {
-    getattr(torch, name): np.dtype(name)
-    for name in ("float32", "float64", "uint8", "int8", "bool", "int32", "int64", "uint64")
-}
-
-
-def _plain(call: Call, x: Any, t: Any, grad: Any = None) -> Any:
-    """The loss of the common case by the tensors' addresses, since views cost more than a small call; else None."""
-    options = call.options
-    if options.axis is not None or options.normalizer is not None or options.reduction == "none":
-        return None
-    if is_filling(t) or not _is_flat(x) or not _is_flat(t) or not _spec.is_plain(options):
-        return None
-    types, into = (_TYPES[x.dtype], _TYPES[t.dtype]), None if grad is None else grad.data_ptr()
-    divisor = numpy.denominator(t, options)
-    found = cpu.plain(call.primitive, _spec.PLAIN, x.numel(), x.data_ptr(), t.data_ptr(), into, types, 1.0 / divisor)
-    if found is None:
-        return None
-    total, flags = found
-    if flags and options.validate:
-        problem_of(call, x, t).refuse()
-    return _scalar(total / divisor, x.dtype)
-
-
-def _is_flat(tensor: Any) -> bool:
-    """True if the elements lie in memory one after the other, as they are and of a type that plain kernels know."""
-    return (
-        tensor.dtype in _TYPES
-        and tensor.layout is torch.strided
-        and tensor.is_contiguous()
-        and not tensor.is_neg()
-        and tensor.data_ptr() != 0  # no elements, or none in memory
-    )
 
 
 def room(like: Any, dtype: Any = None) -> Any:
@@ -130,20 +99,13 @@ def room(like: Any, dtype: Any = None) -> Any:
 
 def value(call: Call, x: Any, t: Any) -> Any:
     """The loss, reduced."""
-    loss = _plain(call, x, t)
-    if loss is not None:
-        return loss
     return wrapped(numpy.single(problem_of(call, x, t)), call, x)
 
 
 def value_and_grad(call: Call, x: Any, t: Any, out: Any = None) -> tuple[Any, Any]:
     """The loss and its gradient, in one pass; into `out` if given, which may be the logits."""
     if out is None:
-        out = room(x)
-        plain_loss = _plain(call, x, t, out)
-        if plain_loss is not None:
-            return plain_loss, out
-        problem = problem_of(call, x, t)
+        out, problem = room(x), problem_of(call, x, t)
         loss, _ = numpy.both(problem, view(out))
     else:
         problem = problem_of(call, x, t)
@@ -169,8 +131,12 @@ class Loss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, t: Any, call: Call) -> Any:
+    def forward(ctx: Any, x: Any, t: Any, call: Call, found: tuple[Any, Any] | None = None) -> Any:
         ctx.call, ctx.positives = call, None if isinstance(t, torch.Tensor) else t
+        if found is not None:
+            loss, grad = found
+            ctx.save_for_backward(x, grad, t)
+            return loss
         late = x.dtype is torch.float16 and call.options.reduction != "none" and not call.inplace
         given = [t] if isinstance(t, torch.Tensor) else []
         given += [value for value in call.given.values() if isinstance(value, torch.Tensor)]
@@ -182,14 +148,14 @@ class Loss(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(ctx: Any, upstream: Any) -> tuple[Any, None, None]:
+    def backward(ctx: Any, upstream: Any) -> tuple[Any, None, None, None]:
         x, grad, *given = ctx.saved_tensors  # asks whether targets and weights are still what they were
         t = given[0] if ctx.positives is None else ctx.positives
         if torch.is_grad_enabled() or is_mapped(upstream):
-            return differentiable(ctx.call, x, t, upstream, checked=True), None, None
+            return differentiable(ctx.call, x, t, upstream, checked=True), None, None, None
         if grad is None:
-            return _scaled_by(ctx.call, x, t, upstream), None, None
-        return _multiplied(ctx.call, grad, upstream), None, None
+            return _scaled_by(ctx.call, x, t, upstream), None, None, None
+        return _multiplied(ctx.call, grad, upstream), None, None, None
 
 
 def is_mapped(upstream: Any) -> bool:
@@ -245,7 +211,7 @@ def _amend(call: Call, problem: numpy.Problem, x: Any, t: Any, grad: Any, scale:
 
 def _multiplied(call: Call, grad: Any, upstream: Any) -> Any:
     """The kept gradient times the upstream one, in the kept one's memory unless the graph may ask again."""
-    factor = raised(upstream, call, grad.ndim)
+    factor = raised(upstream, call, grad.ndim) if upstream.ndim else upstream
     if torch._C._autograd._get_current_graph_task_keep_graph():
         return (grad * factor).to(grad.dtype)
     if not factor.ndim and factor.item() == 1.0:
@@ -265,3 +231,105 @@ def raised(upstream: Any, call: Call, ndim: int) -> Any:
             upstream = upstream.unsqueeze(axis)
     shared = all(step == 0 or size == 1 for step, size in zip(upstream.stride(), upstream.shape, strict=True))
     return upstream[(0,) * upstream.ndim] if shared and upstream.numel() else upstream
+
+
+# ---- the usual case -------------------------------------------------------------------------------------------------
+
+_TYPES = {
+    getattr(torch, name): np.dtype(name)
+    for name in ("float32", "float64", "uint8", "int8", "bool", "int32", "int64", "uint64")
+}
+_OWN = (torch.Tensor, torch.nn.Parameter)
+_REDUCTIONS = ("mean", "sum", "weighted_mean", "batchmean")
+_apply = super(torch.autograd.Function, Loss).apply
+"""`Loss.apply` where nobody need ask whether a transform is active."""
+
+
+def usual(primitive: Primitive, x: Any, t: Any, options: Options) -> Any:
+    """The loss of contiguous tensors under options that are numbers; None in any other case.
+
+    Asked first: on a thousand elements, finding out what a call is takes longer than the loss.
+    """
+    if not _is_usual(x, t, options):
+        return None
+    options = _as_numbers(options)
+    if not (x.requires_grad and torch.is_grad_enabled()):
+        return _by_address(primitive, x, t, options, None)
+    grad = room(x)
+    loss = _by_address(primitive, x, t, options, grad)
+    return None if loss is None else _apply(x, t, Call(primitive, options, {}), (loss, grad))
+
+
+def usual_value_and_grad(primitive: Primitive, x: Any, t: Any, options: Options) -> tuple[Any, Any] | None:
+    """The same loss and its gradient, without a graph."""
+    if not _is_usual(x, t, options):
+        return None
+    grad = room(x)
+    loss = _by_address(primitive, x, t, _as_numbers(options), grad)
+    return None if loss is None else (loss, grad)
+
+
+def _is_usual(x: Any, t: Any, options: Options) -> bool:
+    """True for tensors whose elements lie in memory one after the other, as they are, reduced to one number."""
+    pos_weight, weight, sample_weight, label_weight, _, _, ignore_index, mask, axis, reduction, normalizer, _ = options
+    return (
+        weight is sample_weight is label_weight is ignore_index is mask is axis is normalizer is None
+        and (pos_weight is None or _is_number(pos_weight))
+        and reduction in _REDUCTIONS
+        and type(x) in _OWN
+        and type(t) in _OWN
+        and x.dtype in _LARGEST
+        and t.dtype in _TYPES
+        and x.shape == t.shape
+        and x.is_cpu
+        and t.is_cpu
+        and x.layout is torch.strided
+        and t.layout is torch.strided
+        and x.is_contiguous()
+        and t.is_contiguous()
+        and not x.is_neg()
+        and not t.is_neg()
+        and not t.requires_grad
+        and outside_of_transforms()
+        and torch._C._len_torch_dispatch_stack() == 0
+        and not torch._C._functorch.is_functorch_wrapped_tensor(x)  # what a transform has left behind
+        and not torch._C._functorch.is_functorch_wrapped_tensor(t)
+        and x.data_ptr() != 0  # no elements, or none in memory
+        and t.data_ptr() != 0
+    )
+
+
+def outside_of_transforms() -> bool:
+    """True where tensors are what they seem: no forward mode, no tracer, no `torch.func`."""
+    return (
+        forward_ad._current_level < 0 and not torch._C._is_tracing() and not torch._C._are_functorch_transforms_active()
+    )
+
+
+def _is_number(value: Any) -> bool:
+    """True for a price whose value can be had now, and that nobody wants a gradient of."""
+    if type(value) is not torch.Tensor:
+        return type(value) in (float, int)
+    return (
+        value.numel() == 1 and value.ndim < 2 and value.dtype in _LARGEST and value.is_cpu and not value.requires_grad
+    )
+
+
+def _as_numbers(options: Options) -> Options:
+    """The options with the price's value for its tensor."""
+    if type(options.pos_weight) is torch.Tensor:
+        return options._replace(pos_weight=options.pos_weight.item())
+    return options
+
+
+def _by_address(primitive: Primitive, x: Any, t: Any, options: Options, grad: Any) -> Any:
+    """The loss, by addresses since views cost more than a small call; the gradient into `grad`, if that is not None."""
+    types, into = (_TYPES[x.dtype], _TYPES[t.dtype]), None if grad is None else grad.data_ptr()
+    divisor, prices = numpy.denominator(t, options), numpy.terms_of(options, t, x.element_size()).prices
+    found = cpu.plain(primitive, prices, x.numel(), x.data_ptr(), t.data_ptr(), into, types, 1.0 / divisor)
+    if found is None:
+        return None
+    total, flags = found
+    if flags and options.validate:
+        problem_of(Call(primitive, options, {}), x, t).refuse()
+    return _scalar(total / divisor, x.dtype)
