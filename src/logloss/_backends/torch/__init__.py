@@ -1,8 +1,9 @@
 """Losses on PyTorch tensors: which way a call goes.
 
-A CPU tensor outside of any transform goes to the compiled kernels (`kernels`), a CUDA tensor to the fused kernel
-(`fused`), traced code on the CPU to the CPU's kernels as operators (`operators`), and everything else to tensor
-operations (`plain`): other devices, `torch.func`, forward mode, targets or weights that need a gradient.
+A CPU tensor outside of any transform goes to the compiled kernels (`kernels`, which are asked for the usual case before
+anything else), a CUDA tensor to the fused kernel (`fused`), traced code on the CPU to the CPU's kernels as operators
+(`operators`), and everything else to tensor operations (`plain`): other devices, `torch.func`, forward mode, targets or
+weights that need a gradient.
 """
 
 from __future__ import annotations
