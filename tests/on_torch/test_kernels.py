@@ -275,7 +275,6 @@ def test_never_worse_than_torch(dtype: torch.dtype, target: float):
 USUAL = {
     "plain": {},
     "sum": {"reduction": "sum"},
-    "weighted_mean": {"reduction": "weighted_mean"},
     "batchmean": {"reduction": "batchmean"},
     "pos_weight": {"pos_weight": 3.0},
     "whole pos_weight": {"pos_weight": 2},
@@ -317,6 +316,11 @@ def test_tensors_that_have_outlived_their_transform():
     torch.testing.assert_close(ll.value_and_grad(*left), want, rtol=0, atol=0)
     assert ll.binary_cross_entropy_with_logits(left[0], t) == want[0]
     assert ll.binary_cross_entropy_with_logits(x, left[1]) == want[0]
+
+
+def test_errors_of_the_usual_case_speak_of_shapes_as_all_others_do():
+    with pytest.raises(ll.InvalidInputError, match=r"logits of shape \(2, 3\); got 5"):
+        ll.binary_cross_entropy_with_logits(torch.zeros(2, 3), torch.ones(2, 3), label_axis=5)
 
 
 def test_a_price_that_changes_after_the_forward_is_what_it_was():

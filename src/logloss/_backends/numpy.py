@@ -88,7 +88,7 @@ def _kept(options: Options, ndim: int) -> tuple[int, ...]:
 
 def terms_of(options: Options, t: Any, itemsize: int) -> Terms:
     """The coefficients of these options as kernels take them, for logits of so many bytes."""
-    terms = _spec.terms(options, t.shape, getattr(t, "dtype", None), _ARRAYS)
+    terms = _spec.terms(options, tuple(t.shape), getattr(t, "dtype", None), _ARRAYS)
     if terms is not _spec.PLAIN:
         terms = hold_ignored(terms, t)
         _check_prices(terms, itemsize)

@@ -127,7 +127,8 @@ class Loss(torch.autograd.Function):
     """A loss that keeps its gradient, already divided by the denominator, until the backward asks for it.
 
     Reduced float16 losses keep none: divided by a large denominator, it would be lost below 6e-8 before a gradient
-    scaler's factor arrives. Their backward runs the kernel with that factor.
+    scaler's factor arrives. Their backward runs the kernel with that factor. `found` are loss and gradient where they are
+    known already.
     """
 
     @staticmethod
@@ -240,7 +241,7 @@ _TYPES = {
     for name in ("float32", "float64", "uint8", "int8", "bool", "int32", "int64", "uint64")
 }
 _OWN = (torch.Tensor, torch.nn.Parameter)
-_REDUCTIONS = ("mean", "sum", "weighted_mean", "batchmean")
+_REDUCTIONS = ("mean", "sum", "batchmean")
 _apply = super(torch.autograd.Function, Loss).apply
 """`Loss.apply` where nobody need ask whether a transform is active."""
 
