@@ -127,8 +127,9 @@ class Loss(torch.autograd.Function):
     """A loss that keeps its gradient, already divided by the denominator, until the backward asks for it.
 
     Reduced float16 losses keep none: divided by a large denominator, it would be lost below 6e-8 before a gradient
-    scaler's factor arrives. Their backward runs the kernel with that factor. `found` are loss and gradient where they are
-    known already.
+    scaler's factor arrives. Their backward runs the kernel with that factor.
+
+    `found` are loss and gradient, where they are known already.
     """
 
     @staticmethod
