@@ -248,34 +248,32 @@ _apply = super(torch.autograd.Function, Loss).apply
 
 
 def usual(primitive: Primitive, x: Any, t: Any, options: Options) -> Any:
-    """The loss of contiguous tensors under options that are numbers; None in any other case.
+    """The cross-entropy of contiguous tensors under options that are numbers; None in any other case.
 
     Asked first: on a thousand elements, finding out what a call is takes longer than the loss.
     """
-    if not _is_usual(x, t, options):
+    if not _is_usual(primitive, x, t, options):
         return None
-    options = _as_numbers(options)
-    if not (x.requires_grad and torch.is_grad_enabled()):
-        return _by_address(primitive, x, t, options, None)
-    grad = room(x)
-    loss = _by_address(primitive, x, t, options, grad)
-    return None if loss is None else _apply(x, t, Call(primitive, options, {}), (loss, grad))
+    options, wants_graph = _as_numbers(options), x.requires_grad and torch.is_grad_enabled()
+    found = _by_address(primitive, x, t, options, wants_graph)
+    if found is None or not wants_graph:
+        return found and found[0]
+    return _apply(x, t, Call(primitive, options, {}), found)
 
 
 def usual_value_and_grad(primitive: Primitive, x: Any, t: Any, options: Options) -> tuple[Any, Any] | None:
     """The same loss and its gradient, without a graph."""
-    if not _is_usual(x, t, options):
+    if not _is_usual(primitive, x, t, options):
         return None
-    grad = room(x)
-    loss = _by_address(primitive, x, t, _as_numbers(options), grad)
-    return None if loss is None else (loss, grad)
+    return _by_address(primitive, x, t, _as_numbers(options), True)
 
 
-def _is_usual(x: Any, t: Any, options: Options) -> bool:
+def _is_usual(primitive: Primitive, x: Any, t: Any, options: Options) -> bool:
     """True for tensors whose elements lie in memory one after the other, as they are, reduced to one number."""
     pos_weight, weight, sample_weight, label_weight, _, _, ignore_index, mask, axis, reduction, normalizer, _ = options
     return (
-        weight is sample_weight is label_weight is ignore_index is mask is axis is normalizer is None
+        primitive.name == "cross_entropy"
+        and weight is sample_weight is label_weight is ignore_index is mask is axis is normalizer is None
         and (pos_weight is None or _is_number(pos_weight))
         and reduction in _REDUCTIONS
         and type(x) in _OWN
@@ -324,8 +322,14 @@ def _as_numbers(options: Options) -> Options:
     return options
 
 
-def _by_address(primitive: Primitive, x: Any, t: Any, options: Options, grad: Any) -> Any:
-    """The loss, by addresses since views cost more than a small call; the gradient into `grad`, if that is not None."""
+def _by_address(
+    primitive: Primitive, x: Any, t: Any, options: Options, wants_grad: bool
+) -> tuple[Any, Any | None] | None:
+    """The loss and perhaps its gradient, by addresses since views cost more than a small call.
+
+    None where no plain loop fits: a factor beyond float32, say.
+    """
+    grad = room(x) if wants_grad else None
     types, into = (_TYPES[x.dtype], _TYPES[t.dtype]), None if grad is None else grad.data_ptr()
     divisor, prices = numpy.denominator(t, options), numpy.terms_of(options, t, x.element_size()).prices
     found = cpu.plain(primitive, prices, x.numel(), x.data_ptr(), t.data_ptr(), into, types, 1.0 / divisor)
@@ -334,4 +338,4 @@ def _by_address(primitive: Primitive, x: Any, t: Any, options: Options, grad: An
     total, flags = found
     if flags and options.validate:
         problem_of(Call(primitive, options, {}), x, t).refuse()
-    return _scalar(total / divisor, x.dtype)
+    return _scalar(total / divisor, x.dtype), grad
