@@ -16,45 +16,6 @@ X = np.zeros((3, 4))
 T = np.zeros((3, 4))
 
 
-TARGETS = [
-    ([0, 1, 2, 3], "Class indices? Use logloss.Positives", "2 of 4 values are not, the first at index 2: 2."),
-    ([-1, 1, 1, -1], "Labels of -1 and +1? Use (targets + 1) / 2.", "index 0: -1"),
-    (
-        [0, 255, 255, 0],
-        "A 0-255 mask? Use targets / 255, or ignore_index=255 if 255 means unlabelled.",
-        "2 of 4 values are not",
-    ),
-    (
-        [0, 1, -100, 1],
-        "A marker for missing labels? Use ignore_index=-100.",
-        "1 of 4 values is not, the first at index 2: -100",
-    ),
-    (
-        [0.0, np.nan, 1.0, 0.5],
-        "NaN targets count only as ignored: use ignore_index=float('nan') or mask=.",
-        "index 1: nan",
-    ),
-    ([0.0, 1.5, 0.25, 1.0], "Scale the targets to [0, 1], or leave them out with mask=.", "index 1: 1.5"),
-    ([0.0, 1.0, np.inf, 1.0], "Scale the targets", "index 2: inf"),
-    ([0.0, 1 + 1e-12, 0.0, 0.0], "Scale the targets", "the first at index 1: 1.000000000001"),
-]
-
-
-@pytest.mark.parametrize(("values", "hint", "place"), TARGETS)
-@pytest.mark.parametrize("loss", LOSSES)
-def test_targets_outside_the_domain(loss, values, hint, place):
-    x = np.full(4, -0.5 if loss == "log_probs" else 0.5)
-    for function, options in (
-        (LOSSES[loss], {}),
-        (ll.value_and_grad, {"loss": LOSSES[loss]}),
-        (ll.grad_and_hess, {"loss": LOSSES[loss]}),
-    ):
-        text = message(ll.InvalidInputError, function, x, values, **options)
-        assert text.startswith("targets must be in [0, 1]; ")
-        assert hint in text
-        assert place in text
-
-
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int64", "float16", "float32", ">f8", "bfloat16"])
 def test_the_value_is_shown_as_it_was_given(dtype):
     t = np.zeros((2, 3), ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
@@ -78,12 +39,6 @@ def test_nan_in_bfloat16_is_described_without_a_warning():
     assert "weight of bfloat16 logits" in message(ll.InvalidInputError, bce, bad, np.zeros(2), weight=large)
 
 
-def test_the_hint_looks_at_counted_targets_only():
-    text = message(ll.InvalidInputError, bce, np.zeros(4), [-1, 255, 0, 1], ignore_index=-1)
-    assert "A 0-255 mask?" in text
-    assert "1 of 4 values is not, the first at index 1: 255" in text
-
-
 def test_a_missing_label_is_named_by_its_value():
     assert "ignore_index=-1." in message(ll.InvalidInputError, bce, np.zeros(3), [0.0, -1.0, 0.5])
 
@@ -94,7 +49,17 @@ def test_large_counts_are_grouped():
     )
 
 
-@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf, -np.inf])
+INFINITE = "Infinity comes from an overflow or a division by 0, such as 1 / count. Give a finite weight."
+WEIGHT_HINTS = {
+    "-1.0": "Use 0 to leave an element out of the sum, or validate=False to take negative weights as they are.",
+    "nan": "NaN comes from a missing value or 0/0 before this call. Give the weight that was meant.",
+    "inf": INFINITE,
+    "-inf": INFINITE,
+    "-1e-09": "At most 1e-09 below 0, by rounding? Use numpy.maximum({name}, 0).",
+}
+
+
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf, -np.inf, -1e-9])
 @pytest.mark.parametrize("name", ["sample_weight", "weight"])
 def test_weights_outside_the_domain(name, bad):
     weight = np.ones(4)
@@ -103,15 +68,30 @@ def test_weights_outside_the_domain(name, bad):
         text = message(ll.InvalidInputError, function, np.zeros(4), np.ones(4), **{name: weight})
         assert text == (
             f"{name} must be finite and not negative; 1 of 4 values is not, the first at index 2: {bad!s}. "
-            "Use 0 to leave an element out of the sum."
+            f"{WEIGHT_HINTS[str(bad)].format(name=name)}"
         )
     for options in ({}, {"reduction": "weighted_mean"}, {"reduction": "weighted_mean", "axis": 0}):
         assert name in message(ll.InvalidInputError, ll.denominator, np.ones(4), **options, **{name: weight})
 
 
+def test_what_rounds_to_zero_depends_on_the_other_weights():
+    for weight in ([1e-9, -1e-9], [0.0, -1e-3], [1e9, -1e4]):
+        assert "Use 0 to leave" in message(ll.InvalidInputError, bce, [0.0, 1.0], [0, 1], weight=weight)
+    for weight in ([1e9, -1e2], [0.0, -1e-9], [-1e-9, -1e-12]):
+        assert "by rounding?" in message(ll.InvalidInputError, bce, [0.0, 1.0], [0, 1], weight=weight)
+
+
+def test_negative_weights_are_taken_where_they_are_meant():
+    x, t = np.array([0.3, -1.0]), [1, 0]
+    first, second = bce(x, t, reduction="none")
+    assert bce(x, t, weight=[2.0, -3.0], validate=False, reduction="sum") == pytest.approx(2 * first - 3 * second)
+
+
 def test_where_a_bad_weight_stands():
     assert "the first at index 2: -1.0" in message(ll.InvalidInputError, bce, X, T, sample_weight=[1.0, 1.0, -1.0])
     assert "the first at index (0, 2): -1.0" in message(ll.InvalidInputError, bce, X, T, weight=[[1.0, 1.0, -1.0, 1.0]])
+    for name in ("sample_weight", "weight"):  # one number for all stands nowhere
+        assert "1 of 1 values is not: -1.0. Use 0" in message(ll.InvalidInputError, bce, X, T, **{name: -1.0})
 
 
 def test_a_weight_too_large_for_the_arithmetic():
@@ -137,12 +117,15 @@ def test_targets_of_a_denominator_are_checked():
     assert ll.denominator([0, 1, -1], validate=False) == 3
 
 
-@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf, -1e-9])
 @pytest.mark.parametrize("name", ["pos_weight", "label_weight"])
 def test_label_weights_outside_the_domain(name, bad):
     text = message(ll.InvalidInputError, bce, X, T, **{name: [1, 1, bad, 1]})
-    assert text == f"{name} must be finite and not negative; got {bad:g} at index 2. Use 0 to leave something out."
-    assert f"got {bad:g}." in message(ll.InvalidInputError, bce, X, T, **{name: bad})
+    hint = "Use 0 to leave something out." if bad == -1 else WEIGHT_HINTS[str(bad)].format(name=name)
+    assert text == f"{name} must be finite and not negative; got {bad:g} at index 2. {hint}"
+    assert f"got {bad:g}. {hint}" in message(ll.InvalidInputError, bce, X, T, **{name: bad})
+    matrix = [[1, 1, bad, 1]]  # of a shape that is refused too
+    assert f"got {bad:g} at index (0, 2). " in message(ll.InvalidInputError, bce, X, T, **{name: matrix})
 
 
 @pytest.mark.parametrize(
@@ -178,6 +161,40 @@ def test_probabilities_outside_the_domain(loss, bad, rule, target):
         (ll.grad_and_hess, {"loss": LOSSES[loss]}),
     ):
         assert rule in message(ll.InvalidInputError, function, x, [0, target, 0], **options)
+
+
+def test_weights_are_blamed_only_where_they_are_to_blame():
+    """float32 holds no 1e39, but probabilities are computed with in float64; and big-endian float64 is float64."""
+    p, x = np.array([0.5, 2.5], "f4"), np.zeros(2, ">f8")
+    assert "probabilities must be" in message(
+        ll.InvalidInputError, ll.binary_cross_entropy, p, [0, 1], weight=[1e39, 1]
+    )
+    assert "targets must be" in message(ll.InvalidInputError, bce, x, [0, 3], weight=[1e39, 1])
+    huge = np.array([1, np.longdouble("1e400")])
+    text = message(ll.InvalidInputError, bce, [0.0, 1.0], [0, 1], weight=huge)
+    assert text == (
+        "weight of float64 logits must be finite in float64; 1 of 2 values is not, the first at index 1: 1e+400. "
+        "Divide all of them by the largest."
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_single_numbers(loss, dtype):
+    """Without axes there is no index, and always a message."""
+    dtype = ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
+    x, bad = np.array(-0.5 if loss == "log_probs" else 0.5, dtype), np.array(1.5, dtype)
+    right = np.array(1, dtype)
+    for function, options in ((LOSSES[loss], {}), (ll.value_and_grad, {"loss": LOSSES[loss]})):
+        text = message(ll.InvalidInputError, function, x, bad, **options)
+        assert text.startswith("targets must be in [0, 1]; 1 of 1 values is not: 1.5. ")
+        for name in ("weight", "sample_weight"):
+            text = message(ll.InvalidInputError, function, x, right, **options, **{name: -bad})
+            assert text.startswith(f"{name} must be finite and not negative; 1 of 1 values is not: -1.5. ")
+        if loss in ("probabilities", "log_probs"):
+            text = message(ll.InvalidInputError, function, bad, right, **options)
+            assert text.startswith(f"{loss} must be")
+            assert "; 1 of 1 values is not: 1.5. " in text
 
 
 def test_float32_probabilities_just_above_one_are_outside():

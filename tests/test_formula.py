@@ -9,110 +9,102 @@ import numpy as np
 import pytest
 
 import oracle
-from logloss import _formula, _spec
+from logloss import _formula
 from logloss._backends.operands import OptionArrays
 from logloss._kernels import cpu
-from logloss._spec import Primitive, Terms
+from logloss._spec.losses import LOG_PROBS, LOGITS, PROBABILITIES, ROWS, primitive
+from logloss._spec.options import Options
+from logloss._spec.terms import Terms, terms
 from reference import element, of_prices
 
 POINTS = [0.0, -0.0, 1e-9, -1e-9, 0.3, -0.4, 2.0, -3.0, 30.0, -35.0, 300.0, -310.0]
 DOMAINS = {
-    "cross_entropy": [*POINTS, math.inf, -math.inf],
-    "probabilities": [0.0, 1e-300, 1e-8, 0.2, 0.5, 0.8, 1 - 1e-9, 1.0],
-    "log_probabilities": [-math.inf, -400.0, -3.0, -0.7, -0.6, -1e-9, -1e-300],
-    "focal": POINTS,
-    "asymmetric": POINTS,
+    LOGITS: [*POINTS, math.inf, -math.inf],
+    PROBABILITIES: [0.0, 1e-300, 1e-8, 0.2, 0.5, 0.8, 1 - 1e-9, 1.0],
+    LOG_PROBS: [-math.inf, -400.0, -3.0, -0.7, -0.6, -1e-9, -1e-300],
 }
-PARAMETERS = {
+NUMBERS = {
     "focal": [
-        _spec.focal(g, a, s).parameters
-        for g, a, s in ((0.5, None, 0.0), (2.0, 0.25, 0.0), (3.0, 0.6, 0.2), (0.0, 0.25, 0.0))
+        {"gamma": 0.5},
+        {"gamma": 2.0, "alpha": 0.25},
+        {"gamma": 3.0, "alpha": 0.6, "label_smoothing": 0.2},
+        {"gamma": 0.0, "alpha": 0.25},
     ],
     "asymmetric": [
-        _spec.asymmetric(n, p, c, s).parameters
-        for n, p, c, s in ((4.0, 1.0, 0.05, 0.0), (2.0, 0.5, 0.0, 0.0), (1.0, 0.0, 0.3, 0.2))
+        {"gamma_neg": 4.0, "gamma_pos": 1.0, "clip": 0.05},
+        {"gamma_neg": 2.0, "gamma_pos": 0.5, "clip": 0.0},
+        {"gamma_neg": 1.0, "gamma_pos": 0.0, "clip": 0.3, "label_smoothing": 0.2},
     ],
-    "probabilities": [(math.inf, 0.0), (-math.log(1e-3), 1e-3)],
+    "probabilities": [{}, {"eps": 1e-3}],
 }
-CASES = [(name, parameters) for name in DOMAINS for parameters in PARAMETERS.get(name, [()])]
-NAMES = {"cross_entropy": "logits", "probabilities": "probabilities", "log_probabilities": "log_probs"}
+CASES = [(loss, numbers) for loss in ROWS for numbers in NUMBERS.get(loss.name, [{}])]
+IN_TESTS = {"cross_entropy": "logits", "log_probabilities": "log_probs"}
 
 
-def formula(name, parameters, x, u, v, t):
+def points(loss):
+    return POINTS if loss.focused else DOMAINS[loss.quantity]
+
+
+def coefficients(loss, numbers, found=None):
+    """The terms of these numbers, with the prices and weights of others if given."""
+    own = {name: value for name, value in numbers.items() if name != "label_smoothing"}
+    smoothed = Options(label_smoothing=numbers.get("label_smoothing", 0.0))
+    all_terms = terms(primitive(loss, **own), smoothed, (1,), np.dtype(float), OptionArrays())
+    return (
+        all_terms if found is None else found._replace(smoothing=all_terms.smoothing, parameters=all_terms.parameters)
+    )
+
+
+def formula(loss, x, t, found):
+    rest = 1 - t
     with np.errstate(all="ignore"):
-        if name == "cross_entropy":
-            return _formula.cross_entropy(np, x, u, v)
-        if name == "probabilities":
-            return _formula.probabilities(np, x, u, v, parameters[1])
-        if name == "log_probabilities":
-            return _formula.log_probabilities(np, x, u, v)
-        return getattr(_formula, name)(np, x, u, v, t, parameters)
+        prices, target = _formula.prices(t, rest, found), _formula.smoothed(t, rest, found)
+        return _formula.of(loss)(np, x, *prices, *target, found.parameters)
 
 
-def exactly(name, parameters, x, t, pos_weight):
+def exactly(loss, numbers, x, t, pos_weight):
     """The oracle's three numbers for a target and a price of positives."""
-    if name == "focal":
-        _, half, gamma, alpha, rest = parameters
-        own = {"gamma": gamma, "alpha": None if alpha == rest == 1.0 else alpha, "label_smoothing": 2 * half}
-        return element("focal", x, t, pos_weight=pos_weight, **own)
-    if name == "asymmetric":
-        _, half, positive, negative, clip = parameters
-        own = {"gamma_pos": positive, "gamma_neg": negative, "clip": clip, "label_smoothing": 2 * half}
-        return element("asymmetric", x, t, pos_weight=pos_weight, **own)
+    if loss.focused:
+        return element(loss.name, x, t, pos_weight=pos_weight, **numbers)
     u, v = oracle.prices(t, pos_weight=pos_weight)
-    return of_prices(NAMES[name], x, u, v, parameters[1] if parameters else None)
+    return of_prices(IN_TESTS.get(loss.name, loss.name), x, u, v, numbers.get("eps"))
 
 
-def smoothing_of(name, parameters):
-    return 2 * parameters[1] if name in ("focal", "asymmetric") else 0.0
+def named(case):
+    return case.name if hasattr(case, "name") else str(case)
 
 
 @pytest.mark.parametrize("pos_weight", [1.0, 3.7])
-@pytest.mark.parametrize(("name", "parameters"), CASES, ids=str)
-def test_formula_is_the_definition(name, parameters, pos_weight):
-    pairs = list(itertools.product(DOMAINS[name], [0.0, 0.3, 1.0]))
+@pytest.mark.parametrize(("loss", "numbers"), CASES, ids=named)
+def test_formula_is_the_definition(loss, numbers, pos_weight):
+    pairs = list(itertools.product(points(loss), [0.0, 0.3, 1.0]))
     x, t = (np.array(column) for column in zip(*pairs, strict=True))
-    options = _spec.Options(pos_weight=pos_weight, label_smoothing=smoothing_of(name, parameters))
-    prices = _spec.terms(options, x.shape, t.dtype, OptionArrays())
-    got = formula(name, parameters, x, *_formula.prices(t, prices), t)
-    want = np.array([[float(n) for n in exactly(name, parameters, *pair, pos_weight)] for pair in pairs]).T
+    options = Options(pos_weight=pos_weight, label_smoothing=numbers.get("label_smoothing", 0.0))
+    own = {name: value for name, value in numbers.items() if name != "label_smoothing"}
+    got = formula(loss, x, t, terms(primitive(loss, **own), options, x.shape, t.dtype, OptionArrays()))
+    want = np.array([[float(n) for n in exactly(loss, numbers, *pair, pos_weight)] for pair in pairs]).T
     for k in range(3):
         np.testing.assert_allclose(
             got[k], want[k], rtol=2e-14 if k == 0 else 2e-13, atol=2e-15 if k else 0, err_msg=f"derivative {k}"
         )
 
 
-@pytest.mark.parametrize("p", [0.0, 1e-300, 5e-4, 0.02, 0.5, 0.9, 0.9995, 1.0])
-@pytest.mark.parametrize(("u", "v"), [(0.0, 1.0), (1.1, 0.7), (3.7, 0.0)])
-def test_clamped_probabilities(p, u, v):
-    """The loss with its floor, and the derivatives without: those of the oracle, but for the least of p·(1-p)."""
-    floor, least = 0.01, 1e-3
-    with np.errstate(all="ignore"):
-        loss, slope, curve = _formula.clamped_probabilities(np, *np.array([[p], [u], [v]]), (floor, least))
-    assert loss[0] == pytest.approx(float(of_prices("probabilities", p, u, v, floor)[0]), rel=1e-14, abs=0)
-    by_p, bend = (float(one) for one in of_prices("probabilities", p, u, v, None)[1:])
-    if p * (1 - p) < least:
-        by_p, bend = (v * p - u * (1 - p)) / least, (u + v) / least
-    assert slope[0] == pytest.approx(by_p, rel=1e-14)
-    assert curve[0] == pytest.approx(bend, rel=1e-13)
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
-@pytest.mark.parametrize(("name", "parameters"), CASES, ids=str)
-def test_kernel_is_the_formula_for_random_coefficients(name, parameters, dtype):
+@pytest.mark.parametrize(("loss", "numbers"), CASES, ids=named)
+def test_kernel_is_the_formula_for_random_coefficients(loss, numbers, dtype):
     rng = np.random.default_rng(7)
     n = 3000  # several blocks and a rest
     x = {
-        "probabilities": lambda: rng.random(n),
-        "log_probabilities": lambda: -rng.exponential(3.0, n),
-    }.get(name, lambda: rng.normal(0, 8, n))().astype(dtype)
+        PROBABILITIES: lambda: rng.random(n),
+        LOG_PROBS: lambda: -rng.exponential(3.0, n),
+    }.get(loss.quantity, lambda: rng.normal(0, 8, n))().astype(dtype)
     t = rng.choice([0.0, 1.0, *rng.random(5)], n).astype(dtype)
     row, element_weight = rng.exponential(size=(n, 1)).astype(dtype)[:, 0], rng.exponential(size=n).astype(dtype)
-    terms = Terms(tuple(rng.exponential(size=4).astype(dtype).astype(float)), row, element_weight)
+    prices = tuple(rng.exponential(size=4).astype(dtype).astype(float))
+    found = coefficients(loss, numbers, Terms(prices, row, element_weight))
     results = [np.empty(n, dtype) for _ in range(3)]
-    total, flags = cpu.evaluate(Primitive(name, parameters), x, t, terms, 1.0, *results, ())
-    wide = t.astype(np.float64)
-    want = formula(name, parameters, x.astype(np.float64), *_formula.prices(wide, terms), wide)
+    total, flags = cpu.evaluate(loss, x, t, found, 1.0, *results, ())
+    want = formula(loss, x.astype(np.float64), t.astype(np.float64), found)
     assert flags == 0
     relative = 3e-13 if dtype == np.float64 else 2e-6
     for got, reference in zip(results, want, strict=True):
@@ -120,16 +112,17 @@ def test_kernel_is_the_formula_for_random_coefficients(name, parameters, dtype):
     assert total == pytest.approx(math.fsum(want[0]), rel=1e-13 if dtype == np.float64 else 1e-6)
 
 
-@pytest.mark.parametrize(("name", "parameters"), CASES, ids=str)
-def test_kernel_and_formula_agree_at_the_corners(name, parameters):
+@pytest.mark.parametrize(("loss", "numbers"), CASES, ids=named)
+def test_kernel_and_formula_agree_at_the_corners(loss, numbers):
     """The same zeros, infinities and NaN, for prices that are 0 and targets that are certain."""
-    corners = [*DOMAINS[name], math.nan] if name in ("cross_entropy", "focal", "asymmetric") else DOMAINS[name]
+    corners = points(loss) if loss.quantity.bounded else [*points(loss), math.nan]
     pairs = list(itertools.product(corners, [0.0, 0.5, 1.0]))
     x, t = (np.array(column) for column in zip(*pairs, strict=True))
     for prices in ((1.0, 0.0, 1.0, 0.0), (0.0, 0.0, 1.0, 0.0), (2.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0)):
         results = [np.empty(len(x)) for _ in range(3)]
-        cpu.evaluate(Primitive(name, parameters), x, t, Terms(prices), 1.0, *results, ())
-        for got, want in zip(results, formula(name, parameters, x, *_formula.prices(t, Terms(prices)), t), strict=True):
+        found = coefficients(loss, numbers, Terms(prices))
+        cpu.evaluate(loss, x, t, found, 1.0, *results, ())
+        for got, want in zip(results, formula(loss, x, t, found), strict=True):
             np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
             np.testing.assert_array_equal(np.isinf(got), np.isinf(want))
             np.testing.assert_array_equal(got == 0, want == 0)

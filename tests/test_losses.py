@@ -8,19 +8,16 @@ import math
 import ml_dtypes
 import numpy as np
 import pytest
-from mpmath import isinf, isnan, mp, mpf
 
 import logloss as ll
 import oracle
-from oracle import Derivatives, error_in_ulp, exact
-from reference import LOSSES, element, of_prices, rounded
+from reference import HARD, LOSSES, bounds, rounded
 
 DTYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float32": np.float32, "float64": np.float64}
 SIZES = [0.0, 5e-324, 1e-40, 1e-12, 0.5, 5.0, 20.0, 88.0, 104.0, 700.0, 745.5, 1e6, math.inf]
 LOGITS = [*SIZES, *(-size for size in SIZES)]
 PROBABILITIES = [0.0, 5e-324, 1e-300, 1e-20, 1e-3, 0.25, 0.5, 0.7, 0.75, 1 - 2**-8, 1 - 2**-24, 1 - 2**-53, 1.0]
 LOG_PROBS = [-math.inf, -800.0, -745.0, -50.0, -5.0, -1.0, -0.7, -0.69, -0.1, -1e-5, -1e-20, -5e-324, -0.0]
-HARD = [0.0, 1.0]
 SOFT = [0.0, 1e-30, 0.5, 0.9, 1 - 2**-24, 1.0]
 DOMAINS = {
     "logits": LOGITS,
@@ -57,9 +54,6 @@ OPTIONS = {
     "focal": FOCAL_OPTIONS,
     "asymmetric": ASYMMETRIC_OPTIONS,
 }
-# In ulp, for loss, gradient and Hessian. A price is a sum of two rounded products, a weighted loss one of two more.
-HARD_LIMITS = {"logits": (2, 2, 4), "probabilities": (1, 1, 2), "log_probs": (2, 3, 5)}
-SOFT_LIMITS = {"logits": (5, 5, 6), "probabilities": (5, 5, 6), "log_probs": (5, 6, 8)}
 CASES = [
     pytest.param(loss, options, id=f"{loss}-{'-'.join(f'{k}={v}' for k, v in options.items()) or 'plain'}")
     for loss in LOSSES
@@ -77,88 +71,19 @@ def grid(loss, dtype, targets):
     return x, np.array([pair[1] for pair in pairs], np.float64 if dtype == np.float64 else np.float32)
 
 
-def assert_close(got, want, limit, arithmetic, terms):
-    """Each number within `limit` ulp of its largest term in the arithmetic, and half an ulp if then shortened."""
-    storage = got.dtype
-    for i, (number, exactly, term) in enumerate(zip(got.ravel(), want, terms, strict=True)):
-        if isinf(exactly) or isnan(exactly) or not np.isfinite(np.float64(number)):
-            assert error_in_ulp(number, exactly, storage) == 0.0, (i, number, exactly)
-            continue
-        room = limit[i] * oracle.ulp(term, arithmetic)
-        if storage != arithmetic:
-            room += oracle.ulp(exactly, storage) / 2
-        off = abs(exact(number) - exactly)
-        assert off <= room, (i, number, mp.nstr(exactly, 20), f"{float(off / room):.3g} times the bound")
-
-
-def steepness(loss, x, t, options):
-    """|Γ·log M|, Γ, and the condition of σ(x) - clip at this point: what a focusing factor M^Γ amplifies."""
-    y = oracle.smoothed(t, options.get("label_smoothing", 0))
-    s = oracle.sigmoid(x)
-    if loss == "focal":
-        exponent, m, condition = exact(options["gamma"]), y * oracle.sigmoid(-exact(x)) + (1 - y) * s, mpf(1)
-    else:
-        clip = exact(options.get("clip", 0.05) or 0)
-        exponent = exact(options.get("gamma_pos", 1.0)) * y + exact(options.get("gamma_neg", 4.0)) * (1 - y)
-        over = s - clip if s > clip else mpf(0)
-        m = y * oracle.sigmoid(-exact(x)) + (1 - y) * over
-        condition = s / over if over and y < 1 else mpf(1)
-    steep = abs(exponent * mp.log(m)) if m and exponent else mpf(0)
-    return float(steep), float(exponent), float(condition)
-
-
-def limits(loss, x, t, options):
-    """The bounds of one element for loss, gradient and Hessian in ulp of the arithmetic, and the terms they count in.
-
-    Every product and sum of positive terms adds half an ulp, up to one ulp of a result just above a power of two.
-    """
-    want = element(loss, x, t, **options)
-    if loss in ("focal", "asymmetric"):
-        return want, focused_limits(loss, x, t, options), focused_terms(loss, x, t, options, want)
-    u, v = oracle.prices(t, pos_weight=options.get("pos_weight", 1), label_smoothing=options.get("label_smoothing", 0))
-    parts = [of_prices(loss, x, *pair, options.get("eps")).gradient for pair in ((u, 0), (0, v))]
-    terms = Derivatives(want.loss, max(abs(part) for part in parts), want.hessian)
-    return want, (HARD_LIMITS if t in HARD and not options else SOFT_LIMITS)[loss], terms
-
-
-def focused_limits(loss, x, t, options):
-    steep, exponent, condition = steepness(loss, x, t, options)
-    base = 6 + 2 * steep + exponent * condition
-    return base * condition, 2 * base * condition, 4 * base * condition**2
-
-
-def focused_terms(loss, x, t, options, want):
-    """The sums of the magnitudes of the products in M^Γ·L and its derivatives: they may cancel."""
-    if isinf(exact(x)):
-        return want
-    unfocused = {"gamma": 0.0, "alpha": None} if loss == "focal" else {"gamma_neg": 0.0, "gamma_pos": 0.0}
-    y = oracle.smoothed(t, options.get("label_smoothing", 0))
-    ends = [element(loss, x, end, **{**options, **unfocused, "label_smoothing": 0}) for end in HARD]
-    price = Derivatives(*(y * abs(one) + (1 - y) * abs(zero) for zero, one in zip(*ends, strict=True)))
-    power = want.loss / price.loss if price.loss else mpf(0)
-    _, exponent, condition = steepness(loss, x, t, options)
-    pull = exponent * condition  # |M'/M| is at most the condition
-    return Derivatives(
-        want.loss,
-        power * (price.gradient + pull * price.loss),
-        power * (price.hessian + 2 * pull * price.gradient + pull * (pull + 1) * price.loss),
-    )
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("loss", "options"), CASES)
 def test_value_gradient_and_hessian_are_exact_to_a_few_ulp(loss, options, dtype):
     x, t = grid(loss, DTYPES[dtype], SOFT)
     arithmetic = np.dtype(np.float32 if loss == "logits" and dtype != "float64" else np.float64)
-    bounds = [limits(loss, float(a), float(b), options) for a, b in zip(x, t, strict=True)]
+    wanted = [bounds(loss, float(a), float(b), **options) for a, b in zip(x, t, strict=True)]
     losses, gradient = ll.value_and_grad(x, t, loss=LOSSES[loss], reduction="none", **options)
     again, hessian = ll.grad_and_hess(x, t, loss=LOSSES[loss], **options)
     np.testing.assert_array_equal(gradient.view(np.uint8), again.view(np.uint8))
-    for k, got in enumerate((losses, gradient, hessian)):
+    for got, which in ((losses, "loss"), (gradient, "gradient"), (hessian, "hessian")):
         assert got.dtype == x.dtype
-        want = [bound[0][k] for bound in bounds]
-        terms = [bound[2][k] for bound in bounds]
-        assert_close(got, want, [bound[1][k] for bound in bounds], arithmetic, terms)
+        for number, bound in zip(got, wanted, strict=True):
+            bound.check(number, which, arithmetic)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -38,7 +38,6 @@ PLAIN = [
 GENERAL = [
     pytest.param(kernel, (JOBS, types.int64, types.int64), id=f"{name}{bits}")
     for (name, bits), kernel in entries.GENERAL.items()
-    if name not in ("tally", "check")
 ]
 
 

@@ -170,7 +170,7 @@ ERRORS = [
         [1, 2],
         [0.5, 0.5],
         {},
-        "targets must be in [0, 1]; 1 of 2 values is not, the first at index 1: 2. Class indices?",
+        "targets must be in [0, 1]; 1 of 2 values is not, the first at index 1: 2. Labels of 1 and 2?",
     ),
     ([-1, 1], [0.5, 0.5], {}, "Labels of -1 and +1?"),
     ([1, 0], [0.5, 0.5], {"sample_weight": [1, -1]}, "sample_weight must be finite and not negative"),

@@ -2,13 +2,51 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
+import ml_dtypes
+import numba
 import numpy as np
+import polars as pl
 
 import logloss as ll
-from reference import data
+from reference import LOSSES, data
+
+SOURCE = Path(ll.__file__).parents[1]
+DTYPES = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
+
+
+def interpreter(code: str, *, source: Any = SOURCE, home: Any = None, **environment: str) -> tuple[str, str]:
+    """Run code in a new interpreter; what it printed, and what it wrote to standard error."""
+    inherited = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
+    variables = {
+        **inherited,
+        "PYTHONPATH": str(source),
+        "HOME": str(home or Path.home()),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **environment,
+    }
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip(), result.stderr.strip()
+
+
+def python(code: str, **settings: Any) -> str:
+    """Run code in a new interpreter; what it printed."""
+    return interpreter(code, **settings)[0]
 
 
 def digest(*arrays: Any) -> str:
@@ -19,7 +57,77 @@ def digest(*arrays: Any) -> str:
     return state.hexdigest()
 
 
+@functools.cache
+def shared(loss: str, size: int, seed: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Data that several calls use."""
+    return data(loss, (size,), seed, kind)
+
+
 def evaluate_part(seed: int) -> str:
     """Loss and gradient of generated data, by this process's own threads."""
     x, t = data("logits", (600_000,), seed, "int")
     return digest(*ll.value_and_grad(x.astype(np.float32), t))
+
+
+def assembly() -> str:
+    """What Numba makes of two loops, over floats and over integers."""
+
+    @numba.njit(fastmath=True)
+    def double(x: Any, i: Any) -> None:
+        for k in range(x.size):
+            x[k] += x[k]
+        for k in range(i.size):
+            i[k] += i[k]
+
+    double.compile((numba.types.float32[::1], numba.types.int32[::1]))
+    (code,) = double.inspect_asm().values()
+    return code
+
+
+def answers(n: int) -> dict[str, str]:
+    """The bits of calls on n elements, a multiple of 500: losses, dtypes, layouts, options, reductions and scores."""
+    return {**_of_every_loss(n), **_of_logits(n)}
+
+
+def _of_every_loss(n: int) -> dict[str, str]:
+    found = {}
+    for loss, function in LOSSES.items():
+        x, t = shared(loss, n, 2, "soft")
+        for dtype in DTYPES:
+            call = x.astype(dtype), t.astype(np.float32)
+            name = f"{loss}, {np.dtype(dtype).name}"
+            found[name] = digest(*ll.value_and_grad(*call, loss=function))
+            found[f"{name}, alone"] = digest(function(*call))
+            found[f"{name}, elements"] = digest(
+                function(*call, reduction="none"), *ll.grad_and_hess(*call, loss=function)
+            )
+            odd = call[0][3:], call[1][3:]
+            found[f"{name}, options"] = digest(
+                *ll.value_and_grad(*odd, loss=function, sample_weight=np.linspace(0, 1, n - 3), label_smoothing=0.1)
+            )
+    return found
+
+
+def _of_logits(n: int) -> dict[str, str]:
+    x, t = shared("logits", n, 1, "int")
+    p, weight = 1 / (1 + np.exp(-x)), np.linspace(0, 1, n)
+    table, truth = x.reshape(-1, 500), t.reshape(-1, 500)
+    found = {f"targets, {kind}": ll.value_and_grad(x, t.astype(kind)) for kind in ("?", "u1", "i4", "i8", "f4", "f8")}
+    found |= {
+        "reversed": ll.value_and_grad(x.astype(np.float16)[::-1], t > 0, mask=t > -1),
+        "labels": ll.value_and_grad(x.reshape(-1, 5), t.reshape(-1, 5), pos_weight=np.arange(5.0)),
+        "Fortran": ll.value_and_grad(np.asfortranarray(table), truth, axis=0),
+        "rows": ll.value_and_grad(table, truth, axis=1),
+        "short rows": ll.value_and_grad(x.reshape(-1, 20), t.reshape(-1, 20), axis=1),
+        "counts": [ll.denominator(t, ignore_index=1)],
+        "weights": [ll.denominator(t, reduction="weighted_mean", weight=weight)],
+        "weights of rows": [
+            ll.denominator(truth, reduction="weighted_mean", weight=weight.reshape(-1, 500), axis=1),
+        ],
+        "metric": [ll.log_loss(t, p)],
+    }  # fmt: skip
+    frame = pl.DataFrame({"y": t, "p": p, "x": x, "w": weight})
+    for prediction in ({"probability": "p"}, {"logit": "x"}):
+        scores = ll.score(frame, target="y", weight="w", **prediction)
+        found[f"scores, {prediction}"] = [np.frombuffer(scores.to_json().encode(), np.uint8)]
+    return {name: digest(*arrays) for name, arrays in found.items()}

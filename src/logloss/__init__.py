@@ -3,18 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 from ._errors import InvalidInputError, LoglossError, MissingDependencyError, UnsupportedTypeError
+from ._targets.positives import Positives
+from .derivatives import denominator, grad_and_hess, value_and_grad
 from .losses import (
     asymmetric_loss,
     binary_cross_entropy,
     binary_cross_entropy_with_log_probs,
     binary_cross_entropy_with_logits,
-    denominator,
-    grad_and_hess,
     sigmoid_focal_loss,
-    value_and_grad,
 )
 from .metrics import log_loss
-from .positives import Positives
 from .prior import balanced_pos_weight, correct_prior
 
 if TYPE_CHECKING:

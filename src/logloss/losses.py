@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, Unpack
 
-from . import _spec
-from ._backends import backend_of
-from ._spec import Options, Primitive
+from ._backends.kinds import backend_of
+from ._spec import losses as rows
+from ._spec.losses import Loss, Primitive, primitive
+from ._spec.options import DEFAULTS, FIELDS, LossOptions, Options, signed
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_ROWS: dict[Callable[..., Any], Primitive] = {}
+"""Each public loss with its defaults."""
 
 
-def binary_cross_entropy_with_logits(
-    logits: Any,
-    targets: Any,
-    *,
-    pos_weight: Any = None,
-    weight: Any = None,
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    label_axis: int = -1,
-    label_smoothing: float = 0.0,
-    ignore_index: float | None = None,
-    mask: Any = None,
-    axis: int | tuple[int, ...] | None = None,
-    reduction: str = "mean",
-    normalizer: Any = None,
-    validate: bool | str = True,
-) -> Any:
+def _of(loss: Loss) -> Callable[[_F], _F]:
+    """A public function is the door of this row."""
+
+    def register(function: _F) -> _F:
+        _ROWS[function] = Primitive(loss)
+        return function
+
+    return register
+
+
+@signed
+@_of(rows.CROSS_ENTROPY)
+def binary_cross_entropy_with_logits(logits: Any, targets: Any, **options: Unpack[LossOptions]) -> Any:
     r"""Binary cross-entropy of logits: the log loss of σ(x), exact in both tails.
 
     ``loss = u·softplus(-x) + v·softplus(x)`` with ``u = w·(pos_weight·t')``, ``v = w·(1 - t')``, w the product of
@@ -74,31 +75,20 @@ def binary_cross_entropy_with_logits(
         Good 1952, *Rational decisions*, for the logarithmic score; Mächler 2012, *Accurately computing log(1 -
         exp(-|a|))*.
     """
-    options = Options(
-        pos_weight,
-        weight,
-        sample_weight,
-        label_weight,
-        label_axis,
-        label_smoothing,
-        ignore_index,
-        mask,
-        axis,
-        reduction,
-        normalizer,
-        validate,
-    )
-    return backend_of(logits, targets).value(_spec.CROSS_ENTROPY, logits, targets, options)
+    return _value(binary_cross_entropy_with_logits, logits, targets, **options)
 
 
-def binary_cross_entropy(probabilities: Any, targets: Any, *, eps: float | None = None, **options: Any) -> Any:
+@_of(rows.PROBABILITY)
+def binary_cross_entropy(
+    probabilities: Any, targets: Any, *, eps: float | None = None, **options: Unpack[LossOptions]
+) -> Any:
     r"""Binary cross-entropy of probabilities: ``-u·log p - v·log1p(-p)``, exact unless `eps` is given.
 
     p = 0 with t > 0 is inf, and so is p = 1 with t < 1: a certain and wrong prediction costs everything. Where there
     are logits, `binary_cross_entropy_with_logits` knows more: a float32 probability cannot come closer to 1 than 6e-8.
 
     Args:
-        probabilities: any shape; float16, bfloat16, float32 or float64; in [0, 1]. Arithmetic is in float64.
+        probabilities: any shape; float16, bfloat16, float32 or float64; in [0, 1].
         targets: the same shape, in [0, 1]; bool, any integer, any float, or `Positives`.
         eps: floors p and 1 - p, each by itself: the largest loss is -log(eps). In [0, 0.5]; None is exact.
         **options: `pos_weight`, `weight`, `sample_weight`, `label_weight`, `label_axis`, `label_smoothing`,
@@ -122,19 +112,20 @@ def binary_cross_entropy(probabilities: Any, targets: Any, *, eps: float | None 
         np.float64(16.11809565095832)
 
     References:
-        Good 1952, *Rational decisions*.
+        Good 1952, *Rational decisions*; docs/arrays.md for the precision of the arithmetic.
     """
-    return _value(binary_cross_entropy, probabilities, targets, {"eps": eps, **options})
+    return _value(binary_cross_entropy, probabilities, targets, eps=eps, **options)
 
 
-def binary_cross_entropy_with_log_probs(log_probs: Any, targets: Any, **options: Any) -> Any:
+@_of(rows.LOG_PROBABILITY)
+def binary_cross_entropy_with_log_probs(log_probs: Any, targets: Any, **options: Unpack[LossOptions]) -> Any:
     r"""Binary cross-entropy of log-probabilities: ``-u·x - v·log(1 - e^x)`` for x = log p.
 
     Accurate for p near 0 and near 1. For products of probabilities, which underflow, and for models that give
     logarithms.
 
     Args:
-        log_probs: any shape; float16, bfloat16, float32 or float64; at most 0, -inf allowed. Arithmetic is in float64.
+        log_probs: any shape; float16, bfloat16, float32 or float64; at most 0, -inf allowed.
         targets: the same shape, in [0, 1]; bool, any integer, any float, or `Positives`.
         **options: `pos_weight`, `weight`, `sample_weight`, `label_weight`, `label_axis`, `label_smoothing`,
             `ignore_index`, `mask`, `axis`, `reduction`, `normalizer` and `validate`, as for
@@ -153,26 +144,27 @@ def binary_cross_entropy_with_log_probs(log_probs: Any, targets: Any, **options:
         np.float64(46.051701859880914)
 
     References:
-        Mächler 2012, *Accurately computing log(1 - exp(-|a|))*.
+        Mächler 2012, *Accurately computing log(1 - exp(-|a|))*; docs/arrays.md for the precision of the arithmetic.
     """
-    return _value(binary_cross_entropy_with_log_probs, log_probs, targets, options)
+    return _value(binary_cross_entropy_with_log_probs, log_probs, targets, **options)
 
 
+@_of(rows.FOCAL)
 def sigmoid_focal_loss(
-    logits: Any, targets: Any, *, gamma: float = 2.0, alpha: float | None = None, **options: Any
+    logits: Any, targets: Any, *, gamma: Any = 2.0, alpha: Any = None, **options: Unpack[LossOptions]
 ) -> Any:
     r"""Focal loss: ``α_t·m^γ`` times the cross-entropy; ``m = t'·σ(-x) + (1 - t')·σ(x)``: how wrong the model is.
 
     ``α_t = α·t' + (1 - α)·(1 - t')``, or 1 where alpha is None. γ = 0 without alpha equals
-    `binary_cross_entropy_with_logits` bit for bit; gradients are finite for every γ >= 0. Arithmetic is in float64,
-    m^γ in log space.
+    `binary_cross_entropy_with_logits` bit for bit; gradients are finite for every γ >= 0. m^γ is
+    computed in log space.
 
     Args:
         logits: any shape; float16, bfloat16, float32 or float64; any real, ±inf allowed.
         targets: the same shape, in [0, 1]; soft targets as in torchvision, Keras and optax.
-        gamma: the focus γ, finite, >= 0.
-        alpha: the weight of positives in [0, 1]; None weighs neither side. (torchvision's default is 0.25, optax's
-            None.)
+        gamma: the focus γ, finite, >= 0. A number of the framework may be traced, or learnt.
+        alpha: the weight of positives in [0, 1], a number or one per label along `label_axis`; None weighs neither
+            side. (torchvision's default is 0.25, optax's None.)
         **options: `pos_weight`, `weight`, `sample_weight`, `label_weight`, `label_axis`, `label_smoothing`,
             `ignore_index`, `mask`, `axis`, `reduction`, `normalizer` and `validate`, as for
             `binary_cross_entropy_with_logits`.
@@ -190,24 +182,26 @@ def sigmoid_focal_loss(
         np.float64(0.17328679513998632)
 
     References:
-        Lin et al. 2017, *Focal loss for dense object detection*, section 3.
+        Lin et al. 2017, *Focal loss for dense object detection*, section 3; docs/arrays.md for the precision of the
+        arithmetic.
     """
-    return _value(sigmoid_focal_loss, logits, targets, {"gamma": gamma, "alpha": alpha, **options})
+    return _value(sigmoid_focal_loss, logits, targets, gamma=gamma, alpha=alpha, **options)
 
 
+@_of(rows.ASYMMETRIC)
 def asymmetric_loss(
     logits: Any,
     targets: Any,
     *,
-    gamma_neg: float = 4.0,
-    gamma_pos: float = 1.0,
-    clip: float | None = 0.05,
-    **options: Any,
+    gamma_neg: Any = 4.0,
+    gamma_pos: Any = 1.0,
+    clip: Any = 0.05,
+    **options: Unpack[LossOptions],
 ) -> Any:
     r"""Asymmetric loss for multi-label data: easy negatives are focused away and the easiest dropped.
 
     ``loss = M^Γ·(u·softplus(-x) - v·log q)`` with ``q = min(1 - σ(x) + clip, 1)``, ``M = t'·σ(-x) + (1 - t')·(1 -
-    q)`` and ``Γ = gamma_pos·t' + gamma_neg·(1 - t')``. A negative with σ(x) <= clip costs 0. Arithmetic is in float64.
+    q)`` and ``Γ = gamma_pos·t' + gamma_neg·(1 - t')``. A negative with σ(x) <= clip costs 0.
 
     Args:
         logits: any shape; float16, bfloat16, float32 or float64; any real, ±inf allowed.
@@ -232,169 +226,33 @@ def asymmetric_loss(
         np.float64(0.17328679513998632)
 
     References:
-        Ridnik et al. 2021, *Asymmetric loss for multi-label classification*, section 2.
+        Ridnik et al. 2021, *Asymmetric loss for multi-label classification*, section 2; docs/arrays.md for the
+        precision of the arithmetic.
     """
     own = {"gamma_neg": gamma_neg, "gamma_pos": gamma_pos, "clip": clip}
-    return _value(asymmetric_loss, logits, targets, {**own, **options})
-
-
-def value_and_grad(
-    logits: Any,
-    targets: Any,
-    *,
-    loss: Callable[..., Any] = binary_cross_entropy_with_logits,
-    out: Any = None,
-    **options: Any,
-) -> tuple[Any, Any]:
-    r"""A loss and its gradient with respect to the logits (or probabilities), in one pass over the data.
-
-    For the cross-entropy ``gradient = (v·σ(x) - u·σ(-x)) / denominator``, without cancellation: at most 2 ulp for
-    hard targets.
-
-    Args:
-        logits: as for `loss` (probabilities for `binary_cross_entropy`).
-        targets: as for `loss`.
-        loss: one of this package's losses.
-        out: where the gradient goes: a floating array of the logits' shape, of any of the dtypes; `out=logits` works in
-            place. Inputs are checked before an input is overwritten.
-        **options: those of `loss`.
-
-    Returns:
-        (value, gradient). The gradient has the logits' dtype, or is `out`; with `reduction="none"` it is
-        elementwise, with `axis` it is that of the sum of the values.
-
-    Raises:
-        InvalidInputError: as `loss`, and an `out` that does not fit.
-        UnsupportedTypeError: as `loss`.
-
-    Example:
-        >>> import logloss as ll
-        >>> value, gradient = ll.value_and_grad([[9.7], [0.0]], [[0], [1]])
-        >>> float(value), gradient.round(5).tolist()
-        (5.196604231088621, [[0.49997], [-0.25]])
-
-    References:
-        Bishop 2006, *Pattern recognition and machine learning*, section 4.3.2.
-    """
-    primitive, common = _split(loss, options)
-    return backend_of(logits, targets).value_and_grad(primitive, logits, targets, common, out)  # type: ignore[no-any-return]
-
-
-def grad_and_hess(
-    logits: Any, targets: Any, *, loss: Callable[..., Any] = binary_cross_entropy_with_logits, **options: Any
-) -> tuple[Any, Any]:
-    r"""Elementwise first and second derivatives of a loss, not reduced: for boosting and Newton's method.
-
-    For the cross-entropy ``gradient = v·σ(x) - u·σ(-x)`` and ``Hessian = (u + v)·σ(x)·σ(-x)``.
-
-    Args:
-        logits: as for `loss`.
-        targets: as for `loss`.
-        loss: one of this package's losses.
-        **options: those of `loss` that weigh and mask; a `reduction`, `axis` or `normalizer` is an error, for nothing
-            is reduced.
-
-    Returns:
-        (gradient, Hessian diagonal), both of the logits' shape and dtype.
-
-    Raises:
-        InvalidInputError: as `loss`.
-        UnsupportedTypeError: as `loss`.
-
-    Example:
-        >>> import logloss as ll
-        >>> gradient, hessian = ll.grad_and_hess([0.0], [1])
-        >>> gradient.tolist(), hessian.tolist()
-        ([-0.5], [0.25])
-
-    References:
-        Friedman, Hastie and Tibshirani 2000, *Additive logistic regression*, section 4.
-    """
-    for name in ("reduction", "axis", "normalizer"):
-        if name in options:
-            raise TypeError(
-                f"grad_and_hess() reduces nothing: it takes no {name!r}. Multiply the derivatives yourself."
-            )
-    primitive, common = _split(loss, {**options, "reduction": "none"})
-    return backend_of(logits, targets).grad_and_hess(primitive, logits, targets, common)  # type: ignore[no-any-return]
-
-
-def denominator(targets: Any, *, reduction: str = "mean", **options: Any) -> Any:
-    r"""What a loss with these options divides by: for gradient accumulation and distributed training.
-
-    Divide the sum over processes by their number and pass it as `normalizer`: the averaged gradients are those of
-    one process.
-
-    Args:
-        targets: as for the losses.
-        reduction: "mean", "weighted_mean", "batchmean" or "sum".
-        **options: `sample_weight`, `label_weight`, `weight`, `label_axis`, `ignore_index`, `mask` and `axis`, as for
-            the losses.
-
-    Returns:
-        A float, or with `axis` an array of the reduced shape.
-
-    Raises:
-        InvalidInputError: as the losses.
-        UnsupportedTypeError: targets of a framework or dtype that no backend takes.
-
-    Example:
-        >>> import logloss as ll
-        >>> ll.denominator([1, 0, -1, 1], ignore_index=-1)
-        3.0
-
-    References:
-        docs/options.md, "What the sum is divided by".
-    """
-    _, common = _split(binary_cross_entropy_with_logits, {**options, "reduction": reduction})
-    _spec.check_reduction(common)
-    backend = backend_of(targets, targets)
-    return backend.checked_denominator(backend.target_array(targets), common)
+    return _value(asymmetric_loss, logits, targets, **own, **options)
 
 
 # ---- from a public loss to its mathematics --------------------------------------------------------------------------
 
-_OWN: dict[Callable[..., Any], tuple[str, ...]] = {
-    binary_cross_entropy_with_logits: (),
-    binary_cross_entropy: ("eps",),
-    binary_cross_entropy_with_log_probs: (),
-    sigmoid_focal_loss: ("gamma", "alpha"),
-    asymmetric_loss: ("gamma_neg", "gamma_pos", "clip"),
-}
+
+def _value(function: Callable[..., Any], logits: Any, targets: Any, **given: Any) -> Any:
+    one, options = call_of(function, given)
+    return backend_of(logits, targets).value(one, logits, targets, options)
 
 
-def _value(loss: Callable[..., Any], logits: Any, targets: Any, options: dict[str, Any]) -> Any:
-    primitive, common = _split(loss, options)
-    return backend_of(logits, targets).value(primitive, logits, targets, common)
-
-
-def _split(loss: Callable[..., Any], options: dict[str, Any]) -> tuple[Primitive, Options]:
-    """The primitive of a public loss and the options that all losses share."""
-    if not options and loss is binary_cross_entropy_with_logits:
-        return _spec.CROSS_ENTROPY, _spec.DEFAULTS
-    if not callable(loss) or loss not in _OWN:
-        names = ", ".join(known.__name__ for known in _OWN)
-        raise TypeError(f"loss must be one of this package's losses ({names}); got {loss!r}.")
-    own = {name: options[name] for name in _OWN[loss] if name in options}
-    try:
-        common = Options(**{name: given for name, given in options.items() if name not in own})
-    except TypeError:
-        unknown = sorted(set(options) - set(own) - set(Options._fields))
-        raise TypeError(
-            f"{loss.__name__}() got an unexpected option {unknown[0]!r}. "
-            f"It takes {', '.join((*_OWN[loss], *Options._fields))}."
-        ) from None
-    return _primitive(loss, own, common), common
-
-
-def _primitive(loss: Callable[..., Any], own: dict[str, Any], common: Options) -> Primitive:
-    if loss is binary_cross_entropy:
-        return _spec.probabilities(own.get("eps"))
-    if loss is binary_cross_entropy_with_log_probs:
-        return _spec.LOG_PROBABILITIES
-    if loss is sigmoid_focal_loss:
-        return _spec.focal(own.get("gamma", 2.0), own.get("alpha"), common.label_smoothing)
-    if loss is asymmetric_loss:
-        shift = own.get("clip", 0.05)
-        return _spec.asymmetric(own.get("gamma_neg", 4.0), own.get("gamma_pos", 1.0), shift, common.label_smoothing)
-    return _spec.CROSS_ENTROPY
+def call_of(function: Callable[..., Any], given: dict[str, Any]) -> tuple[Primitive, Options]:
+    """The loss behind a public function, and the options that all losses share, of what a caller gave."""
+    default = _ROWS.get(function) if callable(function) else None
+    if default is None:
+        names = ", ".join(known.__name__ for known in _ROWS)
+        raise TypeError(f"loss must be one of this package's losses ({names}); got {function!r}.")
+    if not given:
+        return default, DEFAULTS
+    loss = default.loss
+    own = {number.name: given.pop(number.name) for number in loss.numbers if number.name in given}
+    if not given.keys() <= FIELDS.keys():
+        unknown = sorted(given.keys() - FIELDS.keys())
+        names = ", ".join((*(number.name for number in loss.numbers), *FIELDS))
+        raise TypeError(f"{function.__name__}() got an unexpected option {unknown[0]!r}. It takes {names}.")
+    return primitive(loss, **own) if own else default, Options(**given) if given else DEFAULTS

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from . import _spec
-from ._backends import backend_of
+from ._backends.kinds import backend_of, host
 from ._errors import InvalidInputError
-from ._spec import Options
+from ._spec.losses import PROBABILITY, primitive
+from ._spec.options import given_options
 
 AVERAGES = ("micro", "macro", None)
 
@@ -60,15 +60,16 @@ def log_loss(
         raise InvalidInputError(
             f'average must be "micro", "macro" or None; got {average!r}. Use None for one value per label.'
         )
-    owner, given = backend_of(y_proba, y_true), y_proba
+    owner, like = backend_of(y_proba, y_true), y_proba
     y_true, y_proba, sample_weight, mask = map(owner.on_host, (y_true, y_proba, sample_weight, mask))
-    backend = backend_of(y_proba, y_true)
+    backend = host()
     y, p = backend.target_array(y_true), backend.floating(y_proba, "y_proba")
     _check_shapes(y.shape, p.shape)
     reduction = "mean" if sample_weight is None else "weighted_mean"
     axis = None if average == "micro" or len(p.shape) < 2 else 0
-    options = Options(sample_weight=sample_weight, ignore_index=ignore_index, mask=mask, reduction=reduction, axis=axis)
-    losses = backend.value(_spec.probabilities(eps), p, y, options)
+    given = {"sample_weight": sample_weight, "ignore_index": ignore_index, "mask": mask}
+    options = given_options({**given, "reduction": reduction, "axis": axis})
+    losses = backend.value(primitive(PROBABILITY, eps=eps), p, y, options)
     empty = np.asarray(backend.denominator(y, options)) == 0
     if empty.any() or not np.size(losses):
         which = f"label {int(np.flatnonzero(empty)[0])} has" if empty.ndim and empty.size else "there is"
@@ -77,7 +78,7 @@ def log_loss(
             "Leave it out, or check mask and weights."
         )
     result = np.atleast_1d(losses) if average is None else np.float64(np.mean(losses))
-    return owner.returned(result, given)
+    return owner.returned(result, like)
 
 
 def _check_shapes(true: tuple[int, ...], proba: tuple[int, ...]) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ._backends import backend_of
+from ._backends.kinds import backend_of, host
 from ._errors import InvalidInputError
-from ._spec import Options
+from ._spec.options import Options
 
 
 def balanced_pos_weight(
@@ -40,7 +40,7 @@ def balanced_pos_weight(
     """
     owner = backend_of(targets, targets)
     given, sample_weight, mask = map(owner.on_host, (targets, sample_weight, mask))
-    backend = backend_of(given, given)
+    backend = host()
     t = backend.target_array(given)
     options = Options(
         sample_weight=sample_weight,
@@ -101,7 +101,7 @@ def _log_in(name: str, value: Any, high: float, shape: tuple[int, ...]) -> Any:
 
     if value is None:
         return 0.0
-    array = OptionArrays.double(name, value)
+    array = OptionArrays.float64(name, value)
     if array.ndim and array.shape != shape[-1:]:
         raise InvalidInputError(
             f"{name} must be a number or one per label; got shape {array.shape} for logits of shape {shape}. "

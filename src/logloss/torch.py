@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from . import _spec
 from ._errors import InvalidInputError, MissingDependencyError
-from ._spec import Options, Primitive
+from ._spec.losses import ASYMMETRIC, FOCAL, PLAIN_LOSS, PROBABILITY, Loss, Primitive, primitive
+from ._spec.options import FIELDS, SIGNED, Options, given_options
+from ._spec.reductions import check_reduction
+from ._spec.terms import number
 from .dialects import pytorch
 
 try:
@@ -23,11 +25,12 @@ except ImportError:
     ) from None
 
 from ._backends import torch as _backend
+from ._backends.torch import clamped, state
 
 __all__ = ["AsymmetricLoss", "BCELoss", "BCEWithLogitsLoss", "SigmoidFocalLoss", "binary_cross_entropy_with_logits"]
 
 # What torch.nn.BCELoss does to probabilities near 0 and 1: a floor of logarithms, and of the gradient's denominator.
-_TORCH_BCE = Primitive("clamped_probabilities", (math.exp(pytorch.LOG_FLOOR), float(pytorch.BACKWARD_EPSILON)))
+_TORCH_BCE = Primitive(clamped.LOSS, (math.exp(pytorch.LOG_FLOOR), float(pytorch.BACKWARD_EPSILON)))
 
 
 def binary_cross_entropy_with_logits(
@@ -38,16 +41,7 @@ def binary_cross_entropy_with_logits(
     reduce: bool | None = None,
     reduction: str = "mean",
     pos_weight: Any = None,
-    *,
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    label_axis: int = -1,
-    label_smoothing: float = 0.0,
-    ignore_index: float | None = None,
-    mask: Any = None,
-    axis: int | tuple[int, ...] | None = None,
-    normalizer: Any = None,
-    validate: bool | str = True,
+    **options: Any,
 ) -> Any:
     r"""Binary cross-entropy of logits with the signature of `torch.nn.functional.binary_cross_entropy_with_logits`.
 
@@ -57,28 +51,22 @@ def binary_cross_entropy_with_logits(
     Args:
         input: logits, any shape; float16, bfloat16, float32 or float64.
         target: the same shape, in [0, 1]; bool, any integer, any float.
-        weight: broadcasts to the logits' shape as torch broadcasts; finite, >= 0.
+        weight: broadcasts to the logits' shape as torch broadcasts; finite, negative too, as in torch.
         size_average: deprecated in torch; see `reduction`.
         reduce: deprecated in torch; see `reduction`.
         reduction: "none", "sum", "mean" (÷ number of counted elements), "weighted_mean" or "batchmean".
         pos_weight: price of missing a positive; broadcasts as torch broadcasts, (C, 1, 1) for (N, C, H, W) included.
-        sample_weight: per row, shape (N,).
-        label_weight: per label, a number or a vector along `label_axis`.
-        label_axis: the axis of labels for `label_weight`, and for a one-dimensional `pos_weight`.
-        label_smoothing: s in [0, 1]: a target t becomes t·(1 - s) + s/2.
-        ignore_index: elements with this target do not count.
-        mask: boolean, the logits' shape (or 1 in place of any length): True counts.
-        axis: reduce over these axes only.
-        normalizer: replaces the denominator; > 0.
-        validate: check targets and weights in the same pass.
+        **options: `sample_weight`, `label_weight`, `label_axis` (of `label_weight`, and of a one-dimensional
+            `pos_weight`), `label_smoothing`, `ignore_index`, `mask`, `axis`, `normalizer` and `validate`, as for
+            `logloss.binary_cross_entropy_with_logits`.
 
     Returns:
         The loss, a differentiable tensor: of the logits' dtype but at least float32, or for "none" of the logits'
         shape and dtype.
 
     Raises:
-        InvalidInputError: shapes that differ, a target outside [0, 1], a negative weight, … (a `ValueError`). On GPUs
-            and in `torch.func` such values give NaN instead.
+        InvalidInputError: shapes that differ, a target outside [0, 1], a negative `sample_weight`, … (a
+            `ValueError`). On GPUs and in `torch.func` such values give NaN instead.
         UnsupportedTypeError: arrays that are no tensors, or of a dtype that is no number.
 
     Example:
@@ -93,84 +81,64 @@ def binary_cross_entropy_with_logits(
     References:
         `torch.nn.functional.binary_cross_entropy_with_logits`; docs/coming-from-torch-nn.md.
     """
-    data = Options(
-        pos_weight,
-        weight,
-        sample_weight,
-        label_weight,
-        label_axis,
-        label_smoothing,
-        ignore_index,
-        mask,
-        axis,
-        reduction if size_average is reduce is None else _reduction(size_average, reduce, reduction),
-        normalizer,
-        validate,
-    )
-    return _evaluate(_spec.CROSS_ENTROPY, input, target, data)
+    unknown = options.keys() - FIELDS.keys()
+    if unknown:
+        raise TypeError(f"binary_cross_entropy_with_logits() got an unexpected option {min(unknown)!r}.")
+    reduction = reduction if size_average is reduce is None else _reduction(size_average, reduce, reduction)
+    given = {**options, "weight": weight, "pos_weight": pos_weight, "reduction": reduction}
+    return _evaluate(PLAIN_LOSS, input, target, given)
+
+
+_SETTINGS = {name: option for name, option in FIELDS.items() if not option.of_batch}
+"""What a module's constructor takes; the other options come with the data."""
+_SAVED = ("weight", "pos_weight")
+"""The buffers of torch's own modules: a state dict goes both ways, so no other is in it."""
 
 
 class _Loss(torch.nn.Module):
     """What all modules share: settings in the constructor, data in the call."""
 
-    def __init__(
-        self,
-        *,
-        weight: Any = None,
-        pos_weight: Any = None,
-        label_weight: Any = None,
-        label_axis: int = -1,
-        label_smoothing: float = 0.0,
-        ignore_index: float | None = None,
-        axis: int | tuple[int, ...] | None = None,
-        reduction: str = "mean",
-        validate: bool | str = True,
-        inplace: bool = False,
-    ) -> None:
+    def __init__(self, *, inplace: bool = False, **settings: Any) -> None:
         super().__init__()
-        _spec.check_reduction(Options(axis=axis, reduction=reduction))
-        self.register_buffer("weight", _buffer(weight))
-        self.register_buffer("pos_weight", _buffer(pos_weight))
-        # not saved: torch's modules have no such buffer, and a state dict goes both ways
-        self.register_buffer("label_weight", _buffer(label_weight), persistent=False)
-        self.label_axis, self.label_smoothing, self.ignore_index = label_axis, label_smoothing, ignore_index
-        self.axis, self.reduction, self.validate, self.inplace = axis, reduction, validate, inplace
+        unknown = settings.keys() - _SETTINGS.keys()
+        if unknown:
+            names = ", ".join((*_SETTINGS, "inplace"))
+            raise TypeError(f"{type(self).__name__}() got an unexpected setting {min(unknown)!r}. It takes {names}.")
+        for name, option in _SETTINGS.items():
+            value = settings.get(name, option.default)
+            if option.kind == "real":
+                self.register_buffer(name, _buffer(value), persistent=name in _SAVED)
+            else:
+                setattr(self, name, value)
+        check_reduction(Options(axis=self.axis, reduction=self.reduction))
+        self.inplace = inplace
 
     def primitive(self) -> Primitive:
         """The loss of this module; its settings may have been changed since the last call."""
-        return _spec.CROSS_ENTROPY
+        return PLAIN_LOSS
 
-    def forward(
-        self,
-        input: Any,  # noqa: A002 - torch's name
-        target: Any,
-        *,
-        sample_weight: Any = None,
-        mask: Any = None,
-        normalizer: Any = None,
-    ) -> Any:
-        """The loss of these logits (or probabilities) and targets, as a differentiable tensor."""
-        options = Options(
-            self.pos_weight,
-            self.weight,
-            sample_weight,
-            self.label_weight,
-            self.label_axis,
-            self.label_smoothing,
-            self.ignore_index,
-            mask,
-            self.axis,
-            self.reduction,
-            normalizer,
-            self.validate,
-        )
-        return _evaluate(self.primitive(), input, target, options, self.inplace)
+    def forward(self, input: Any, target: Any, **data: Any) -> Any:  # noqa: A002 - torch's name
+        """The loss of these logits (or probabilities) and targets, as a differentiable tensor.
+
+        With the data come `sample_weight`, `mask` and `normalizer`.
+        """
+        unknown = data.keys() - (FIELDS.keys() - _SETTINGS.keys())
+        if unknown:
+            names = ", ".join(name for name, option in FIELDS.items() if option.of_batch)
+            raise TypeError(
+                f"the call got an unexpected option {min(unknown)!r}. It takes {names}; settings go to the constructor."
+            )
+        given = {**{name: getattr(self, name) for name in _SETTINGS}, **data}
+        return _evaluate(self.primitive(), input, target, given, self.inplace)
 
     def extra_repr(self) -> str:
         """The settings that are not the defaults."""
-        plain = {"label_axis": -1, "label_smoothing": 0.0, "ignore_index": None, "axis": None, "validate": True}
-        settings = {name: getattr(self, name) for name in (*plain, "inplace")}
-        changed = [f"{name}={value!r}" for name, value in settings.items() if value != plain.get(name, False)]
+        plain = {name: option.default for name, option in _SETTINGS.items() if option.kind != "real"}
+        changed = [
+            f"{name}={getattr(self, name)!r}"
+            for name, default in {**plain, "inplace": False}.items()
+            if name != "reduction" and getattr(self, name) != default
+        ]
         return ", ".join([f"reduction={self.reduction!r}", *changed])
 
 
@@ -221,8 +189,8 @@ class BCEWithLogitsLoss(_Loss, torch.nn.BCEWithLogitsLoss):
 class BCELoss(_Loss, torch.nn.BCELoss):
     r"""`torch.nn.BCELoss`: ``-t·max(log p, -100) - (1-t)·max(log1p(-p), -100)``, safe under autocast.
 
-    The gradient is torch's, ``(p - t) / max(p·(1-p), 1e-12)``, finite where a sigmoid is saturated. Arithmetic is in
-    float64. `BCEWithLogitsLoss` of the logits is more accurate and faster.
+    The gradient is torch's, ``(p - t) / max(p·(1-p), 1e-12)``, finite where a sigmoid is saturated.
+    `BCEWithLogitsLoss` of the logits is more accurate and faster.
 
     Args:
         weight: broadcasts to the probabilities' shape as torch broadcasts; a buffer.
@@ -262,7 +230,7 @@ class BCELoss(_Loss, torch.nn.BCELoss):
 
     def primitive(self) -> Primitive:
         """Exact, or with torch's clamps."""
-        return _spec.probabilities(None) if self.exact else _TORCH_BCE
+        return Primitive(PROBABILITY) if self.exact else _TORCH_BCE
 
 
 class SigmoidFocalLoss(_Loss):
@@ -288,14 +256,13 @@ class SigmoidFocalLoss(_Loss):
         Lin et al. 2017, *Focal loss for dense object detection*, section 3.
     """
 
-    def __init__(self, gamma: float = 2.0, alpha: float | None = None, **settings: Any) -> None:
+    def __init__(self, gamma: Any = 2.0, alpha: Any = None, **settings: Any) -> None:
         super().__init__(**settings)
-        self.gamma, self.alpha = gamma, alpha
-        self.primitive()
+        _set_numbers(self, FOCAL, gamma=gamma, alpha=alpha)
 
     def primitive(self) -> Primitive:
         """Focal, or the cross-entropy where nothing focuses."""
-        return _spec.focal(self.gamma, self.alpha, self.label_smoothing)
+        return primitive(FOCAL, gamma=self.gamma, alpha=self.alpha)
 
     def extra_repr(self) -> str:
         """The parameters and the settings that are not the defaults."""
@@ -326,16 +293,13 @@ class AsymmetricLoss(_Loss):
         Ridnik et al. 2021, *Asymmetric loss for multi-label classification*, section 2.
     """
 
-    def __init__(
-        self, gamma_neg: float = 4.0, gamma_pos: float = 1.0, clip: float | None = 0.05, **settings: Any
-    ) -> None:
+    def __init__(self, gamma_neg: Any = 4.0, gamma_pos: Any = 1.0, clip: Any = 0.05, **settings: Any) -> None:
         super().__init__(**settings)
-        self.gamma_neg, self.gamma_pos, self.clip = gamma_neg, gamma_pos, clip
-        self.primitive()
+        _set_numbers(self, ASYMMETRIC, gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip)
 
     def primitive(self) -> Primitive:
         """Asymmetric, or the cross-entropy where nothing is focused or clipped."""
-        return _spec.asymmetric(self.gamma_neg, self.gamma_pos, self.clip, self.label_smoothing)
+        return primitive(ASYMMETRIC, gamma_neg=self.gamma_neg, gamma_pos=self.gamma_pos, clip=self.clip)
 
     def extra_repr(self) -> str:
         """The parameters and the settings that are not the defaults."""
@@ -348,27 +312,46 @@ class AsymmetricLoss(_Loss):
 
 def _reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
     """The reduction, from the deprecated arguments if one of them is given."""
-    if size_average is None and reduce is None:
-        return reduction
-    name: str = torch.nn._reduction.legacy_get_string(size_average, reduce)
-    return name
+    return reduction if size_average is None and reduce is None else state.legacy_reduction(size_average, reduce)
 
 
 def _buffer(value: Any) -> Any:
-    return value if value is None or isinstance(value, torch.Tensor) else torch.as_tensor(value)
+    """Numbers of Python stay double; a tensor keeps its type."""
+    if value is None or isinstance(value, torch.Tensor):
+        return value
+    return torch.as_tensor(value, dtype=None if hasattr(value, "dtype") else torch.float64)
 
 
-def _evaluate(primitive: Primitive, logits: Any, targets: Any, options: Options, inplace: bool = False) -> Any:
+def _set_numbers(module: _Loss, loss: Loss, **values: Any) -> None:
+    """The numbers of a loss as attributes: vectors as buffers, which move with the module, parameters to be learnt."""
+    for one in loss.numbers:
+        value = values[one.name]
+        if isinstance(value, list | tuple) and one.per_label:
+            value = _buffer(value)
+        if isinstance(value, torch.Tensor):
+            if not isinstance(value, torch.nn.Parameter):
+                module.register_buffer(one.name, value, persistent=False)
+                continue
+        else:
+            number(one, value)
+        setattr(module, one.name, value)
+
+
+def _evaluate(one: Primitive, logits: Any, targets: Any, given: dict[str, Any], inplace: bool = False) -> Any:
     """The loss after torch's broadcasting of `weight` and `pos_weight`."""
     positive_price = None
+    options = given_options(given)
     weight, pos_weight = options.weight, options.pos_weight
     if not isinstance(logits, torch.Tensor):
-        return _backend.value(primitive, logits, targets, options)  # refuses them
-    if isinstance(weight, torch.Tensor) and weight.ndim < logits.ndim:
-        options = options._replace(weight=_aligned(weight, logits.ndim))
+        return _backend.value(one, logits, targets, options)  # refuses them
+    if isinstance(weight, torch.Tensor):
+        if weight.ndim < logits.ndim:
+            options = options.replace(weight=_aligned(weight, logits.ndim))
+        if options.validate is True:  # torch takes negative ones
+            options = options.replace(validate=SIGNED)
     if isinstance(pos_weight, torch.Tensor) and pos_weight.ndim:
         options, positive_price = _placed(pos_weight, tuple(logits.shape), options)
-    return _backend.value(primitive, logits, targets, options, inplace=inplace, positive_price=positive_price)
+    return _backend.value(one, logits, targets, options, inplace=inplace, positive_price=positive_price)
 
 
 def _aligned(value: Any, ndim: int) -> Any:
@@ -380,7 +363,7 @@ def _placed(pos_weight: Any, shape: tuple[int, ...], options: Options) -> tuple[
     """`pos_weight` along the label axis where it varies along one axis, else as a price of its own."""
     ndim = len(shape)
     if pos_weight.numel() == 1:
-        return options._replace(pos_weight=pos_weight.reshape(())), None
+        return options.replace(pos_weight=pos_weight.reshape(())), None
     if pos_weight.ndim == 1 and ndim > 1:
         return options, None
     got = tuple(pos_weight.shape)
@@ -392,5 +375,5 @@ def _placed(pos_weight: Any, shape: tuple[int, ...], options: Options) -> tuple[
     aligned = _aligned(pos_weight, ndim)
     varying = [axis for axis, length in enumerate(aligned.shape) if length != 1]
     if len(varying) == 1 and ndim > 1 and options.label_weight is None:
-        return options._replace(pos_weight=aligned.reshape(-1), label_axis=varying[0]), None
-    return options._replace(pos_weight=None), aligned
+        return options.replace(pos_weight=aligned.reshape(-1), label_axis=varying[0]), None
+    return options.replace(pos_weight=None), aligned

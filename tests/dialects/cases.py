@@ -92,8 +92,33 @@ def of_pytorch() -> Iterator[Case]:
     x, t = random("logits", "float32")
     for mixed in ((x, t.astype("float64")), (x.astype("float64"), t)):
         yield case(logits, mixed, dtype="float32", reduction="none")
-    yield case(soft_margin, (x, t[0]), dtype="float32")
-    yield case(soft_margin, (x, (t > 0.5).astype("int64")), dtype="float32")
+    yield from of_pytorch_broadcast(x, t)
+
+
+def of_pytorch_broadcast(x: Any, t: Any) -> Iterator[Case]:
+    """The soft margin, whose input, target and weight broadcast against each other and have dtypes of their own."""
+
+    def case(x: Any, t: Any, dtype: str = "float32", **options: Any) -> Case:
+        return Case("torch", "pytorch", "multilabel_soft_margin_loss", {"input": x, "target": t}, options, dtype)
+
+    yield case(x, (t > 0.5).astype("int64"))
+    single, many = np.array(0.3), np.broadcast_to(t, (3, 7, 5)).copy()
+    for reduction in ("mean", "sum", "none"):
+        for target in (t[0], t[:, :1], many, single, single.astype("float32"), t.astype("float64")):
+            yield case(x, target, reduction=reduction)
+        yield case(x[0], t, reduction=reduction)
+        yield case(x[:, :1], t, reduction=reduction)
+        yield case(x[:0], t[:0], reduction=reduction)
+        yield case(x[:, :0], t[:, :0], reduction=reduction)
+        for weight in (
+            weights((2, 7, 5)),
+            weights((7, 1), "float64"),
+            weights((), "float64"),
+            np.array([2, 0, 1, 1, 3]),
+        ):
+            yield case(x, t, reduction=reduction, weight=weight)
+        yield case(x.astype("float16"), t.astype("bfloat16"), "bfloat16", reduction=reduction)
+        yield case(x.astype("float16"), t.astype("float64"), "float16", reduction=reduction)
 
 
 def of_tensorflow() -> Iterator[Case]:
@@ -104,6 +129,9 @@ def of_tensorflow() -> Iterator[Case]:
             yield Case("tensorflow", "tensorflow", one, arrays, {}, dtype, True)
             for price in (0.0, 1.0, 3.0):
                 yield Case("tensorflow", "tensorflow", dear, arrays, {"pos_weight": price}, dtype, True)
+    arrays = {"labels": t.astype("float32"), "logits": x.astype("float32")}
+    for price in (weights((5,)), weights((7, 1), "float64"), weights((2, 7, 5)), np.array([0, 1, 2, 3, 4], "uint8")):
+        yield Case("tensorflow", "tensorflow", dear, arrays, {"pos_weight": price}, "float32", False)
     yield from of_tensorflow_v1()
 
 
@@ -140,6 +168,7 @@ def of_tensorflow_v1() -> Iterator[Case]:
             yield case(t=(t > 0.5).astype("int64"))
         else:
             yield case(epsilon=1e-3)
+            yield case(x=(x > 0.5).astype("int32"))
 
 
 def of_keras() -> Iterator[Case]:
@@ -147,6 +176,7 @@ def of_keras() -> Iterator[Case]:
         yield from of_keras_on(host, "keras", {"backend": host})
         yield from of_keras_3(host)
     yield from of_keras_on("tensorflow", "tf_keras", {"backend": "tf_keras"})
+    yield from of_tf_keras()
 
 
 def of_keras_on(host: str, system: str, fixed: dict[str, Any]) -> Iterator[Case]:
@@ -183,8 +213,23 @@ def of_keras_on(host: str, system: str, fixed: dict[str, Any]) -> Iterator[Case]
             yield case(name, many, False, dtype, from_logits=True, **half)
     yield case(focal, p, apply_class_balancing=True, alpha=0.3, gamma=1.5)
     yield case(focal, x, from_logits=True, apply_class_balancing=True, gamma=3.0)
-    yield case("metrics.BinaryCrossentropy", p)
-    yield case("metrics.BinaryCrossentropy", x, from_logits=True, label_smoothing=0.1, sample_weight=weights((7,)))
+    metric = "metrics.BinaryCrossentropy"
+    yield case(metric, p)
+    yield case(metric, x, from_logits=True, label_smoothing=0.1, sample_weight=weights((7,)))
+    certain = np.array([[1.0, 0.0, 0.5, 1 - 1e-9]]), np.array([[0.0, 1.0, 1.0, 0.0]])
+    for dtype in ("float32", "float64", "float16") if host != "jax" else ("float32", "float16"):
+        pair = certain[0].astype(dtype), certain[1].astype(dtype)
+        for name in (metric, "losses.binary_crossentropy"):
+            for from_logits in (False, True):
+                yield case(
+                    name, pair, precision="float16" if dtype == "float16" else "float32", from_logits=from_logits
+                )
+    cube = random("probabilities", "float32", (4, 3, 2))
+    for name, shape in itertools.product((plain, metric), ((4,), (4, 1), (4, 3), (1, 3), (4, 3, 1), ())):
+        if shape != (4,) or name == metric or system == "tf_keras":  # rows (4, 3) of a loss broadcast against it
+            yield case(name, cube, sample_weight=weights(shape))
+    for name in (plain, focal, metric, "losses.binary_crossentropy"):
+        yield case(name, (cube[0][:0], cube[1][:0]))
 
 
 def of_keras_3(host: str) -> Iterator[Case]:
@@ -207,10 +252,30 @@ def of_keras_3(host: str) -> Iterator[Case]:
     yield case((x[:, 0], t[:, :1]))
     yield case((x[:, :1], t[:, 0]), sample_weight=weights((7,)))
     yield case((x, t), axis=(0, 1))
-    yield case(random("probabilities", "float32", (4, 3, 2)), sample_weight=weights((4, 3)))
-    pair = random("probabilities", "float32", (4, 3, 2))
-    yield case(pair, "metrics.BinaryCrossentropy", sample_weight=weights((4,)))
-    yield case(pair, "metrics.BinaryCrossentropy", sample_weight=weights((4, 3)))
+    if host == "torch":  # for which a single number has an axis
+        for function in (name, "losses.BinaryFocalCrossentropy", "losses.binary_crossentropy"):
+            yield case((x[0, 0].reshape(()), t[0, 0].reshape(())), function)
+        yield case(
+            (x[0, 0].reshape(()), t[0, 0].reshape(())), "metrics.BinaryCrossentropy", sample_weight=weights((1,))
+        )
+
+
+def of_tf_keras() -> Iterator[Case]:
+    """Targets that broadcast, and ranks that differ."""
+    x, t = random("probabilities", "float32", (4, 3, 1))
+
+    def case(x: Any, t: Any, function: str = "losses.BinaryCrossentropy", **options: Any) -> Case:
+        arrays, options = {"y_true": t, "y_pred": x}, {**options, "backend": "tf_keras"}
+        return Case("tensorflow", "tf_keras", function, arrays, options)
+
+    for function in ("losses.BinaryCrossentropy", "losses.BinaryFocalCrossentropy", "metrics.BinaryCrossentropy"):
+        for target in (t[:1], t[:, :1], t[..., 0], t[0, 0, 0].reshape(())):
+            yield case(x, target, function)
+        yield case(x[:1], t, function)
+        yield case(x[..., 0], t, function, sample_weight=weights((4, 1)))
+    yield case(x, t[:1], "losses.binary_crossentropy")
+    for reduction in ("sum", "none", "sum_over_batch_size"):
+        yield case(x[:0], t[:0], reduction=reduction)
 
 
 def of_optax() -> Iterator[Case]:
@@ -224,6 +289,12 @@ def of_optax() -> Iterator[Case]:
     for pair in ((x, t[:, :1]), (x[0], t), (x, (t > 0.5).astype("int32"))):
         arrays = {"logits": pair[0], "labels": pair[1]}
         yield Case("jax", "optax", "sigmoid_binary_cross_entropy", arrays, {})
+    arrays = {"logits": x, "labels": t}
+    for gamma in (np.float32(1.5), np.float64(1.5), weights((5,)), weights((2, 7, 5)), weights((7, 1), "float64")):
+        yield Case("jax", "optax", "sigmoid_focal_loss", arrays, {"gamma": gamma, "alpha": np.float32(0.3)})
+    half = {"logits": x.astype("float16"), "labels": t.astype("float16")}
+    for alpha in (0.3, np.float32(0.3), np.float16(0.3), np.array([0, 1, 0, 1, 1])):
+        yield Case("jax", "optax", "sigmoid_focal_loss", half, {"alpha": alpha}, "float16")
 
 
 def of_sklearn() -> Iterator[Case]:
@@ -245,6 +316,7 @@ def of_sklearn() -> Iterator[Case]:
             continue  # which HalfBinomialLoss refuses
         y, columns = np.eye(3)[[0, 1, 2, 0]], matrix[:4]
         yield Case("numpy", "sklearn", "log_loss", {"y_true": y, "y_proba": columns}, {}, dtype)
+        yield from of_sklearn_otherwise(x, matrix, columns, dtype)
         x, t = (column.reshape(-1) for column in edges(LOGITS, dtype))
         arrays = {"y_true": t, "raw_prediction": x}
         for method in ("loss", "gradient", "loss_gradient", "gradient_hessian"):
@@ -254,6 +326,29 @@ def of_sklearn() -> Iterator[Case]:
         for options in ({}, {"sample_weight": w}):
             yield Case("numpy", "sklearn", "HalfBinomialLoss", arrays, options, dtype)
             yield Case("numpy", "sklearn", "HalfBinomialLoss.gradient_hessian", arrays, options, dtype)
+
+
+def of_sklearn_otherwise(x: Any, matrix: Any, columns: Any, dtype: str) -> Iterator[Case]:
+    """Labels out of order, whole numbers for no and yes, a column of targets, one row, lists, and constants."""
+
+    def case(y: Any, p: Any, function: str = "log_loss", **options: Any) -> Case:
+        return Case("numpy", "sklearn", function, {"y_true": y, "y_proba": p}, options, dtype)
+
+    words = np.array(["a", "b", "c"])[np.arange(40) % 3]
+    for function in ("log_loss", "d2_log_loss_score"):
+        yield case(words, matrix, function, labels=["c", "a", "b"])
+        yield case(words[:, None], matrix, function)
+        yield case([0, 1, 1, 0], x[:4], function, labels=[1, 0], sample_weight=[1, 0, 2, 1])
+        yield case(np.array([[2, 0, 0], [0, 2, 0], [0, 2, 2], [2, 0, 0]]), columns, function)
+        yield case([0, 1, 1, 0], x[:4, None], function)
+    yield case([1], x[:1], "d2_log_loss_score")
+    yield case([2], np.ones((1, 2, 2)), "d2_log_loss_score")
+    t = np.array([0.0, 0.25, 1.0])
+    for given in (dtype, "float16", "int64"):
+        for weight in ({}, {"sample_weight": np.array([1.0, 2.0, 0.5])}):
+            arrays = {"y_true": t.astype(given)}
+            name = "HalfBinomialLoss.constant_to_optimal_zero"
+            yield Case("numpy", "sklearn", name, arrays, weight, "float32" if dtype == "float32" else "float64")
 
 
 def of_boosting() -> Iterator[Case]:
@@ -271,6 +366,8 @@ def of_boosting() -> Iterator[Case]:
             precision = "float32"  # which is what it adds up its weights in
         yield Case("numpy", "boosting", name, {"preds": x, "labels": (t > 0.5) * 1.0}, {"weights": w}, precision)
     arrays = {"preds": x, "labels": (t > 0.5) * 1.0}
+    for name in ("xgboost_logloss", "catboost_logloss", "catboost_cross_entropy"):
+        yield Case("numpy", "boosting", name, arrays, {"weights": np.zeros(40)})
     yield Case("numpy", "boosting", "xgboost_logloss", arrays, {"scale_pos_weight": 3.0})
     yield Case("numpy", "boosting", "lightgbm_binary_logloss", arrays, {"sigmoid": 2.0}, "float64")
 
@@ -278,95 +375,3 @@ def of_boosting() -> Iterator[Case]:
 def everything() -> list[Case]:
     families = (of_pytorch, of_tensorflow, of_keras, of_optax, of_sklearn, of_boosting)
     return [case for family in families for case in family()]
-
-
-# ---- what is refused ------------------------------------------------------------------------------------------------
-
-P, T, PAIR = np.array([0.3, 0.8], "float32"), np.array([0.0, 1.0], "float32"), np.zeros((2, 2), "float32")
-
-
-def refused() -> list[Case]:
-    """Calls that the framework answers with an error."""
-    return [*_refused_by_pytorch(), *_refused_by_tensorflow(), *_refused_by_keras(), *_refused_by_others()]
-
-
-def _refused_by_pytorch() -> Iterator[Case]:
-    def case(name: str, x: Any, t: Any, **options: Any) -> Case:
-        return Case("torch", "pytorch", name, {"input": x, "target": t}, options)
-
-    for name in ("binary_cross_entropy", "binary_cross_entropy_with_logits"):
-        yield case(name, P, T[:1])
-        yield case(name, P, T.astype("int64"))
-        yield case(name, P.astype("int64"), T)
-        yield case(name, P, T, reduction="bad")
-        yield case(name, P, T, weight=np.ones((3, 2), "float32"))
-    yield case("binary_cross_entropy", P + 1, T)
-    yield case("binary_cross_entropy", P * np.float32(np.nan), T)
-    yield case("binary_cross_entropy", P, T + 1)
-    yield case("binary_cross_entropy", P, T.astype("float64"))
-    yield case("binary_cross_entropy_with_logits", P, T, pos_weight=np.ones(3, "float32"))
-    yield case("multilabel_soft_margin_loss", P, T, reduction="bad")
-    yield case("multilabel_soft_margin_loss", np.float32(1.0), np.float32(1.0))
-
-
-def _refused_by_tensorflow() -> Iterator[Case]:
-    def case(name: str, arrays: dict[str, Any], **options: Any) -> Case:
-        return Case("tensorflow", "tensorflow", name, arrays, options)
-
-    for name, more in (
-        ("sigmoid_cross_entropy_with_logits", {}),
-        ("weighted_cross_entropy_with_logits", {"pos_weight": 2.0}),
-    ):
-        yield case(name, {"labels": T[:1], "logits": P}, **more)
-        yield case(name, {"labels": T.astype("int32"), "logits": P}, **more)
-        yield case(name, {"labels": T.astype("float64"), "logits": P}, **more)
-    v1 = "compat.v1.losses."
-    yield case(
-        v1 + "sigmoid_cross_entropy", {"multi_class_labels": PAIR, "logits": PAIR}, weights=np.ones(2, "float32")
-    )
-    yield case(v1 + "sigmoid_cross_entropy", {"multi_class_labels": T, "logits": P}, reduction="bad")
-    yield case(v1 + "sigmoid_cross_entropy", {"multi_class_labels": PAIR[:1], "logits": PAIR})
-    yield case(v1 + "log_loss", {"labels": PAIR[:1], "predictions": PAIR})
-    yield case(v1 + "log_loss", {"labels": PAIR, "predictions": PAIR}, weights=np.ones((3, 2), "float32"))
-
-
-def _refused_by_keras() -> Iterator[Case]:
-    for host in ("tensorflow", "jax", "torch", "numpy"):
-
-        def case(x: Any, t: Any, function: str = "losses.BinaryCrossentropy", host: str = host, **options: Any) -> Case:
-            return Case(host, "keras", function, {"y_true": t, "y_pred": x}, {**options, "backend": host})
-
-        yield case(P, T, reduction="bad")
-        yield case(P[:, None], np.zeros((3, 1), "float32"))
-        yield case(PAIR, T)
-        yield case(PAIR, PAIR, sample_weight=np.ones(3, "float32"))
-        yield case(PAIR, PAIR, "metrics.BinaryCrossentropy", sample_weight=np.ones((2, 2), "float32"))
-        yield case(P, T, "metrics.BinaryCrossentropy", sample_weight=np.ones(2, "float32"))
-    for name in ("losses.BinaryCrossentropy", "losses.BinaryFocalCrossentropy"):
-        yield Case("torch", "keras", name, {"y_true": T[:, None] * 2, "y_pred": P[:, None]}, {"backend": "torch"})
-        yield Case("torch", "keras", name, {"y_true": T[:, None], "y_pred": P[:, None] * np.nan}, {"backend": "torch"})
-
-
-def _refused_by_others() -> Iterator[Case]:
-    for x, t in ((P.astype("int32"), T), (P, np.zeros(3, "float32"))):
-        yield Case("jax", "optax", "sigmoid_binary_cross_entropy", {"logits": x, "labels": t}, {})
-
-    def log_loss(y: Any, p: Any, **options: Any) -> Case:
-        return Case("numpy", "sklearn", "log_loss", {"y_true": y, "y_proba": p}, options)
-
-    for p in (P * np.float32(np.nan), P * np.float32(np.inf), P + 1, P - 1, P[:0], P[:1], np.ones((2, 3)) / 3):
-        yield log_loss([0, 1], np.asarray(p, "float32"))
-    for y in ([0.3, 0.7], [1, 1], [0, 1, 1], [[0, 2], [1, 0]]):
-        yield log_loss(y, P)
-    yield log_loss([1, 1], P, labels=[1])
-    yield log_loss([1, 2], P, labels=[0, 1])
-    for weight in ([0.0, 0.0], [np.nan, 1.0], [1.0]):
-        yield log_loss([0, 1], P, sample_weight=np.array(weight))
-    for t, x in ((PAIR, PAIR), (T, P.astype("float64")), (T.astype("int64"), P.astype("int64"))):
-        yield Case("numpy", "sklearn", "HalfBinomialLoss.loss", {"y_true": t, "raw_prediction": x}, {})
-    x, negative = P.astype("float64"), np.array([-1.0, 1.0])
-    yield Case("numpy", "boosting", "xgboost_logloss", {"preds": x, "labels": T + 1}, {})
-    yield Case("numpy", "boosting", "xgboost_logloss", {"preds": x, "labels": T * np.nan}, {})
-    yield Case("numpy", "boosting", "xgboost_logloss", {"preds": x, "labels": T}, {"weights": negative})
-    yield Case("numpy", "boosting", "lightgbm_cross_entropy", {"preds": x, "labels": T + 1}, {})
-    yield Case("numpy", "boosting", "lightgbm_cross_entropy", {"preds": x, "labels": T}, {"weights": negative})

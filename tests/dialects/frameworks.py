@@ -59,7 +59,8 @@ def tensorflow(name: str, arrays: dict[str, Any], options: dict[str, Any]) -> An
     with tf.GradientTape() as tape:
         tape.watch(x)
         value = getattr(owner, name.removeprefix("compat.v1.losses."))(**tensors, **options)
-    return value.numpy(), tape.gradient(value, x).numpy()
+    gradient = tape.gradient(value, x)
+    return value.numpy(), gradient if gradient is None else gradient.numpy()  # integers have none
 
 
 def _keras_call(library: Any, name: str, options: dict[str, Any]) -> Any:
@@ -107,10 +108,13 @@ def _by_torch(call: Any, t: Any, x: Any) -> Any:
 
 
 def tf_keras(name: str, arrays: dict[str, Any], options: dict[str, Any]) -> Any:
+    import tensorflow as tf
     import tf_keras
 
-    call = _keras_call(tf_keras, name, options)
-    return (call(*arrays.values()).numpy(), None) if name.startswith("metrics.") else _by_tape(call, *arrays.values())
+    call, (t, x) = _keras_call(tf_keras, name, options), arrays.values()
+    if name.startswith("metrics."):
+        return call(t, x).numpy(), None
+    return _by_tape(call, tf.constant(t), x)  # it makes ranks equal for tensors only
 
 
 def optax(name: str, arrays: dict[str, Any], options: dict[str, Any]) -> Any:

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dialects import cases, conformance, table
+from dialects import cases, conformance, refusals, table
 
-CASES, REFUSED = cases.everything(), cases.refused()
+CASES, REFUSED = cases.everything(), refusals.refused()
 TITLES = sorted({case.title for case in CASES})
 KINDS = ("ValueError", "TypeError")  # others, such as RuntimeError, are one of our two
 # Here a wrong shape is always a ValueError and a wrong dtype a TypeError; JAX and Cython sometimes have it otherwise.
 OTHERWISE = {
     "keras[jax].losses.BinaryCrossentropy",
     "optax.sigmoid_binary_cross_entropy",
+    "optax.sigmoid_focal_loss",
+    "sklearn.HalfBinomialLoss",
     "sklearn.HalfBinomialLoss.loss",
 }
 

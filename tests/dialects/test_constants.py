@@ -95,6 +95,21 @@ def test_boosting():
     assert boosting.catboost_cross_entropy([40.0], [1]) == 0
 
 
+def test_boosting_of_numbers_that_are_none():
+    """What LightGBM stores for NaN and infinity, and what XGBoost and CatBoost make of no weight at all."""
+    x, t = [0.5, -1.0, 2.0], [0, 1, 1]
+    softplus = [np.log1p(np.exp(one)) for one in (0.5, 1.0, -2.0)]
+    for loss in (boosting.lightgbm_binary_logloss, boosting.lightgbm_cross_entropy):
+        assert loss(x, t, [1, np.nan, 1]) == pytest.approx((softplus[0] + softplus[2]) / 2, rel=1e-7)
+        assert loss(x, t, [1, np.inf, 1]) == pytest.approx(softplus[1], rel=1e-7)
+        assert loss(x, [0, np.nan, 1]) == pytest.approx(
+            (softplus[0] + np.log1p(np.exp(-1)) + softplus[2]) / 3, rel=1e-7
+        )
+    for loss in (boosting.xgboost_logloss, boosting.catboost_logloss, boosting.catboost_cross_entropy):
+        assert loss(x, t, [0, 0, 0]) == 0.0
+    assert np.isnan(boosting.lightgbm_binary_logloss(x, t, [0, 0, 0]))
+
+
 LOGITS = {
     "torch": lambda x, t: pytorch.binary_cross_entropy_with_logits(x, t, reduction="none"),
     "tensorflow": lambda x, t: tensorflow.sigmoid_cross_entropy_with_logits(t, x),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pkgutil
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn import metrics
 
 from dialects import conformance
 from dialects.cases import Case
@@ -156,3 +158,30 @@ def test_warnings_name_the_line_of_the_call():
     with pytest.warns(UserWarning, match="less than two samples") as warned:
         sklearn.d2_log_loss_score([1], np.array([0.5]))
     assert [one.filename for one in warned] == [__file__]
+    for function in (sklearn.log_loss, sklearn.d2_log_loss_score):
+        with pytest.warns(UserWarning, match=r"those of the sorted labels, \['a', 'b'\]; got \['b', 'a'\]") as warned:
+            function(["b", "a"], np.array([0.4, 0.8]), labels=["b", "a"])
+        assert [one.filename for one in warned] == [__file__]
+
+
+def test_warnings_are_those_of_scikit_learn():
+    """The same calls are warned of, and no others."""
+    y, p = [0, 1, 1], np.array([0.2, 0.7, 0.6])
+    columns = np.stack([1 - p, p], axis=1)
+    calls = [
+        (y, p, {}),
+        (y, p, {"labels": [0, 1]}),
+        (y, p, {"labels": [1, 0]}),
+        (y, columns * 0.9, {}),
+        (y, columns * 0.9, {"labels": np.array([1, 0])}),
+        ([1], p[:1], {"labels": [0, 1]}),
+    ]
+    for name in ("log_loss", "d2_log_loss_score"):
+        for true, proba, options in calls:
+            found = []
+            for function in (getattr(metrics, name), getattr(sklearn, name)):
+                with warnings.catch_warnings(record=True) as warned:
+                    warnings.simplefilter("always")
+                    value = function(true, proba, **options)
+                found.append((value, sum(issubclass(one.category, UserWarning) for one in warned)))
+            np.testing.assert_allclose(*found, rtol=1e-12)

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 import logloss as ll
-import oracle
 import reference
-from reference import COMPANY, LOSSES, close, data, message, of_prices
+from reference import COMPANY, LOSSES, close, data, message
 from test_options import ALONE, IGNORED
 
 bce = ll.binary_cross_entropy_with_logits
@@ -93,10 +92,8 @@ def test_edges(dtype, x64):
     XLA flushes subnormal numbers to 0 on CPU, so that the limit of accuracy is the smallest normal number.
     """
     x, t = (np.array(column, dtype) for column in zip(*itertools.product(POINTS, [0.0, 0.3, 1.0]), strict=True))
-    exactly = [oracle.cross_entropy(a, *oracle.prices(b)) for a, b in zip(x, t, strict=True)]
-    want = np.array([[float(number) for number in one] for one in exactly]).T
+    want = reference.reference("logits", x, t, reduction="none")
     x, t = jnp.asarray(x), jnp.asarray(t)
-    rtol, tiny = 8 * float(jnp.finfo(dtype).eps), float(jnp.finfo(dtype).tiny)
 
     def total(x):
         return bce(x, t, reduction="sum")
@@ -104,25 +101,21 @@ def test_edges(dtype, x64):
     slopes, curvatures = ll.grad_and_hess(x, t)
     by_ad = jax.grad(total)(x)
     twice = jax.grad(lambda x: jax.grad(total)(x).sum())(x)
-    for got, exact in zip(
-        (bce(x, t, reduction="none"), slopes, curvatures, by_ad, twice),
-        (want[0], want[1], want[2], want[1], want[2]),
-        strict=True,
-    ):
-        hard = np.asarray((t == 0) | (t == 1))
-        np.testing.assert_allclose(np.asarray(got)[hard], exact[hard], rtol=rtol, atol=tiny)
-        np.testing.assert_allclose(np.asarray(got)[~hard], exact[~hard], rtol=rtol, atol=rtol)
+    losses = bce(x, t, reduction="none")
+    for which, numbers in (("loss", [losses]), ("slope", [slopes, by_ad]), ("hessian", [curvatures, twice])):
+        for got in numbers:
+            want.check(got, which, least=jnp.finfo(dtype).tiny)
 
 
 def test_tails_of_probabilities(x64):
     p = np.array([0.0, 1e-300, 1e-9, 0.5, 1 - 1e-12, 1.0])
     for target in (0.0, 1.0):
-        want = np.array([[float(n) for n in of_prices("probabilities", a, target, 1 - target)] for a in p]).T
+        want = reference.reference("probabilities", p, np.full(6, target), reduction="none")
         value, gradient = ll.value_and_grad(
             jnp.asarray(p), jnp.full(6, target), loss=ll.binary_cross_entropy, reduction="none"
         )
-        np.testing.assert_allclose(value, want[0], rtol=1e-15)
-        np.testing.assert_allclose(gradient, want[1], rtol=1e-15)
+        want.check(value, "loss")
+        want.check(gradient, "slope")
 
 
 def test_nan_only_for_nan():
@@ -137,16 +130,16 @@ def test_what_is_masked_leaves_no_trace(loss):
     x, t = data(loss, (40,), 8, "soft")
     x, t = x.astype(np.float32), t.astype(np.float32)
     keep = np.random.default_rng(9).random(40) < 0.6
-    want = ll.value_and_grad(jnp.asarray(x[keep]), jnp.asarray(t[keep]), loss=LOSSES[loss])
+    want = reference.reference(loss, x[keep], t[keep])
     x[~keep] = np.resize([np.nan, np.inf, -np.inf, 3.0], (~keep).sum())
     t[~keep] = -7
     x, t = jnp.asarray(x), jnp.asarray(t)
     for options in ({"mask": keep}, {"ignore_index": -7}):
         value, gradient = ll.value_and_grad(x, t, loss=LOSSES[loss], **options)
         by_ad = jax.grad(lambda x, options=options: LOSSES[loss](x, t, **options))(x)
-        np.testing.assert_allclose(value, want[0], rtol=1e-6)
+        np.testing.assert_allclose(value, want.value, rtol=1e-6)
         for got in (gradient, by_ad):
-            np.testing.assert_allclose(got[keep], want[1], rtol=1e-5, atol=1e-9)
+            want.check(got[keep])
             assert not np.asarray(got)[~keep].any()
 
 
@@ -215,6 +208,17 @@ def test_probabilities_out_of_range():
     assert "probabilities must be in [0, 1]" in message(ll.InvalidInputError, ll.binary_cross_entropy, p, t)
     assert "log_probs must be at most 0" in message(ll.InvalidInputError, ll.binary_cross_entropy_with_log_probs, p, t)
     assert np.isnan(jax.jit(ll.binary_cross_entropy)(p, t))
+
+
+def test_single_numbers_are_refused_with_a_message():
+    x, bad, right = (jnp.asarray(number) for number in (0.5, 1.5, 1.0))
+    for function in (bce, ll.value_and_grad, ll.grad_and_hess, ll.binary_cross_entropy):
+        assert "targets must be in [0, 1]; 1 of 1 values is not: 1.5. " in message(
+            ll.InvalidInputError, function, x, bad
+        )
+        assert "1 of 1 values is not: -1.5. " in message(ll.InvalidInputError, function, x, right, sample_weight=-bad)
+    assert "1 of 1 values is not: 1.5. " in message(ll.InvalidInputError, ll.binary_cross_entropy, bad, right)
+    assert "1 of 1 values is not: 1.5. " in message(ll.InvalidInputError, ll.denominator, bad)
 
 
 def test_shapes_types_and_kinds():

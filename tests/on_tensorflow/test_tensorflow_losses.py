@@ -11,7 +11,6 @@ import scipy.sparse
 import tensorflow as tf
 
 import logloss as ll
-import oracle
 import reference
 from reference import LOSSES, REDUCTIONS, close, data, message
 from test_options import ALONE, IGNORED
@@ -61,6 +60,15 @@ def test_targets_of_every_type():
         assert float(bce(x, tf.cast(t, dtype))) == float(bce(x, tf.cast(t, tf.float32)))
 
 
+def test_soft_targets_wider_than_the_logits():
+    """1 - t has the targets' digits: x = 20 and t = 1 - 1e-8, by hand log1p(e^-20) + 20e-8 and σ(20) - t."""
+    x, t = tf.constant([20.0]), tf.constant([1 - 1e-8], tf.float64)
+    for function in (ll.value_and_grad, tf.function(ll.value_and_grad, autograph=False)):
+        value, gradient = function(x, t)
+        assert float(value) == pytest.approx(2.0206115e-7, rel=1e-6)
+        assert gradient.numpy() == pytest.approx([7.938846e-9], rel=1e-5)
+
+
 @pytest.mark.parametrize(("value", "dtype"), IGNORED)
 def test_ignored_values_of_every_type(value, dtype):
     marker = np.dtype(dtype).type(np.float32(value) if dtype == "float32" else value)
@@ -92,25 +100,21 @@ def twice(x, t):
 def test_edges(dtype, how):
     """Against the oracle, forward and through tapes; subnormal results may be flushed to 0."""
     x, t = (np.array(column, dtype) for column in zip(*itertools.product(POINTS, [0.0, 0.3, 1.0]), strict=True))
-    exactly = [oracle.cross_entropy(a, *oracle.prices(b)) for a, b in zip(x, t, strict=True)]
-    want = np.array([[float(number) for number in one] for one in exactly]).T
-    hard = (t == 0) | (t == 1)
+    want = reference.reference("logits", x, t, reduction="none")
     step = {"eager": twice, "graph": tf.function(twice), "xla": tf.function(twice, jit_compile=True)}[how]
-    eps, tiny = float(np.finfo(dtype).eps), float(np.finfo(dtype).tiny)
-    for got, exact in zip(step(tf.constant(x), tf.constant(t)), want, strict=True):
-        np.testing.assert_allclose(got.numpy()[hard], exact[hard], rtol=8 * eps, atol=tiny)
-        np.testing.assert_allclose(got.numpy()[~hard], exact[~hard], rtol=8 * eps, atol=8 * eps)
+    for which, got in zip(("loss", "slope", "hessian"), step(tf.constant(x), tf.constant(t)), strict=True):
+        want.check(got.numpy(), which, least=np.finfo(dtype).tiny)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_graphs_of_a_batch_of_unknown_length(loss):
     """One trace for every length, with and without XLA."""
-    rng = np.random.default_rng(3)
+    rng, pos_weight = np.random.default_rng(3), [1.0, 2.0, 3.0]
 
     def step(x, t, weight):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            value = LOSSES[loss](x, t, sample_weight=weight, pos_weight=[1.0, 2.0, 3.0])
+            value = LOSSES[loss](x, t, sample_weight=weight, pos_weight=pos_weight)
         return value, tape.gradient(value, x)
 
     signature = [tf.TensorSpec((None, 3)), tf.TensorSpec((None, 3), tf.int32), tf.TensorSpec((None,))]
@@ -118,14 +122,11 @@ def test_graphs_of_a_batch_of_unknown_length(loss):
         function = tf.function(step, jit_compile=xla, input_signature=signature)
         for length in (2, 5):
             x, t = data(loss, (length, 3), 4, "int")
-            x, t, weight = (
-                tf.constant(x, tf.float32),
-                tf.constant(t, tf.int32),
-                tf.constant(rng.random(length), tf.float32),
-            )
-            want = ll.value_and_grad(x, t, loss=LOSSES[loss], sample_weight=weight, pos_weight=[1.0, 2.0, 3.0])
-            for got, exact in zip(function(x, t, weight), want, strict=True):
-                np.testing.assert_allclose(got, exact, rtol=2e-5, atol=1e-8)
+            x, weight = x.astype(np.float32), rng.random(length).astype(np.float32)
+            want = reference.reference(loss, x, t, sample_weight=weight, pos_weight=pos_weight)
+            value, gradient = function(tf.constant(x), tf.constant(t, tf.int32), tf.constant(weight))
+            np.testing.assert_allclose(value, want.value, rtol=1e-6)
+            want.check(gradient.numpy())
         assert function.experimental_get_tracing_count() == 1
 
 
@@ -159,7 +160,7 @@ def test_focal_targets_are_constants():
 def test_what_is_masked_leaves_no_trace(loss):
     x, t = (array.astype(np.float32) for array in data(loss, (40,), 8, "soft"))
     keep = np.random.default_rng(9).random(40) < 0.6
-    want = ll.value_and_grad(tf.constant(x[keep]), tf.constant(t[keep]), loss=LOSSES[loss])
+    want = reference.reference(loss, x[keep], t[keep])
     x[~keep] = np.resize([np.nan, np.inf, -np.inf, 3.0], (~keep).sum())
     t[~keep] = -7
     for options in ({"mask": keep}, {"ignore_index": -7}):
@@ -167,8 +168,8 @@ def test_what_is_masked_leaves_no_trace(loss):
         with tf.GradientTape() as tape:
             value = LOSSES[loss](logits, tf.constant(t), **options)
         gradient = tape.gradient(value, logits).numpy()
-        np.testing.assert_allclose(value, want[0], rtol=1e-6)
-        np.testing.assert_allclose(gradient[keep], want[1], rtol=1e-5, atol=1e-9)
+        np.testing.assert_allclose(value, want.value, rtol=1e-6)
+        want.check(gradient[keep])
         assert not gradient[~keep].any()
 
 
@@ -177,10 +178,11 @@ def test_positives_are_their_dense_matrix():
     positives = ll.Positives.from_scipy(scipy.sparse.csr_array(t))
     logits = tf.constant(x, tf.float32)
     for options in ({}, {"axis": 1}, {"pos_weight": np.linspace(0, 3, 30)}):
+        want = reference.reference("logits", logits.numpy(), t, **options)
         for function in (ll.value_and_grad, tf.function(ll.value_and_grad)):
-            got = function(logits, positives, **options)
-            for one, want in zip(got, ll.value_and_grad(logits, tf.constant(t), **options), strict=True):
-                np.testing.assert_allclose(one, want, rtol=1e-6)
+            value, gradient = function(logits, positives, **options)
+            np.testing.assert_allclose(value, want.value, rtol=1e-6)
+            want.check(gradient.numpy())
 
 
 def test_nothing_to_count_is_zero():
@@ -224,8 +226,12 @@ def test_shapes_types_and_kinds():
     assert "Use targets.reshape((3, 4))" in message(ll.InvalidInputError, bce, x, tf.zeros(12))
     assert "Use label_axis=0" in message(ll.InvalidInputError, bce, x, x, pos_weight=tf.ones(3))
     assert "mask must be boolean" in message(ll.InvalidInputError, bce, x, x, mask=tf.ones((3, 4)))
-    assert "must come from one framework" in message(ll.UnsupportedTypeError, bce, x, np.zeros((3, 4)))
+    for labels in (np.zeros((3, 4)), [[0] * 4] * 3):
+        text = message(ll.UnsupportedTypeError, bce, x, labels)
+        assert "must come from one framework" in text
+        assert text.endswith("Use tf.convert_to_tensor(targets).")
     assert "Use to_tensor()" in message(ll.UnsupportedTypeError, bce, ragged, ragged)
+    assert "Use tf.sparse.to_dense()" in message(ll.UnsupportedTypeError, bce, x, tf.sparse.from_dense(x))
     assert "complex64" in message(ll.UnsupportedTypeError, bce, tf.cast(x, tf.complex64), x)
     assert "tensors cannot" in message(ll.UnsupportedTypeError, ll.value_and_grad, x, x, out=x)
     assert "can hold" in message(ll.InvalidInputError, bce, x, tf.cast(x, tf.uint8), ignore_index=-1)

@@ -12,7 +12,10 @@ import torch
 from torch._dynamo.utils import counters
 
 import logloss as ll
-from logloss._backends.torch import operators
+from logloss._backends.torch import compiled as operators
+from logloss._backends.torch.call import Call
+from logloss._spec.losses import FOCAL, PLAIN_LOSS, primitive
+from logloss._spec.options import Options
 from logloss.torch import AsymmetricLoss, BCELoss, BCEWithLogitsLoss, SigmoidFocalLoss
 
 # PyTorch's compiler and exporter warn of themselves.
@@ -36,18 +39,17 @@ def case(rows: int = 6, dtype: torch.dtype = torch.float32) -> tuple[torch.Tenso
     return x, (torch.rand(rows, 5, generator=generator) < 0.4).to(dtype)
 
 
-def arguments(x: torch.Tensor, t: torch.Tensor, primitive: tuple = ("cross_entropy", []), **options: object) -> tuple:
-    call = ll.losses.Options(**options)
-    return (x, t, *primitive, *operators._flat(call, x))
+def arguments(x: torch.Tensor, t: torch.Tensor, loss: object = PLAIN_LOSS, **options: object) -> tuple:
+    return (x, t, loss.loss.name, *operators.flat(Call(loss, Options(**options)), x))
 
 
-FOCAL = ("focal", [1.0, 0.0, 2.0, 0.25, 0.75])
+BALANCED = primitive(FOCAL, gamma=2.0, alpha=0.25)
 CALLS = [
     ({}, torch.float32),
     ({"reduction": "none"}, torch.float16),
     ({"axis": 0, "pos_weight": torch.full((5,), 2.0)}, torch.float32),
     ({"mask": torch.ones(6, 5, dtype=torch.bool), "normalizer": 3.0, "ignore_index": 1}, torch.bfloat16),
-    ({"primitive": FOCAL, "sample_weight": torch.ones(6), "reduction": "weighted_mean"}, torch.float64),
+    ({"loss": BALANCED, "sample_weight": torch.ones(6), "reduction": "weighted_mean"}, torch.float64),
 ]
 
 

@@ -8,9 +8,10 @@ import torch
 
 import logloss as ll
 from logloss._backends import torch as backend
-from logloss._backends.torch import fused, kernels
-from logloss._backends.torch.kernels import Call
-from logloss._spec import CROSS_ENTROPY, Options
+from logloss._backends.torch import addressed, gpu
+from logloss._backends.torch.call import Call
+from logloss._spec.losses import PLAIN_LOSS
+from logloss._spec.options import Options
 from logloss.torch import BCEWithLogitsLoss
 
 pytestmark = pytest.mark.interpreted
@@ -23,11 +24,11 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch):
 
     def serves(call, x, t):
         calls.append(call)
-        fits = call.primitive.name == "cross_entropy" and x.dtype is not torch.float64
+        fits = call.primitive == PLAIN_LOSS and x.dtype is not torch.float64
         return fits and isinstance(t, torch.Tensor)
 
-    monkeypatch.setattr(fused, "serves", serves)
-    monkeypatch.setattr(kernels, "_is_usual", lambda *_: False)
+    monkeypatch.setattr(gpu, "serves", serves)
+    monkeypatch.setattr(addressed, "_types", lambda *_: None)
     with np.errstate(all="ignore"):
         yield calls
 
@@ -152,13 +153,13 @@ def test_waiting_for_the_device_gives_the_words_of_the_cpu():
     x, t = data()
     weight = torch.ones(6, 5)
     weight[1, 4] = -2.0
-    call = Call.of(CROSS_ENTROPY, Options(weight=weight, validate="now"))
+    call = Call(PLAIN_LOSS, Options(weight=weight, validate="now"))
     with pytest.raises(ll.InvalidInputError, match=r"weight must be finite and not negative.*\(1, 4\): -2"):
         backend._check_on_host(call, x, t)
 
 
 def test_other_devices_and_losses_are_not_served():
     x, t = data()
-    call = Call.of(CROSS_ENTROPY, Options())
-    assert not fused.serves(call, x, t)
-    assert not fused.serves(call, x.to("meta"), t.to("meta"))
+    call = Call(PLAIN_LOSS, Options())
+    assert not gpu.serves(call, x, t)
+    assert not gpu.serves(call, x.to("meta"), t.to("meta"))

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 import logloss as ll
-from logloss._backends.torch import kernels
-from reference import LOSSES
+from logloss import torch as drop_in
+from logloss._backends.torch import addressed, cpu
+from reference import LOSSES, message, reference
 
 # PyTorch's forward mode loads its own scripts when first used.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
@@ -157,7 +158,7 @@ LAYOUTS = {
 def test_layouts(layout: str, dtype: torch.dtype, large: bool, monkeypatch: pytest.MonkeyPatch):
     """Gradients lie as PyTorch's `empty_like`, in memory from PyTorch or, where large, from NumPy."""
     if large:
-        monkeypatch.setattr(kernels, "_LARGE", 0)
+        monkeypatch.setattr(cpu, "_LARGE", 0)
     x = LAYOUTS[layout](torch.randn(12, 7).to(dtype)).requires_grad_()
     t = torch.rand(x.shape).to(dtype)
     _, gradient = ll.value_and_grad(as_numpy(x), as_numpy(t))
@@ -168,11 +169,11 @@ def test_layouts(layout: str, dtype: torch.dtype, large: bool, monkeypatch: pyte
 
 def test_no_copy_is_made(monkeypatch: pytest.MonkeyPatch):
     """The kernels see the tensors' own addresses, strides and all."""
-    from logloss._kernels import cpu
+    from logloss._kernels import cpu as kernels
 
     seen = []
-    evaluate = cpu.evaluate
-    monkeypatch.setattr(cpu, "evaluate", lambda *call: (seen.append(cpu.Call(*call)), evaluate(*call))[1])
+    evaluate = kernels.evaluate
+    monkeypatch.setattr(kernels, "evaluate", lambda *call: (seen.append(kernels.Call(*call)), evaluate(*call))[1])
     for dtype in FLOATS:
         x, t = torch.randn(64, 32).to(dtype)[:, ::2].requires_grad_(), torch.rand(64, 16).to(dtype)
         ll.binary_cross_entropy_with_logits(x, t).backward()
@@ -188,7 +189,7 @@ def test_no_copy_is_made(monkeypatch: pytest.MonkeyPatch):
     target=st.sampled_from([0.0, 1.0, 0.3]),
     price=st.sampled_from([None, 0.0, 3.3]),
 )
-def test_plain_formula_agrees_with_the_kernels(logits: list[float], target: float, price: float | None):
+def test_the_plain_formula_is_exact_at_any_logit(logits: list[float], target: float, price: float | None):
     """What transforms and other devices get, at any logit: infinities and NaN included."""
     x = torch.tensor(logits, dtype=torch.float32)
     t = torch.full_like(x, target)
@@ -196,10 +197,10 @@ def test_plain_formula_agrees_with_the_kernels(logits: list[float], target: floa
     def loss(one: torch.Tensor) -> torch.Tensor:
         return ll.binary_cross_entropy_with_logits(one, t, reduction="none", pos_weight=price)
 
-    expected, slope = ll.value_and_grad(x, t, reduction="none", pos_weight=price)
+    want = reference("logits", x.numpy(), t.numpy(), reduction="none", pos_weight=price)
     value, gradient = torch.func.jvp(loss, (x,), (torch.ones_like(x),))
-    np.testing.assert_allclose(value, expected, rtol=1e-6, atol=1e-44)
-    np.testing.assert_allclose(gradient, slope, rtol=1e-6, atol=1e-6 if target == 0.3 else 1e-44)
+    want.check(value, "loss")
+    want.check(gradient, "slope")
 
 
 @pytest.mark.parametrize(
@@ -301,9 +302,9 @@ def test_the_usual_case_has_the_bits_of_every_other(name: str, dtype: torch.dtyp
         return [loss.detach(), slope.detach(), curvature, kept, value, *ll.value_and_grad(x, t, **USUAL[name])]
 
     with monkeypatch.context() as patch:
-        patch.setattr(kernels, "problem_of", None)  # what the other ways begin with
+        patch.setattr(cpu, "problem_of", None)  # what the other ways begin with
         usual = evaluated()
-    monkeypatch.setattr(kernels, "_is_usual", lambda *_: False)
+    monkeypatch.setattr(addressed, "_types", lambda *_: None)
     assert all(map(torch.equal, usual, evaluated()))
 
 
@@ -329,3 +330,30 @@ def test_a_price_that_changes_after_the_forward_is_what_it_was():
     price.fill_(5.0)
     (slope,) = torch.autograd.grad(loss, x, create_graph=True)
     torch.testing.assert_close(slope, ll.value_and_grad(x.detach(), t, pos_weight=3.0)[1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_single_numbers_are_refused_with_a_message(dtype: torch.dtype):
+    """Without axes, bits of bfloat16 become a plain number on their way to the message."""
+    x, bad, right = (torch.tensor(number, dtype=dtype) for number in (0.5, 1.5, 1.0))
+    for function in (ll.binary_cross_entropy_with_logits, ll.value_and_grad, ll.grad_and_hess, ll.binary_cross_entropy):
+        text = message(ll.InvalidInputError, function, x, bad)
+        assert text.startswith("targets must be in [0, 1]; 1 of 1 values is not: 1.5. ")
+        text = message(ll.InvalidInputError, function, x, right, weight=-bad)
+        assert text.startswith("weight must be finite and not negative; 1 of 1 values is not: -1.5. ")
+    assert "1 of 1 values is not: 1.5. " in message(ll.InvalidInputError, ll.binary_cross_entropy, bad, right)
+    assert "1 of 1 values is not: 1.5. " in message(ll.InvalidInputError, ll.denominator, bad)
+    assert "got -1.5. " in message(ll.InvalidInputError, drop_in.BCEWithLogitsLoss(pos_weight=-bad), x, right)
+
+
+def test_where_a_bad_price_stands():
+    price = torch.ones(1, 2, 3)
+    price[0, 1, 2] = -1.0
+    x = torch.zeros(4, 2, 3)
+    for dtype in (torch.float32, torch.bfloat16):
+        module = drop_in.BCEWithLogitsLoss(pos_weight=price.to(dtype))
+        text = message(ll.InvalidInputError, module, x, x)
+        assert (
+            text
+            == "pos_weight must be finite and not negative; got -1 at index (0, 1, 2). Use 0 to leave something out."
+        )

@@ -312,7 +312,8 @@ def test_bad_input_is_refused_in_the_same_words(kind: type, given: tuple, text: 
     x, t, options = given
     assert text in message(kind, ll.binary_cross_entropy_with_logits, x, t, **options)
     assert text in message(kind, ll.value_and_grad, x, t, **options)
-    assert text in message(kind, drop_in.binary_cross_entropy_with_logits, x.clone().requires_grad_(), t, **options)
+    if "weight must be finite and not negative" not in text:  # torch takes those, and so do its drop-ins
+        assert text in message(kind, drop_in.binary_cross_entropy_with_logits, x.clone().requires_grad_(), t, **options)
     if not t.dtype.is_complex and kind is ll.InvalidInputError:  # the plain formula looks first
         weight = torch.ones(3, 1, requires_grad=True)
         options = options if "weight" in options else {**options, "weight": weight}

@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from .. import _reduce, _spec
 from .._errors import InvalidInputError
 from .._kernels import cpu
-from .._spec import Options, Primitive, Terms
-from ._diagnosis import explain
-from .operands import Array, OptionArrays, check_shapes, floating, output, target_array
+from .._spec import reductions
+from .._spec.losses import LOG_PROBABILITY, PLAIN_LOSS, Primitive, reduced
+from .._spec.options import DEFAULTS, ELEMENTWISE, SIGNED, Options
+from .._spec.terms import Terms, terms, weights_only
+from .._types import Array, Shape
+from ._diagnosis import FLOAT32, check_prices, explain
+from .operands import OptionArrays, check_shapes, floating, output, target_array
+
+__all__ = ["floating", "target_array"]
 
 _ARRAYS = OptionArrays()
-_FLOAT32, _FLOAT64 = (float(np.finfo(dtype).max) for dtype in (np.float32, np.float64))
-_QUANTITY = {"probabilities": "probabilities", "log_probabilities": "log_probs"}
 
 
 def on_host(value: Any) -> Any:
@@ -36,6 +39,61 @@ def shifted(x: Array, shift: Any) -> Array:
     return moved
 
 
+# ---- the common case ------------------------------------------------------------------------------------------------
+
+_PRICES = (1.0, 0.0, 1.0, 0.0)
+PLAIN_OPTIONS = {
+    "pos_weight": (float, int),
+    "label_weight": (float, int),
+    "label_axis": (int,),
+    "label_smoothing": (float, int),
+    "reduction": (str,),
+    "validate": (bool, str),
+}
+"""The options that a plain loop serves, where their values are of these types."""
+_LOOPS: dict[Any, Any] = {}
+"""The plain loop of each kind of call, None for kinds that have none: asked once, kept."""
+
+
+def _by_loop(
+    primitive: Primitive, x: Any, t: Any, options: Options, wants_grad: bool, out: Any = None
+) -> tuple[Any, Any] | None:
+    """The loss, and the gradient if wanted, by the plain loop of such calls; None where there is none."""
+    if type(x) is not np.ndarray or type(t) is not np.ndarray or x.shape != t.shape or primitive.given:
+        return None
+    for name, given in options.given.items():
+        if type(given) not in PLAIN_OPTIONS.get(name, ()):
+            return None
+    kind = primitive.loss.name, wants_grad, x.dtype, t.dtype, x.flags.carray, t.flags.carray
+    loop = _LOOPS.get(kind, _LOOPS)
+    if loop is _LOOPS:
+        loop = _LOOPS[kind] = cpu.loop(primitive.loss, x, t, wants_grad)
+    if loop is None or not x.size or options.reduction not in TO_ONE_NUMBER:
+        return None
+    if out is None:
+        out = np.empty(x.shape, x.dtype) if wants_grad else None
+    elif not _takes(out, x, t):
+        return None
+    plain = ELEMENTWISE.isdisjoint(options.given)
+    prices = _PRICES if plain else terms_of(primitive, options, t, x.itemsize).prices
+    divisor = denominator(t, options) if options.given else float(x.size)
+    total, flags = loop(x, t, out, prices, 1.0 / divisor)
+    if flags and options.validate:
+        problem_of(primitive, x, t, options).refuse()
+    return np.float64(total / divisor), out
+
+
+TO_ONE_NUMBER = ("mean", "sum", "batchmean")
+
+
+def _takes(out: Any, x: Array, t: Array) -> bool:
+    """May a plain loop write the gradient there, before all inputs are checked?"""
+    if type(out) is not np.ndarray or out.shape != x.shape or out.dtype != x.dtype or not out.flags.carray:
+        return False
+    owns = out.flags.owndata
+    return not (_overlap(out, owns, x) or _overlap(out, owns, t))
+
+
 # ---- evaluation -----------------------------------------------------------------------------------------------------
 
 
@@ -43,16 +101,16 @@ class Problem:
     """One loss on one pair of arrays, which `problem_of` has checked: what all public functions share."""
 
     def __init__(self, primitive: Primitive, x: Array, t: Any, options: Options) -> None:
-        self.primitive, self.x, self.t, self.options = primitive, x, t, options
-        self.terms = terms_of(options, t, x.itemsize)
+        self.loss, self.x, self.t, self.options = primitive.loss, x, t, options
+        self.terms = terms_of(primitive, options, t, x.itemsize)
 
     def denominator(self) -> Any:
         return denominator(self.t, self.options)
 
     def run(self, loss: Any = None, grad: Any = None, hess: Any = None, scale: Any = 1.0) -> Any:
         """Evaluate into the outputs; the sum of losses over the reduced axes."""
-        kept = () if self.options.axis is None else _kept(self.options, self.x.ndim)
-        total, flags = cpu.evaluate(self.primitive, self.x, self.t, self.terms, scale, loss, grad, hess, kept)
+        kept = () if self.options.axis is None else reductions.kept_axes(self.options, self.x.ndim)
+        total, flags = cpu.evaluate(self.loss, self.x, self.t, self.terms, scale, loss, grad, hess, kept)
         if flags and self.options.validate:
             self.refuse()
         return total
@@ -61,65 +119,52 @@ class Problem:
         """Before anything is overwritten: are targets, weights and probabilities in their domains?"""
         if not self.options.validate:
             return
-        if self.primitive.name in _QUANTITY:
+        if self.loss.quantity.bounded:
             self.run()
         elif cpu.check(self.t, self.terms) or (self.x.itemsize <= 4 and _exceeds_float32(self.terms)):
             self.refuse()
 
     def refuse(self) -> None:
-        raise InvalidInputError(explain(self.x, self.t, self.terms, _QUANTITY.get(self.primitive.name)))
+        quantity = self.loss.quantity
+        name, signed = quantity.name if quantity.bounded else None, self.options.validate == SIGNED
+        message = explain(self.x, self.t, self.terms, name, signed)
+        if message or not signed:
+            raise InvalidInputError(message)
 
 
 def problem_of(primitive: Primitive, logits: Any, targets: Any, options: Options) -> Problem:
     """The loss on what a caller gave."""
-    _spec.check_reduction(options)
-    x, t = floating(logits, _QUANTITY.get(primitive.name, "logits")), target_array(targets)
-    check_shapes(x, t)
+    if options is not DEFAULTS:
+        reductions.check_reduction(options)
+    x, t = floating(logits, primitive.loss.quantity.name), target_array(targets)
+    if x.shape != t.shape:
+        check_shapes(x, t, primitive.loss.quantity.name)
     return Problem(primitive, x, t, options)
 
 
-def _kept(options: Options, ndim: int) -> tuple[int, ...]:
-    """The axes that stay when a loss is reduced over `axis`."""
-    if options.axis is None:
-        return ()
-    reduced = _spec.reduced_axes(options.axis, ndim)
-    return tuple(axis for axis in range(ndim) if axis not in reduced)
-
-
-def terms_of(options: Options, t: Any, itemsize: int) -> Terms:
+def terms_of(primitive: Primitive, options: Options, t: Any, itemsize: int) -> Terms:
     """The coefficients of these options as kernels take them, for logits of so many bytes."""
-    terms = _spec.terms(options, tuple(t.shape), getattr(t, "dtype", None), _ARRAYS)
-    if terms is not _spec.PLAIN:
-        terms = hold_ignored(terms, t)
-        _check_prices(terms, itemsize)
-    return terms
+    found = terms(primitive, options, tuple(t.shape), t.dtype, _ARRAYS)
+    if options.given:
+        if found.ignored is not None:
+            found = hold_ignored(found, t)
+        check_prices(found, itemsize)
+    return found
 
 
-def _check_prices(terms: Terms, itemsize: int) -> None:
-    """Logits of up to 32 bits are computed with in float32, and so are the prices that belong to them."""
-    wide = itemsize > 4
-    limit, bits, remedy = (_FLOAT64, "64", "Divide both") if wide else (_FLOAT32, "up to 32", "Use float64 logits")
-    largest = max(price if type(price) is float else float(price.max(initial=0.0)) for price in terms.prices)
-    if largest > limit:
-        raise InvalidInputError(
-            f"pos_weight times label_weight must be at most {limit:.1e} for logits of {bits} bits; got {largest:g}. "
-            f"{remedy}."
-        )
-
-
-def _exceeds_float32(terms: Terms) -> bool:
+def _exceeds_float32(found: Terms) -> bool:
     """Is a weight finite as it is given, but not in the arithmetic of the kernels?"""
-    weights = [weight for weight in (terms.row, terms.element) if weight is not None and weight.itemsize > 4]
-    return any(weight.max(initial=0) > _FLOAT32 for weight in weights)
+    weights = [weight for weight in (found.row, found.element) if weight is not None and weight.itemsize > 4]
+    return any(weight.max(initial=0) > FLOAT32 for weight in weights)
 
 
-def hold_ignored(terms: Terms, t: Any) -> Terms:
+def hold_ignored(found: Terms, t: Any) -> Terms:
     """Kernels compare in float32: an ignored value that float32 cannot tell from others becomes part of the mask."""
-    value = terms.ignored
+    value = found.ignored
     if value is None or value != value or _stands_out(value, t.dtype):
-        return terms
+        return found
     counts = t != t.dtype.type(value)
-    return terms._replace(ignored=None, mask=counts if terms.mask is None else counts & terms.mask)
+    return found._replace(ignored=None, mask=counts if found.mask is None else counts & found.mask)
 
 
 def _stands_out(value: float, dtype: Any) -> bool:
@@ -133,33 +178,33 @@ def denominator(t: Any, options: Options) -> Any:
     """What the reduction divides by, for targets that are arrays or positive indices."""
 
     def total(weighted: bool) -> Any:
-        dtype = getattr(t, "dtype", None)
-        terms = hold_ignored(_spec.weights_only(options, t.shape, dtype, _ARRAYS), t)
+        found = hold_ignored(weights_only(options, t.shape, t.dtype, _ARRAYS), t)
+        kept = reductions.kept_axes(options, len(t.shape))
         if not weighted:
-            terms = Terms(mask=terms.mask, ignored=terms.ignored)
-        if terms.mask is None and terms.ignored is None and terms.element is None:
-            return _product_of_sums(terms, t.shape, _kept(options, len(t.shape)))
-        if terms.mask is not None and not weighted and terms.ignored is None and options.axis is None:
-            return float(np.count_nonzero(np.broadcast_to(terms.mask, t.shape)))
-        return cpu.tally(t, terms, _kept(options, len(t.shape)))[0]
+            found = Terms(mask=found.mask, ignored=found.ignored)
+        if found.mask is None and found.ignored is None and found.element is None:
+            return _product_of_sums(found, t.shape, kept)
+        if found.mask is not None and not weighted and found.ignored is None and options.axis is None:
+            return float(np.count_nonzero(np.broadcast_to(found.mask, t.shape)))
+        return cpu.tally(t, found, kept)[0]
 
-    return _reduce.denominator(options, t.shape, total, _ARRAYS)
+    return reductions.denominator(options, t.shape, total, _ARRAYS)
 
 
 def checked_denominator(t: Any, options: Options) -> Any:
     """The denominator for a caller who has no logits yet: targets and weights are checked as a loss would."""
     if options.validate:
-        terms = hold_ignored(_spec.terms(options, t.shape, getattr(t, "dtype", None), _ARRAYS), t)
-        if cpu.check(t, terms):
-            raise InvalidInputError(explain(np.empty(0), t, terms, None))
+        found = hold_ignored(terms(PLAIN_LOSS, options, t.shape, t.dtype, _ARRAYS), t)
+        if cpu.check(t, found):
+            raise InvalidInputError(explain(np.empty(0), t, found, None))
     divisor = denominator(t, options)
-    return divisor if options.axis is None else np.full(_reduce.reduced_shape(options, t.shape), divisor)
+    return divisor if options.axis is None else np.full(reductions.reduced_shape(options, t.shape), divisor)
 
 
 def target_sums(t: Any, options: Options) -> tuple[Any, Any]:
     """Σ w·t and Σ w·(1-t) over the reduced axes."""
     # at log p = -1 a positive costs its price: t, and then 1 - t
-    problem = Problem(_spec.LOG_PROBABILITIES, np.broadcast_to(np.float64(-1.0), t.shape), t, options)
+    problem = Problem(Primitive(LOG_PROBABILITY), np.broadcast_to(np.float64(-1.0), t.shape), t, options)
     sums = []
     for prices in ((1.0, 0.0, 0.0, 0.0), (-1.0, 1.0, 0.0, 0.0)):
         problem.terms = problem.terms._replace(prices=prices)
@@ -167,10 +212,10 @@ def target_sums(t: Any, options: Options) -> tuple[Any, Any]:
     return sums[0], sums[1]
 
 
-def _product_of_sums(terms: Terms, shape: tuple[int, ...], kept: tuple[int, ...]) -> Any:
+def _product_of_sums(found: Terms, shape: Shape, kept: tuple[int, ...]) -> Any:
     """The sum of the weights where every element counts: of a label's weight and a row's, each a vector."""
     ones = np.ones((1,) * len(shape))
-    label, row = (ones * (1.0 if weight is None else weight) for weight in (terms.prices[0], terms.row))
+    label, row = (ones * (1.0 if weight is None else weight) for weight in (found.prices[0], found.row))
     if label.shape == row.shape:  # along one axis, or none
         label, row = label * row, ones
     reduced = tuple(axis for axis in range(len(shape)) if axis not in kept)
@@ -195,7 +240,7 @@ def scale_of(problem: Problem, denominator: Any) -> Any:
     factors = np.asarray(_divide(1.0, denominator))
     if problem.options.axis is None:
         return float(factors)
-    axes = _spec.reduced_axes(problem.options.axis, problem.x.ndim)
+    axes = reductions.axes_of(problem.options, problem.x.ndim)
     return np.expand_dims(factors, axes) if factors.ndim else float(factors)
 
 
@@ -206,10 +251,12 @@ def like(x: Array) -> Array:
 
 def value(primitive: Primitive, logits: Any, targets: Any, options: Options) -> Any:
     """The loss, reduced."""
-    return single(problem_of(primitive, logits, targets, options))
+    primitive = reduced(primitive)
+    found = _by_loop(primitive, logits, targets, options, False)
+    return loss_alone(problem_of(primitive, logits, targets, options)) if found is None else found[0]
 
 
-def single(problem: Problem) -> Any:
+def loss_alone(problem: Problem) -> Any:
     """The loss alone."""
     options = problem.options
     if options.reduction == "none":
@@ -223,17 +270,17 @@ def value_and_grad(
     primitive: Primitive, logits: Any, targets: Any, options: Options, out: Any = None
 ) -> tuple[Any, Array]:
     """The loss, reduced, and its gradient with respect to the logits (or probabilities)."""
+    primitive = reduced(primitive)
+    found = _by_loop(primitive, logits, targets, options, True, out)
+    if found is not None:
+        return found
     problem = problem_of(primitive, logits, targets, options)
-    if out is not None:
-        return into(problem, output(out, problem.x))
-    return both(problem, like(problem.x))
+    return both(problem, like(problem.x)) if out is None else into(problem, output(out, problem.x))
 
 
 def into(problem: Problem, out: Array) -> tuple[Any, Array]:
     """The gradient into the caller's array. If that holds an input, inputs are checked before it is written."""
-    inputs = [problem.x, problem.t]
-    if problem.terms is not _spec.PLAIN:
-        inputs += problem.terms[1:4]
+    inputs = [problem.x, problem.t, *problem.terms[1:4]]
     owns = out.flags.owndata
     overlaps = [array for array in inputs if isinstance(array, np.ndarray) and _overlap(out, owns, array)]
     if not overlaps:
@@ -271,7 +318,7 @@ def both(problem: Problem, grad: Array) -> tuple[Any, Array]:
 
 def grad_and_hess(primitive: Primitive, logits: Any, targets: Any, options: Options) -> tuple[Array, Array]:
     """The elementwise first and second derivatives."""
-    return derivatives(problem_of(primitive, logits, targets, options))
+    return derivatives(problem_of(reduced(primitive), logits, targets, options))
 
 
 def derivatives(problem: Problem) -> tuple[Array, Array]:

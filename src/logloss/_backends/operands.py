@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from .._errors import InvalidInputError, UnsupportedTypeError
 from .._kernels.layout import is_bfloat16
-from . import is_filling
-
-Array = np.ndarray[Any, Any]
+from .._spec.losses import Number
+from .._spec.terms import KnownLengths, number, size_of
+from .._targets.positives import Positives
+from .._types import Array
+from ._diagnosis import first_index, place, readable, weight_hint
 
 _COMMON = frozenset(map(np.dtype, ("float16", "float32", "float64")))  # a dtype's name takes microseconds to ask for
 
@@ -53,7 +54,7 @@ def target_array(value: Any) -> Any:
     """Targets as an array of bool, any integer or any float, or positive indices as they are."""
     if type(value) is np.ndarray:
         array = value
-    elif is_filling(value):
+    elif isinstance(value, Positives):
         return value
     else:
         array = array_of("targets", value)
@@ -64,17 +65,17 @@ def target_array(value: Any) -> Any:
     return array
 
 
-def check_shapes(x: Any, t: Any) -> None:
-    """One shape for both: nothing broadcasts silently."""
+def check_shapes(x: Any, t: Any, name: str = "logits") -> None:
+    """One shape for both, `name` being what x holds: nothing broadcasts silently."""
     if x.shape == t.shape:
         return
-    remedy = "Give one target per logit."
-    if math.prod(x.shape) == math.prod(t.shape):
-        remedy = f"Use targets.reshape({tuple(x.shape)}) or logits.reshape({tuple(t.shape)})."
+    remedy = "Give each element its target."
+    if size_of(tuple(x.shape)) is not None and size_of(tuple(x.shape)) == size_of(tuple(t.shape)):
+        remedy = f"Use targets.reshape({tuple(x.shape)}) or {name}.reshape({tuple(t.shape)})."
     elif t.shape[:1] == x.shape[:1] and len(t.shape) == 1:
         remedy = "Class indices? Use logloss.Positives.from_lists, or one column of targets per label."
     raise InvalidInputError(
-        f"logits and targets must have one shape; got {tuple(x.shape)} and {tuple(t.shape)}. {remedy}"
+        f"{name} and targets must have one shape; got {tuple(x.shape)} and {tuple(t.shape)}. {remedy}"
     )
 
 
@@ -97,7 +98,7 @@ def output(out: Any, x: Array) -> Array:
     return out if usual or not isinstance(out, np.matrix) else out.view(np.ndarray)
 
 
-class OptionArrays:
+class OptionArrays(KnownLengths):
     """Values of options as NumPy arrays (`_spec.Arrays`)."""
 
     @staticmethod
@@ -111,12 +112,12 @@ class OptionArrays:
         return array
 
     @classmethod
-    def double(cls, name: str, value: Any) -> Array:
+    def float64(cls, name: str, value: Any) -> Array:
         """Real numbers in float64."""
         return cls.real(name, value).astype(np.float64)
 
     @staticmethod
-    def single(array: Array) -> float:
+    def scalar(array: Array) -> float:
         """The array's one number."""
         return float(array.reshape(()))
 
@@ -133,14 +134,35 @@ class OptionArrays:
     @staticmethod
     def check(name: str, array: Array, *, positive: bool) -> None:
         """Refuse what is not finite, negative, or (`positive`) 0."""
+        if array.dtype.kind == "V":  # bfloat16, which NumPy does not compare
+            array = readable(array)
         right = ((array > 0.0) if positive else (array >= 0.0)) & (array < np.inf)
         if right.all():
             return
-        where = int(np.flatnonzero(~right)[0])
-        at = "" if array.ndim == 0 else f" at index {where}"
+        where = first_index(~right)
+        at = f" at {place(where)}" if where else ""
         rule = "positive and finite" if positive else "finite and not negative"
-        remedy = "Use reduction='sum' to divide by nothing." if positive else "Use 0 to leave something out."
-        raise InvalidInputError(f"{name} must be {rule}; got {array.reshape(-1)[where]:g}{at}. {remedy}")
+        remedy = "Use reduction='sum' to divide by nothing." if positive else weight_hint(name, array, ~right)
+        raise InvalidInputError(f"{name} must be {rule}; got {array[where]:g}{at}. {remedy}")
+
+    @staticmethod
+    def as_long(name: str, array: Array, axes: tuple[int, ...], *, or_one: bool) -> Array:  # noqa: ARG004
+        """The array: NumPy knows every length."""
+        return array
+
+    @staticmethod
+    def number(one: Number, value: Any) -> float | None:
+        """The number's value."""
+        return number(one, value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value)
+
+    @staticmethod
+    def inside(one: Number, array: Array) -> Array:
+        """The array, refused if a number of it is outside the interval."""
+        right = (array >= one.low) & (array <= one.high)
+        if not right.all():
+            first = array.reshape(-1)[int(np.flatnonzero(~right)[0])]
+            number(one, first.item())
+        return array
 
     @staticmethod
     def held(dtype: Any, value: Any) -> float | None:

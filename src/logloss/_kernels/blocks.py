@@ -16,7 +16,7 @@ from numba import carray, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .jit import inline, summing
+from .jit import inline
 from .ops import (
     all_bits,
     bfloat_from_float,
@@ -34,6 +34,7 @@ from .ops import (
     round_to_odd,
     select,
 )
+from .sums import total
 
 BLOCK = 256
 """Elements per block: ten float64 scratch rows fit a 32 KiB first-level cache."""
@@ -68,14 +69,19 @@ EVERYTHING, NOT_VALUE, NOT_NAN = range(3)
 JOB = np.dtype(
     [(name, np.int64) for name in ("n", "start", "x", "x_type", "domain", "t", "t_type", "mask", "ignore")]
     + [("ignored", np.float64), ("price", np.int64), ("price_length", np.int64), ("price_inner", np.int64)]
-    + [(f"{name}{part}", np.int64) for name in ("row", "element", "scale") for part in ("", "_length", "_inner")]
+    + [
+        (f"{name}{part}", np.int64)
+        for name in ("row", "element", "scale", "balance")
+        for part in ("", "_length", "_inner")
+    ]
     + [(name, np.int64) for name in ("loss", "loss_type", "grad", "grad_type", "hess", "hess_type", "partials")]
     + [(name, np.int64) for name in ("sums", "sums_length", "sums_inner", "sums_base")]
-    + [(f"p{k}", np.float64) for k in range(5)]
+    + [(name, np.float64) for name in ("keep", "half", "p0", "p1", "p2")]
 )
 """One call of a general kernel. `n` elements from flat position `start`; addresses, 0 where absent; the prices are
-four vectors (a1, a0, b1, b0) one after another; `p0`… are the primitive's own parameters; `partials` holds the sum of
-each block's losses, `sums` those of each cell (`fold`)."""
+four vectors (a1, a0, b1, b0) one after another, the balance is two (α, 1-α); `keep` and `half` smooth the target,
+`p0`… are the loss's own parameters; `partials` holds the sum of each block's losses, `sums` those of each cell
+(`fold`)."""
 
 _PLAIN = {"error_model": "numpy", "fastmath": False}
 
@@ -354,19 +360,10 @@ def zero_where_dropped(values, keep):
 
 
 @inline
-def drop(l, g, h, keep, bent):
+def drop(l, g, h, keep, curved):
     """Elements that do not count cost nothing, whatever came out for them: NaN from a NaN logit, say."""
     for i in range(l.size):
         l[i] = keep_bits(l[i], keep[i])
         g[i] = keep_bits(g[i], keep[i])
-    if bent:
+    if curved:
         zero_where_dropped(h, keep)
-
-
-@summing
-def total(values):
-    """The sum in float64."""
-    s = 0.0
-    for i in range(values.size):
-        s += np.float64(values[i])
-    return s

@@ -1,9 +1,9 @@
 """Loss, gradient and Hessian of each primitive over one block: `_formula`, in the order that a processor likes.
 
-Every core has the arguments (x, u, v, t, p, z, l, g, h, bent): logits (or probabilities), the prices of missing a
-positive and a negative, the raw targets, the primitive's parameters, scratch, the three results, and whether the
-Hessian is wanted. t and p matter to the focal family alone. Separate short loops keep all constants of a loop in
-registers; one long loop takes half as long again on AVX2 (`benchmarks/README.md`).
+Every core has the arguments (x, u, v, t, w, p, z, l, g, h, curved): logits (or probabilities), the prices of missing a
+positive and a negative, the raw targets, α_t, the parameters (1-s and s/2, then the loss's own), scratch, the three
+results, and whether the Hessian is wanted. t and w matter to the focal family alone. Separate short loops keep all
+constants of a loop in registers; one long loop takes half as long again on AVX2 (`benchmarks/README.md`).
 
 The algebra: with a = |x|, z = e^-a, q = sigmoid(-a), W = u + v and U = the price of the wrong side (u for x < 0,
 else v),
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .blocks import stretch
 from .elementary import (
     exp_neg,
     exp_rebuilt,
@@ -67,7 +68,7 @@ def loss_at(a, l, w, side):
 
 
 @inline
-def cross_entropy(x, u, v, t, p, z, l, g, h, bent):
+def cross_entropy(x, u, v, t, w, p, z, l, g, h, curved):
     """Binary cross-entropy of logits."""
     exponentials(x, z, l)
     softplus_of_minus(z, l)
@@ -75,7 +76,7 @@ def cross_entropy(x, u, v, t, p, z, l, g, h, bent):
         w, side, q = u[i] + v[i], price_of_side(x[i], u[i], v[i]), small_sigmoid(z[i])
         l[i] = loss_at(magnitude(x[i]), l[i], w, side)
         g[i] = flip_sign(fma(-w, q, side), x[i])
-    if bent:
+    if curved:
         one = like(x[0], 1.0)
         for i in range(x.size):
             q = small_sigmoid(z[i])
@@ -98,26 +99,26 @@ def minus_logs(p):
 
 
 @inline
-def probabilities(x, u, v, t, p, z, l, g, h, bent):
+def probabilities(x, u, v, t, w, p, z, l, g, h, curved):
     """Binary cross-entropy of probabilities.
 
-    p: the largest loss, -log ε, and ε, below which nothing slopes (inf and 0: exact).
+    p[2:]: the largest loss, -log ε, and ε, below which nothing slopes (inf and 0: exact).
     """
     for i in range(x.size):
         positive, negative = minus_logs(x[i])
-        positive, negative = select(positive > p[0], p[0], positive), select(negative > p[0], p[0], negative)
+        positive, negative = select(positive > p[2], p[2], positive), select(negative > p[2], p[2], negative)
         l[i] = priced(u[i], positive) + priced(v[i], negative)
     for i in range(x.size):
         rest = 1.0 - x[i]
-        up, down = select(x[i] < p[1], 0.0, u[i]), select(rest < p[1], 0.0, v[i])
+        up, down = select(x[i] < p[3], 0.0, u[i]), select(rest < p[3], 0.0, v[i])
         missed_positive, missed_negative = select(up == 0.0, 0.0, up / x[i]), select(down == 0.0, 0.0, down / rest)
         g[i] = missed_negative - missed_positive
-        if bent:
+        if curved:
             h[i] = select(up == 0.0, 0.0, missed_positive / x[i]) + select(down == 0.0, 0.0, missed_negative / rest)
 
 
 @inline
-def log_probabilities(x, u, v, t, p, z, l, g, h, bent):
+def log_probabilities(x, u, v, t, w, p, z, l, g, h, curved):
     """Binary cross-entropy of x = log p <= 0: a positive costs -x, a negative -log(1 - e^x).
 
     That comes from 1 - e^x where this is small and from e^x where that is (Mächler 2012, *Accurately computing
@@ -133,7 +134,7 @@ def log_probabilities(x, u, v, t, p, z, l, g, h, bent):
         l[i] = priced(u[i], a) + priced(v[i], l[i])
         negative = select(v[i] == 0.0, 0.0, v[i] * (g[i] / z[i]))
         g[i] = negative - u[i]
-        if bent:
+        if curved:
             h[i] = select(v[i] == 0.0, 0.0, negative / z[i])
 
 
@@ -141,6 +142,23 @@ def log_probabilities(x, u, v, t, p, z, l, g, h, bent):
 def _smoothed(t, p):
     """(t', 1 - t') after label smoothing, the second not as a difference."""
     return fma(p[0], t, p[1]), fma(p[0], 1.0 - t, p[1])
+
+
+@inline
+def balance(w, t, p, table, inner, first, spare, spare2):
+    """w = α_t = α·t' + (1-α)·(1-t'); α and 1-α are p[3:], or vectors in the rows of `table`."""
+    n = t.size
+    if table.shape[1] == 0:
+        positive, negative = p[3], p[4]
+        for i in range(n):
+            yes, no = _smoothed(t[i], p)
+            w[i] = fma(positive, yes, negative * no)
+        return
+    stretch(spare, table[0], inner, first)
+    stretch(spare2, table[1], inner, first)
+    for i in range(n):
+        yes, no = _smoothed(t[i], p)
+        w[i] = fma(spare[i], yes, spare2[i] * no)
 
 
 @inline
@@ -165,10 +183,10 @@ def _focal_at(x, u, v, gamma, z, l, weight, tilt):
 
 
 @inline
-def focal(x, u, v, t, p, z, l, g, h, bent):
+def focal(x, u, v, t, w, p, z, l, g, h, curved):
     """Focal loss α_t·m^γ·(u·softplus(-x) + v·softplus(x)), m = t'·σ(-x) + (1-t')·σ(x).
 
-    p: 1-s, s/2, γ, α of t' = 1, α of t' = 0. m = σ(|x|)·(near·z + far), near being the weight of the right side, so
+    p[2]: γ. m = σ(|x|)·(near·z + far), near being the weight of the right side, so
     log m = -log1p(z) + log(near·z + far), and for a hard target on the right side log m = -log1p(z) - |x|: no
     cancellation, no underflow. With ρ = m'/m (bounded) and the plain loss B: L' = α·m^γ·(B' + γρB) and L'' =
     α·m^γ·(B'' + 2γρB' + γρ·B·((γ - 1)·ρ + σ(-x) - σ(x))).
@@ -193,9 +211,8 @@ def focal(x, u, v, t, p, z, l, g, h, bent):
         # ρ/σ(|x|), where ρ = (no - yes)·σ(x)·σ(-x)/m = (no - yes)·z·σ(|x|)/(near·z + far)
         h[i] *= (no - yes) * select(hard, 1.0, z[i])
     for i in range(x.size):
-        yes, no = _smoothed(t[i], p)
-        g[i] = fma(p[3], yes, p[4] * no) * exp_neg(g[i])
-    if bent:
+        g[i] = w[i] * exp_neg(g[i])
+    if curved:
         for i in range(x.size):
             l[i], g[i], h[i] = _focal_at(x[i], u[i], v[i], gamma, z[i], l[i], g[i], h[i])
     else:
@@ -239,10 +256,10 @@ def _asymmetric_at(x, u, v, t, p, small, l, minus_log_q, power):
 
 
 @inline
-def asymmetric(x, u, v, t, p, z, l, g, h, bent):
+def asymmetric(x, u, v, t, w, p, z, l, g, h, curved):
     """Asymmetric loss M^Γ·(u·softplus(-x) - v·log q), q = min(1-σ(x)+c, 1), M = t'·σ(-x) + (1-t')·(1-q).
 
-    Γ = γ+·t' + γ-·(1-t') (Ridnik et al. 2021). p: 1-s, s/2, γ+, γ-, c. Where q = 1 the negative part and its
+    Γ = γ+·t' + γ-·(1-t') (Ridnik et al. 2021). p[2:]: γ+, γ-, c. Where q = 1 the negative part and its
     derivatives are 0. For t' = 1 and x > 0, log M = -softplus(x) does not underflow.
     """
     exponentials(x, z, l)
@@ -262,7 +279,7 @@ def asymmetric(x, u, v, t, p, z, l, g, h, bent):
         h[i] = select(gamma == 0.0, 0.0, -gamma * minus_log_m)
     for i in range(x.size):
         h[i] = exp_neg(h[i])
-    if bent:
+    if curved:
         for i in range(x.size):
             l[i], g[i], h[i] = _asymmetric_at(x[i], u[i], v[i], t[i], p, z[i], l[i], g[i], h[i])
     else:

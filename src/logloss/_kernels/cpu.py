@@ -7,119 +7,127 @@ data's shape alone.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._spec import PLAIN, Primitive, Terms
+from .._spec.losses import Loss
+from .._spec.terms import Terms
+from .._targets.positives import Positives
+from .._types import Array
 from . import blocks, entries, general, threads
-from .general import TASK, Call
-from .layout import Array, Filling, fits_float32
+from .layout import fits_float32
+from .operands import Call
 
-BAD_TARGET, BAD_WEIGHT, BAD_INPUT = 1, 2, 4
-"""Flags of what was found: a target, a weight, a probability outside its domain."""
-
-_STEP = TASK // blocks.BLOCK
+_STEP = general.TASK // blocks.BLOCK
 
 Prices = tuple[float, float, float, float]
 
 
-def evaluate(*fields: Any) -> tuple[Any, int]:
-    """The sum of the losses (with `kept` axes an array of sums) and the flags, of a call given by its fields.
+def evaluate(
+    loss: Loss,
+    x: Array,
+    t: Array | Positives,
+    terms: Terms,
+    scale: Any = 1.0,
+    losses: Array | None = None,
+    grad: Array | None = None,
+    hess: Array | None = None,
+    kept: tuple[int, ...] = (),
+) -> tuple[Any, int]:
+    """The sum of the losses (with `kept` axes an array) and the flags; elementwise results go to the outputs."""
+    if losses is None and hess is None and not kept and type(scale) is float and _is_scalar(terms):
+        usable = grad is None or (grad is not x and grad.flags.carray and grad.dtype == x.dtype and x.ndim == grad.ndim)
+        found = loop(loss, x, t, grad is not None) if usable else None
+        if found is not None and not isinstance(t, Positives) and fits_float32(scale) and not any(terms.parameters):
+            return found(x, t, grad, terms.prices, scale)
+    call = Call(loss, x, t, terms, scale, losses, grad, hess, kept)
+    return (_zeros(call), 0) if 0 in t.shape else general.evaluate(call)
 
-    Elementwise results go to the outputs.
+
+# ---- plain loops ----------------------------------------------------------------------------------------------------
+
+
+class Loop(NamedTuple):
+    """The loop of contiguous elements of two types: prices that are numbers, at most the gradient is wanted."""
+
+    entry: Any
+    read: Any
+    """The type under which the entry reads targets, None for their own."""
+
+    def __call__(self, x: Array, t: Array, grad: Array | None, prices: Prices, scale: float) -> tuple[float, int]:
+        """The sum of the losses and the flags; into `grad`, of x's type and overlapping no input, the gradient."""
+        if x.ndim != 1:
+            x, t, grad = x.ravel(), t.ravel(), None if grad is None else grad.ravel()
+        if self.read is not None:
+            t = t.view(self.read)
+        return run(self.entry, x.size, x, t, 0 if grad is None else grad, prices, scale)
+
+
+def loop(loss: Loss, x: Array, t: Array | Positives, wants_grad: bool) -> Loop | None:
+    """The plain loop for these arrays; None for types, layouts and losses without one.
+
+    Numba gives read-only arrays a type of their own: they take the general way.
     """
-    found = _plain(*fields)
-    if found is not None:
-        return found
-    call = Call(*fields)
-    return (_zeros(call), 0) if 0 in call.t.shape else general.evaluate(call)
+    if isinstance(t, Positives) or not (x.flags.carray and t.flags.carray):
+        return None
+    entry = entries.plain(loss.name, x.dtype, t.dtype)
+    if entry is None or (wants_grad and loss.name not in entries.WITH_GRADIENT):
+        return None
+    read = entries.PLAIN_TYPES[t.dtype]
+    return Loop(entry, None if read == t.dtype else read)
 
 
-def tally(t: Array | Filling, terms: Terms, kept: tuple[int, ...] = ()) -> tuple[Any, int]:
+def run(entry: Any, n: int, x: Any, t: Any, grad: Any, prices: Prices, scale: float) -> tuple[float, int]:
+    """The sum of the losses and the flags, of flat arrays or addresses: ranges of blocks on all threads."""
+    count = -(-n // blocks.BLOCK)
+    if count <= _STEP:
+        return entry(x, t, grad, n, prices, scale, 0, count)  # type: ignore[no-any-return]
+    args = x, t, grad, n, prices, scale
+    tasks = [functools.partial(entry, *args, low, min(low + _STEP, count)) for low in range(0, count, _STEP)]
+    totals, flags = zip(*threads.run(tasks), strict=True)
+    return float(np.sum(totals)), functools.reduce(int.__or__, flags)
+
+
+def plain(
+    loss: Loss, terms: Terms, n: int, x: int, t: int, grad: int | None, types: tuple[Any, Any], scale: float
+) -> tuple[float, int] | None:
+    """The same by addresses; None for types and losses without a loop of their own."""
+    entry = entries.plain(loss.name, *types) if fits_float32(scale) else None
+    if entry is None or any(terms.parameters) or (grad is not None and loss.name not in entries.WITH_GRADIENT):
+        return None
+    return run(entry, n, x, t, 0 if grad is None else grad, terms.prices, scale)
+
+
+# ---- without logits -------------------------------------------------------------------------------------------------
+
+
+def tally(t: Array | Positives, terms: Terms, kept: tuple[int, ...] = ()) -> tuple[Any, int]:
     """The sum of the weights of the elements that count, and the flags of those weights; logits are not read.
 
     The first price is the weight of an element's label; without any weight the sum is a count. Targets are read only
     where they say what counts.
     """
-    call = Call(Primitive("tally"), None, t, terms, kept=kept)
+    call = Call(None, None, t, terms, kept=kept)
     return (_zeros(call), 0) if 0 in t.shape else general.evaluate(call)
 
 
-def check(t: Array | Filling, terms: Terms) -> int:
+def check(t: Array | Positives, terms: Terms) -> int:
     """The flags of targets and weights, without logits."""
-    return 0 if 0 in t.shape else general.evaluate(Call(Primitive("check"), None, t, terms))[1]
+    return 0 if 0 in t.shape else general.evaluate(Call(None, None, t, terms, check=True))[1]
 
 
 def _zeros(call: Call) -> Any:
     return np.zeros([call.t.shape[axis] for axis in call.kept]) if call.kept else 0.0
 
 
-# ---- plain ----------------------------------------------------------------------------------------------------------
-
-
-def plain(
-    primitive: Primitive, prices: Prices, n: int, x: Any, t: Any, grad: Any, types: tuple[Any, Any], scale: float
-) -> tuple[float, int] | None:
-    """The common case: contiguous, prices that are numbers and nothing else, at most the gradient is wanted.
-
-    x, t and the gradient, which is of x's type and overlaps no input, are flat arrays or addresses. None for types and
-    losses without a loop of their own.
-    """
-    entry = entries.plain(primitive.name, *types) if fits_float32(scale) else None
-    if entry is None or (primitive.name == "probabilities" and (grad is not None or primitive.parameters[1] != 0.0)):
-        return None
-    return _run(entry, n, (x, t, 0 if grad is None else grad, n, prices, scale))
-
-
-def _plain(
-    primitive: Primitive,
-    logits: Array,
-    targets: Array | Filling,
-    terms: Terms,
-    scale: Any,
-    loss: Array | None,
-    grad: Array | None,
-    hess: Array | None,
-    kept: tuple[int, ...],
-) -> tuple[float, int] | None:
-    usual = terms is PLAIN or _is_scalar(terms)
-    if not usual or loss is not None or hess is not None or kept or type(scale) is not float:
-        return None
-    x, t = _plain_view(logits), _plain_view(targets)
-    if x is None or t is None:
-        return None
-    if grad is not None:
-        grad = None if grad is logits else _plain_view(grad)  # the plain loops know that it overlaps nothing
-        if grad is None or grad.dtype != x.dtype:
-            return None
-    return plain(primitive, terms.prices, x.size, x, t, grad, (x.dtype, t.dtype), scale)
-
-
-def _plain_view(array: Array | Filling | None) -> Array | None:
-    """The array flat and under a type that the plain entries know, or None.
-
-    Numba gives read-only arrays a type of their own: they take the general way.
-    """
-    if not isinstance(array, np.ndarray) or not array.flags.carray:
-        return None
-    read = entries.PLAIN_TYPES.get(array.dtype)
-    if read is None:
-        return None
-    flat = array if array.ndim == 1 else array.ravel()
-    return flat if read is array.dtype else flat.view(read)
-
-
 def _is_scalar(terms: Terms) -> bool:
-    return all(part is None for part in terms[1:]) and all(type(price) is float for price in terms.prices)
-
-
-def _run(entry: Callable[..., tuple[float, int]], n: int, args: tuple[Any, ...]) -> tuple[float, int]:
-    """Call entry(*args, low, high) for ranges of blocks on all threads; the sum of the losses and the flags."""
-    count = -(-n // blocks.BLOCK)
-    if count <= _STEP:
-        return entry(*args, 0, count)
-    tasks = [functools.partial(entry, *args, low, min(low + _STEP, count)) for low in range(0, count, _STEP)]
-    totals, flags = zip(*threads.run(tasks), strict=True)
-    return float(np.sum(totals)), functools.reduce(int.__or__, flags)
+    """Prices that are numbers, and nothing else."""
+    return (
+        terms.row is None
+        and terms.element is None
+        and terms.mask is None
+        and terms.ignored is None
+        and type(terms.prices[0]) is float
+        and type(terms.prices[2]) is float
+    )

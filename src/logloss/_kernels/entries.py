@@ -1,7 +1,7 @@
 """The compiled kernels that Python calls: serial, without the GIL, over a range of whole blocks.
 
 The *plain* entries take contiguous elements and scalar prices: training's and scoring's common case, at memory speed.
-The *general* entries, one per primitive and arithmetic type, take a `JOB` and serve every dtype, layout, weight,
+The *general* entries, one per loss and arithmetic type, take a `JOB` and serve every dtype, layout, weight,
 mask and output.
 
 Sums are taken block by block (a plain entry returns the sum of its range, a general one writes those of its blocks), so
@@ -18,6 +18,7 @@ import numpy as np
 from numba import carray, types
 from numba.extending import overload
 
+from .._spec.losses import ROWS
 from . import cores
 from .blocks import (
     ANY,
@@ -37,7 +38,6 @@ from .blocks import (
     stack,
     store,
     stretch,
-    total,
     weigh,
     weigh_one,
     zero_where_dropped,
@@ -45,11 +45,14 @@ from .blocks import (
 from .elementary import minus_log_either
 from .jit import entry, inline, specialise
 from .ops import bit_or, flip_sign, fma, is_outside, magnitude, number, pointer, rest, select
+from .sums import total
 
 kind: Any = None
 target: Any = None
 core: Any = None
-"""What a template leaves open: the types of logits and targets and the primitive (`specialise` fills them in)."""
+balanced: Any = None
+"""What a template leaves open: the types of logits and targets, the loss, and whether that has a balance α_t
+(`specialise` fills them in)."""
 
 # ---- plain ----------------------------------------------------------------------------------------------------------
 
@@ -151,6 +154,9 @@ def _plain_probabilities(probabilities, targets, _gradient, n, prices, _scale, l
 
 
 _PLAIN = {"cross_entropy": _plain, "probabilities": _plain_probabilities}
+"""The losses that have a loop of their own for contiguous elements."""
+WITH_GRADIENT = ("cross_entropy",)
+"""Those of them that give a gradient."""
 PLAIN_TYPES = {
     np.dtype(own): np.dtype(own.replace("?", "u1").replace("i", "u"))
     for own in ("f4", "f8", "?", "i1", "u1", "i4", "u4", "i8", "u8")
@@ -159,18 +165,18 @@ PLAIN_TYPES = {
 
 
 @functools.cache
-def plain(primitive: str, logits: np.dtype[Any], targets: np.dtype[Any]) -> Any:
+def plain(loss: str, logits: np.dtype[Any], targets: np.dtype[Any]) -> Any:
     """The plain entry of these types, None if there is none.
 
     It takes (logits, targets, gradient, n, (a1, a0, b1, b0), scale, low, high), of which the first three are
     arrays or addresses, and returns the sum of the losses and the flags.
     """
-    if primitive not in _PLAIN or logits.kind != "f" or logits not in PLAIN_TYPES or targets not in PLAIN_TYPES:
+    if loss not in _PLAIN or logits.kind != "f" or logits not in PLAIN_TYPES or targets not in PLAIN_TYPES:
         return None
     read = PLAIN_TYPES[targets]
     if targets != read:
-        return plain(primitive, logits, read)
-    return specialise(_PLAIN[primitive], kind=logits.type, target=targets.type)
+        return plain(loss, logits, read)
+    return specialise(_PLAIN[loss], kind=logits.type, target=targets.type)
 
 
 # ---- general --------------------------------------------------------------------------------------------------------
@@ -203,12 +209,14 @@ def _general(jobs, low, high):
     u_, v_ = carray(stack(zero), (BLOCK,), kind), carray(stack(zero), (BLOCK,), kind)
     l_, z_ = carray(stack(zero), (BLOCK,), kind), carray(stack(zero), (BLOCK,), kind)
     g_, h_ = carray(stack(zero), (BLOCK,), kind), carray(stack(zero), (BLOCK,), kind)
+    w_ = carray(stack(zero), (BLOCK,), kind)
     keep_ = carray(stack(np.int32(0)), (BLOCK,), np.int32)
     partials = carray(pointer(job.partials), ((job.n + BLOCK - 1) // BLOCK,), np.float64)
     sums = carray(pointer(job.sums), (job.sums_length,), np.float64)
     table = carray(pointer(job.price), (4, job.price_length), kind)
     row, element = _factor(job.row, job.row_length, kind), _factor(job.element, job.element_length, kind)
-    parameters = (kind(job.p0), kind(job.p1), kind(job.p2), kind(job.p3), kind(job.p4))
+    parameters = (kind(job.keep), kind(job.half), kind(job.p0), kind(job.p1), kind(job.p2))
+    alpha = carray(pointer(job.balance), (2, job.balance_length), kind)
     selective = (job.mask != 0) | (job.ignore != EVERYTHING)
     bad = np.int32(0)
     for block in range(low, high):
@@ -233,7 +241,10 @@ def _general(jobs, low, high):
         if job.element:
             bad = bit_or(bad, weigh(u, v, element, job.element_inner, job.start + s, z))
         bad = bit_or(bad, outside_domain(x, job.domain))
-        core(x, u, v, t, parameters, z, l, g, h, job.hess != 0)
+        w = w_[:c]
+        if balanced:
+            cores.balance(w, t, parameters, alpha, job.balance_inner, job.start + s, l, g)
+        core(x, u, v, t, w, parameters, z, l, g, h, job.hess != 0)
         if selective:
             drop(l, g, h, keep, job.hess != 0)
         if job.sums:
@@ -297,14 +308,14 @@ def tally(jobs, low, high):
     return bad
 
 
+_KINDS = {32: np.float32, 64: np.float64}
+BALANCED = ("focal",)
+"""The losses that have a balance α_t."""
 GENERAL = {
-    ("cross_entropy", 32): specialise(_general, core=cores.cross_entropy, kind=np.float32),
-    ("cross_entropy", 64): specialise(_general, core=cores.cross_entropy, kind=np.float64),
-    ("probabilities", 64): specialise(_general, core=cores.probabilities, kind=np.float64),
-    ("log_probabilities", 64): specialise(_general, core=cores.log_probabilities, kind=np.float64),
-    ("focal", 64): specialise(_general, core=cores.focal, kind=np.float64),
-    ("tally", 64): tally,
-    ("check", 64): tally,
-    ("asymmetric", 64): specialise(_general, core=cores.asymmetric, kind=np.float64),
+    (loss.name, bits): specialise(
+        _general, core=getattr(cores, loss.name), kind=_KINDS[bits], balanced=loss.name in BALANCED
+    )
+    for loss in ROWS
+    for bits in sorted({loss.bits(4), loss.bits(8)})
 }
-"""The general entry of each primitive and arithmetic: float64 unless the logits' 32 bits and two roundings suffice."""
+"""The general entry of each loss and arithmetic."""

@@ -17,7 +17,7 @@ import torch
 import triton
 import triton.language as tl
 
-from .._spec import Terms
+from .._spec.terms import Terms
 from .coefficients import EXPM1_32, LN2_HIGH_32, LN2_LOW_32, LOG1P_32, LOG2_E
 
 TILE = 4096
@@ -97,7 +97,7 @@ def _tile(partials, x, t, mask, row, element, table, loss, grad, scale, factor, 
           outer, rows, columns,
           x0, x1, x2, t0, t1, t2, m0, m1, m2, r0, r1, r2, e0, e1, e2, p0, p1, p2, l0, l1, l2, g0, g1, g2, s0, s1, s2,
           labels,
-          IGNORE: tl.constexpr, CHECK: tl.constexpr, ONE_SCALE: tl.constexpr,
+          IGNORE: tl.constexpr, CHECK: tl.constexpr, SIGNED: tl.constexpr, ONE_SCALE: tl.constexpr,
           ROWS: tl.constexpr, COLUMNS: tl.constexpr):  # fmt: skip
     """One tile: loss and gradient where wanted, and the tile's sum. Absent operands are None.
 
@@ -139,7 +139,7 @@ def _tile(partials, x, t, mask, row, element, table, loss, grad, scale, factor, 
         u, v = u * weight, v * weight
     if element is not None:
         weight = tl.load(element + (o * e0 + i * e1 + j * e2), mask=inside, other=0).to(tl.float32)
-        good = good & (weight >= 0.0) & (weight < float("inf"))
+        good = good & ((weight >= 0.0) | SIGNED) & (tl.abs(weight) < float("inf"))
         u, v = u * weight, v * weight
 
     if x is not None:
@@ -176,16 +176,24 @@ def _multiply(values, factor, n, COUNT: tl.constexpr):
 
 
 def cross_entropy(
-    x: Any, t: Any, terms: Terms, *, scale: Any = 1.0, loss: Any = None, grad: Any = None, check: bool = True
+    x: Any,
+    t: Any,
+    terms: Terms,
+    *,
+    scale: Any = 1.0,
+    loss: Any = None,
+    grad: Any = None,
+    check: bool = True,
+    signed: bool = False,
 ) -> Any:
     """The sum of the losses as a 0-d float64 tensor on the device; elementwise results go into `loss` and `grad`.
 
     x: float16, bfloat16 or float32 logits of any shape and strides; t: bool, integer or floating targets of that
     shape; terms: tensors with as many axes, or numbers. `scale`, a number, a 0-d float32 tensor or one with as many
     axes, multiplies the gradient, which may go into x. Nothing waits for the device: with `check`, a target or weight
-    out of its domain makes its loss and gradient NaN.
+    out of its domain makes its loss and gradient NaN; with `signed` weights of elements may be negative.
     """
-    return _sum(x, [x, t, terms.mask, terms.row, terms.element, loss, grad], scale, terms, check)
+    return _sum(x, [x, t, terms.mask, terms.row, terms.element, loss, grad], scale, terms, (check, signed))
 
 
 def total_weight(t: Any, terms: Terms) -> Any:
@@ -195,10 +203,10 @@ def total_weight(t: Any, terms: Terms) -> Any:
     """
     given = t if terms.ignored is not None else None
     terms = terms._replace(prices=(0.0, terms.prices[0], 0.0, 0.0))
-    return _sum(t, [None, given, terms.mask, terms.row, terms.element, None, None], 1.0, terms, check=False)
+    return _sum(t, [None, given, terms.mask, terms.row, terms.element, None, None], 1.0, terms, (False, False))
 
 
-def _sum(like: Any, operands: list[Any], scale: Any, terms: Terms, check: bool) -> Any:
+def _sum(like: Any, operands: list[Any], scale: Any, terms: Terms, checks: tuple[bool, bool]) -> Any:
     """Launch one program for each tile of arrays of the shape of `like`, and add up what they found."""
     if like.numel() == 0:
         return torch.zeros((), dtype=torch.float64, device=like.device)
@@ -206,7 +214,7 @@ def _sum(like: Any, operands: list[Any], scale: Any, terms: Terms, check: bool) 
     table, each = _table(terms.prices, like), None if isinstance(scale, float) or scale.ndim == 0 else scale
     sizes, strides = _merged(like.shape, [x, t, mask, row, element, table, loss, grad, each])
     if len(sizes) > 3:
-        return _spread_out(like, operands, scale, terms, check)
+        return _spread_out(like, operands, scale, terms, checks)
     shape = (*(1,) * (3 - len(sizes)), *sizes)
     down, across = _tile_shape(*shape[1:])
     programs = shape[0] * -(-shape[1] // down) * -(-shape[2] // across)
@@ -219,7 +227,8 @@ def _sum(like: Any, operands: list[Any], scale: Any, terms: Terms, check: bool) 
             0.0 if terms.ignored is None else float(terms.ignored), *shape,
             *(stride for steps in strides for stride in (*(0,) * (3 - len(sizes)), *steps)),
             0 if table is None else table.numel(),
-            IGNORE=_which(terms.ignored), CHECK=check, ONE_SCALE=each is None, ROWS=down, COLUMNS=across, **LAUNCH,
+            IGNORE=_which(terms.ignored), CHECK=checks[0], SIGNED=checks[1],
+            ONE_SCALE=each is None, ROWS=down, COLUMNS=across, **LAUNCH,
         )  # fmt: skip
     return partials.sum(dtype=torch.float64)
 
@@ -288,7 +297,7 @@ def _tile_shape(rows: int, columns: int) -> tuple[int, int]:
     return min(TILE // across, triton.next_power_of_2(rows)), across
 
 
-def _spread_out(like: Any, operands: list[Any], scale: Any, terms: Terms, check: bool) -> Any:
+def _spread_out(like: Any, operands: list[Any], scale: Any, terms: Terms, checks: tuple[bool, bool]) -> Any:
     """The same where more than three axes are left: every operand in memory of its own, without broadcasting."""
 
     def spread(array: Any) -> Any:
@@ -300,7 +309,7 @@ def _spread_out(like: Any, operands: list[Any], scale: Any, terms: Terms, check:
     results = operands[-2:]
     rooms = list(map(room, results))
     terms = terms._replace(prices=tuple(spread(price) for price in terms.prices))
-    total = _sum(like, [*map(spread, operands[:-2]), *rooms], spread(scale), terms, check)
+    total = _sum(like, [*map(spread, operands[:-2]), *rooms], spread(scale), terms, checks)
     for array, room in zip(results, rooms, strict=True):
         if array is not None:
             array.copy_(room)

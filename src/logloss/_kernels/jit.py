@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import types
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numba import njit
-from numba.core.caching import FunctionCache
+from numba import config, njit
+from numba.core.caching import FunctionCache, NullCache
 from numba.core.errors import NumbaWarning
 
 # Numba's disk cache notices a change in the file that defines an entry and in no other. The name of every entry
@@ -27,8 +28,23 @@ _OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": False}
 inline: Callable[..., Any] = njit(forceinline=True, **_OPTIONS)
 """A piece of a kernel: inlined, no value-changing rewrites (`fma` is written where it is meant)."""
 
-summing: Callable[..., Any] = njit(forceinline=True, error_model="numpy", fastmath={"reassoc", "nsz"})
-"""A piece that only adds numbers up, in the order that vectorises best. The order is fixed once compiled."""
+
+_told: list[str] = []
+"""Why kernels cannot be kept, once that has been said in this process."""
+
+
+def _tell(reason: str) -> None:
+    """Say, once per process, that what was compiled is lost with it: seconds, wherever a process begins."""
+    if _told:
+        return
+    _told.append(reason)
+    place = f", which is {config.CACHE_DIR!r}," if config.CACHE_DIR else ""
+    logging.getLogger("logloss").warning(
+        "logloss has to compile its kernels in every process, for seconds, because they cannot be kept: %s. "
+        "Set NUMBA_CACHE_DIR%s to a folder that can be written and has room.",
+        reason.rstrip("."),
+        place,
+    )
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
@@ -47,8 +63,18 @@ class _Cache(FunctionCache):  # type: ignore[misc]
             return None
 
     def save_overload(self, sig, data):
-        with contextlib.suppress(Exception):
+        try:
             super().save_overload(sig, data)
+        except Exception as error:  # noqa: BLE001 - no cache is no reason for a call to fail
+            _tell(str(error) or repr(error))
+
+
+class _Nowhere(NullCache):  # type: ignore[misc]
+    """What stands for a cache where no folder can be written."""
+
+    def save_overload(self, *_):
+        folders = [f"{Path(__file__).parent / '__pycache__'}", "the user's cache folder"]
+        _tell(f"neither {' nor '.join([*filter(None, [config.CACHE_DIR]), *folders])} can be written")
 
 
 def entry(function: Callable[..., Any]) -> Any:
@@ -57,8 +83,10 @@ def entry(function: Callable[..., Any]) -> Any:
     dispatcher = njit(nogil=True, **_OPTIONS)(function)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NumbaWarning)
-        with contextlib.suppress(RuntimeError):  # "no locator available": neither package nor home can be written
+        try:
             dispatcher._cache = _Cache(function)  # what `cache=True` does
+        except RuntimeError:  # "no locator available"
+            dispatcher._cache = _Nowhere()
     return dispatcher
 
 

@@ -6,13 +6,12 @@ import ctypes
 import functools
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._types import Array
 from .blocks import BFLOAT16, BLOCK, FLOAT16, FLOAT32, FLOAT64, INT32, INT64, UINT8
-
-Array = np.ndarray[Any, Any]
 
 PIECE = 1 << 17
 """Elements staged at a time where an operand is not contiguous: they fit the larger caches, and a piece's dozen
@@ -31,14 +30,6 @@ _CODES = {
     "u8": INT64,
 }
 _STAGED = {"i2": "i4", "u2": "i4", "u4": "i8"}  # rarer types are converted piece by piece, without loss
-
-
-class Filling(Protocol):
-    """Targets that are not an array: they write their elements start..stop, in C order, where they are needed."""
-
-    shape: tuple[int, ...]
-
-    def fill(self, out: Array, start: int, stop: int) -> None: ...
 
 
 class Piece(NamedTuple):

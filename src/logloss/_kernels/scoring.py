@@ -22,12 +22,13 @@ from numba import carray, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .._types import Array
 from .blocks import FLOAT32, FLOAT64, load
 from .cores import small_sigmoid
 from .elementary import exp_neg, log1p_unit, minus_log, minus_log1m, minus_log_of_normal
 from .exact import BLOCK, MAX_LEVELS, bits, deposit, highest, lowest, split, window_holds
 from .jit import entry, inline
-from .layout import Array, address, code_of, staging_dtype
+from .layout import address, code_of, staging_dtype
 from .ops import flip_sign, is_negative, magnitude, select
 
 _P, _Y, _L, _Q, _S, _G, _LL, _LY, _QQ, _VS, _VG, _REST, _SPREAD, _NEAR, _FAR, _M, _Z = range(17)

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import _spec
-from .._backends import framework_of
+from .._backends.kinds import framework_of
 from .._backends.operands import OptionArrays, array_of
 from .._errors import InvalidInputError, UnsupportedTypeError
-from .._spec import Options
-from ..losses import denominator
+from .._spec.losses import PLAIN_LOSS
+from .._spec.options import Options
+from .._spec.terms import terms
+from ..derivatives import denominator
 
 Array = Any  # NumPy arrays whose dtype is known only when they come
 
@@ -102,6 +103,11 @@ def is_floating(dtype: Any) -> bool:
     return bool(dtype.kind == "f" or dtype.name == "bfloat16")
 
 
+def widest(dtypes: set[Any]) -> Any:
+    """The floating dtype that holds all of these; float32 for the two halves together."""
+    return functools.reduce(np.promote_types, dtypes, np.dtype(np.float32)) if len(dtypes) > 1 else next(iter(dtypes))
+
+
 def floats(name: str, value: Any, default: Any = np.float32) -> Array:
     """Floating numbers as an array; integers are refused, as the framework does."""
     array = real(name, value, default)
@@ -112,12 +118,12 @@ def floats(name: str, value: Any, default: Any = np.float32) -> Array:
 
 def row_weights(sample_weight: Any, shape: tuple[int, ...]) -> Array:
     """`sample_weight` as the losses take it: one number per row."""
-    return _spec.terms(Options(sample_weight=sample_weight), shape, None, OptionArrays()).row
+    return terms(PLAIN_LOSS, Options(sample_weight=sample_weight), shape, None, OptionArrays()).row
 
 
 def element_weights(weight: Any, shape: tuple[int, ...]) -> Array:
     """`weight` as the losses take it: the elements' shape, or 1 in place of any length."""
-    return _spec.terms(Options(weight=weight), shape, None, OptionArrays()).element
+    return terms(PLAIN_LOSS, Options(weight=weight), shape, None, OptionArrays()).element
 
 
 def one_shape(**arrays: Array) -> None:
@@ -168,6 +174,15 @@ def broadcast(name: str, value: Any, shape: tuple[int, ...]) -> Array:
         raise InvalidInputError(
             f"{name} must broadcast to the shape {shape}; got shape {array.shape}. Reshape it."
         ) from None
+
+
+def joint_shape(**arrays: Array) -> tuple[int, ...]:
+    """The shape that arrays have when each broadcasts against the others."""
+    try:
+        return np.broadcast_shapes(*(array.shape for array in arrays.values()))
+    except ValueError:
+        names, got = " and ".join(arrays), " and ".join(str(array.shape) for array in arrays.values())
+        raise InvalidInputError(f"{names} must broadcast; got shapes {got}. Reshape one of them.") from None
 
 
 # ---- reductions -----------------------------------------------------------------------------------------------------

@@ -4,8 +4,10 @@
     keras.metrics.BinaryCrossentropy()(y_true, y_pred)         one update of a new metric
 
 A loss averages over `axis`, multiplies the rows that are left by `sample_weight` and divides by their number; the
-metric divides by the sum of the weights. Inputs become float32, whatever they are, unless `dtype` says otherwise.
-`name` is what Keras calls the number in its logs, and changes none.
+metric divides by the sum of the weights. What a loss of Keras 3 is given becomes float32, whatever it is, unless
+`dtype` says otherwise; its metric and its function compute in the dtype of the predictions. tf.keras 2 computes in that
+dtype too, except in metrics, and it alone lets targets and probabilities broadcast. Predictions of integers are refused
+where one of the backends refuses them. `name` is what Keras calls the number in its logs, and changes none.
 """
 
 from __future__ import annotations
@@ -25,8 +27,10 @@ from ._parts import (
     broadcast,
     count,
     dialect,
+    floats,
     in_unit_interval,
     is_floating,
+    joint_shape,
     logistic,
     one_of,
     one_shape,
@@ -161,32 +165,46 @@ class _Loss(Dialect):
     @quietly
     def value_and_grad(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, Array]:
         """The loss, weighted and reduced, and its gradient with respect to `y_pred`."""
-        given = real("y_pred", y_pred)
-        own = given.dtype if self.backend == "tf_keras" and is_floating(given.dtype) else np.float32
-        dtype = np.dtype(self.dtype or own)
+        own = self.backend == "tf_keras"
+        given = floats("y_pred", y_pred) if own else real("y_pred", y_pred)
+        dtype = np.dtype(self.dtype or (given.dtype if own else np.float32))
         t, x = _same_rank(real("y_true", y_true).astype(dtype), given.astype(dtype), self.backend)
         rows, slope = self.rows(t, x)
         rows = rows if self.backend == "jax" else rows.astype(dtype)
         value, factor = _reduce(rows, sample_weight, self.reduction, self.backend)
-        gradient = slope * np.expand_dims(factor, self.axis) if rows.ndim < x.ndim else slope * factor
-        wanted = given.dtype if is_floating(given.dtype) else dtype
-        wanted = np.float32 if self.backend == "jax" and wanted == np.float64 else wanted
-        return value, gradient.reshape(given.shape).astype(wanted)
+        return value, self.gradient(slope, factor, x.shape, given)
 
     def rows(self, t: Array, x: Array) -> tuple[Array, Array]:
         """The loss of each row, which is the mean over `axis`, and the slopes of its elements."""
-        one_shape(y_true=t, y_pred=x)
+        broadcasts = self.backend == "tf_keras" and not self.from_logits
+        (joint_shape if broadcasts else one_shape)(y_true=t, y_pred=x)
         inner = np.float32 if self.backend in IN_FLOAT32 and x.dtype == np.float64 else x.dtype
         t, x = t.astype(inner), x.astype(inner)
         if self.label_smoothing:
             t = (t * (1 - self.label_smoothing) + 0.5 * self.label_smoothing).astype(inner)
         loss, slope = self._elements(x, t)
+        axes = self._axes(loss.ndim)
+        length = math.prod(loss.shape[axis] for axis in axes)
+        if self.backend == "torch" and inner == np.float64:  # the mean passes through float32
+            return _mean_over(loss.astype(np.float32), axes).astype(inner), slope * float(np.float32(1) / length)
+        return _mean_over(loss, axes), slope / length
+
+    def gradient(self, slope: Array, factor: Any, shape: tuple[int, ...], given: Array) -> Array:
+        """The slopes of elements times the derivative by each row, in the shape and dtype of the given predictions."""
+        gradient = sum_to(shape, slope * np.expand_dims(factor, self._axes(slope.ndim))).reshape(given.shape)
+        wide = self.backend == "jax" and given.dtype == np.float64
+        return gradient.astype(np.float32 if wide or not is_floating(given.dtype) else given.dtype)
+
+    def _axes(self, ndim: int) -> tuple[int, ...]:
+        """The axes that a row's mean goes over; a single number has none, but PyTorch lets it have one."""
         axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
-        length = math.prod(x.shape[axis] for axis in axes)
-        rows = loss.mean(axis=axes, dtype=np.promote_types(inner, np.float32)).astype(inner)
-        if self.backend == "torch" and inner == np.float64:
-            rows = rows.astype(np.float32).astype(inner)  # the mean passes through float32
-        return rows, slope / length
+        if not ndim and self.backend == "torch" and set(axes) <= {0, -1}:
+            return ()
+        if not all(-ndim <= axis < ndim for axis in axes):
+            raise InvalidInputError(
+                f"axis must name axes of predictions with {ndim} axes; got {self.axis!r}. Use reshape(-1, 1) on both."
+            )
+        return axes
 
 
 class BinaryCrossentropy(_Loss):
@@ -244,16 +262,17 @@ def binary_crossentropy(
     backend: str = "tensorflow",
 ) -> tuple[Any, Array]:
     """`keras.losses.binary_crossentropy`: the loss of each row, in the dtype of `y_pred`."""
-    x = real("y_pred", y_pred)
-    loss = BinaryCrossentropy(from_logits, label_smoothing, axis, "none", dtype=x.dtype, backend=backend)
-    return loss.rows(real("y_true", y_true).astype(x.dtype), x)
+    x = floats("y_pred", y_pred)
+    loss = BinaryCrossentropy(from_logits, label_smoothing, axis, "none", backend=backend)
+    rows, slope = loss.rows(real("y_true", y_true).astype(x.dtype), x)
+    return rows, loss.gradient(slope, np.ones_like(rows), x.shape, x)
 
 
 def _reduce(rows: Array, sample_weight: Any, reduction: str | None, backend: str) -> tuple[Any, Array]:
     """The rows weighted and reduced, and the derivative by each row."""
     values, weights = rows, np.ones_like(rows)
     if sample_weight is not None:
-        values, weights = _same_rank(rows, real("sample_weight", sample_weight).astype(rows.dtype), backend)
+        values, weights = _ranked(rows, real("sample_weight", sample_weight).astype(rows.dtype), backend)
         try:
             shape = np.broadcast_shapes(values.shape, weights.shape)
         except ValueError:
@@ -264,7 +283,7 @@ def _reduce(rows: Array, sample_weight: Any, reduction: str | None, backend: str
         values = values * weights
     else:
         factor = weights
-    if reduction in (None, "none") or values.shape in ((), (0,)):
+    if reduction in (None, "none") or (values.shape in ((), (0,)) and backend != "tf_keras"):
         return values, factor
     if reduction == "sum":
         return _sum(values, backend), factor
@@ -298,6 +317,24 @@ def _same_rank(a: Array, b: Array, backend: str) -> tuple[Array, Array]:
     return a, b[..., 0]
 
 
+def _ranked(rows: Array, weights: Array, backend: str) -> tuple[Array, Array]:
+    """Rows, and weights whose rank is theirs where it differed by one; tf.keras 2 never changes the rows."""
+    if backend != "tf_keras" or not weights.ndim:
+        return _same_rank(rows, weights, backend)
+    if weights.ndim == rows.ndim + 1:
+        if weights.shape[-1] != 1:
+            raise InvalidInputError(
+                f"sample_weight must have the rows' shape {rows.shape}; got {weights.shape}. Give one weight per row."
+            )
+        return rows, weights[..., 0]
+    return rows, weights[..., None] if rows.ndim == weights.ndim + 1 else weights
+
+
+def _mean_over(array: Array, axes: Any) -> Array:
+    """In float32 at least, then rounded."""
+    return array.mean(axis=tuple(axes), dtype=np.promote_types(array.dtype, np.float32)).astype(array.dtype)
+
+
 # ---- metrics --------------------------------------------------------------------------------------------------------
 
 
@@ -318,21 +355,41 @@ class _Metric(Dialect):
     @quietly
     def value_and_grad(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, Array]:
         """The metric and its gradient with respect to `y_pred`."""
-        dtype = np.dtype(self.loss.dtype or np.float32)
-        x = real("y_pred", y_pred).astype(dtype)
-        rows, slope = self.loss.rows(real("y_true", y_true).astype(dtype), x)
-        weights = np.ones_like(rows)
-        if sample_weight is not None:
-            w = real("sample_weight", sample_weight).astype(rows.dtype)
-            rows_, w = _same_rank(rows, w, self.loss.backend)
-            if w.ndim > rows_.ndim or rows_.size != rows.size:
-                raise InvalidInputError(f"sample_weight must have the rows' shape {rows.shape}; got {w.shape}.")
-            w = w.reshape(w.shape + (1,) * (rows_.ndim - w.ndim))
-            weights = broadcast("sample_weight", w, rows_.shape).reshape(rows.shape)
-        divisor = count(rows.shape, "weighted_mean", weight=weights)
-        factor = weights / divisor if divisor else 0 * weights
-        value = _mean(rows * weights, divisor, self.loss.backend)
-        return value, (slope * np.expand_dims(factor, self.loss.axis)).astype(x.dtype)
+        loss, dtype = self.loss, np.dtype(self.loss.dtype or np.float32)
+        if loss.backend == "tf_keras":
+            given = real("y_pred", y_pred)
+            t, x = _same_rank(real("y_true", y_true).astype(dtype), given.astype(dtype), loss.backend)
+        else:
+            given = x = floats("y_pred", y_pred)
+            t = real("y_true", y_true).astype(x.dtype)
+        rows, slope = loss.rows(t, x)
+        rows = rows.astype(dtype)
+        w = None if sample_weight is None else real("sample_weight", sample_weight).astype(dtype)
+        value, factor = _averaged(rows, w, loss.backend)
+        return value, loss.gradient(slope, factor, x.shape, given)
+
+
+def _averaged(rows: Array, w: Array | None, backend: str) -> tuple[Any, Array]:
+    """Σ w·row / Σ w, where rows that share a weight become their mean first; and its derivative by each row."""
+    values, weights = rows, np.ones_like(rows)
+    if w is not None:
+        values, w = _ranked(rows, w, backend)
+        spare = values.ndim - w.ndim
+        if spare < 0:
+            raise InvalidInputError(f"sample_weight must have the rows' shape {rows.shape}; got {w.shape}. Reshape it.")
+        weights = broadcast("sample_weight", w.reshape(w.shape + (1,) * spare), values.shape).reshape(rows.shape)
+        if spare and (w.ndim or backend != "tf_keras"):
+            values = _mean_over(values, range(w.ndim, values.ndim))
+        w = np.broadcast_to(w, values.shape)
+        values = values * w
+    if backend == "tf_keras":
+        number: Any = values.size if w is None else w.sum(dtype=np.float64)
+    else:
+        number = len(values) if values.ndim else 1
+        number = number if w is None else _mean_over(w, range(1, w.ndim)).sum(dtype=np.float64)
+        values = _mean_over(values, range(1, values.ndim))
+    divisor = count(rows.shape, "weighted_mean", weight=weights)
+    return _mean(values, number, backend), weights / divisor if divisor else 0 * weights
 
 
 losses = SimpleNamespace(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import InvalidInputError
+from .._errors import InvalidInputError, UnsupportedTypeError
 from ._parts import (
     Array,
     broadcast,
@@ -18,13 +18,18 @@ from ._parts import (
     dialect,
     floats,
     in_unit_interval,
+    is_floating,
+    joint_shape,
     log_sigmoid,
     logistic,
     one_dtype,
     one_of,
     one_shape,
+    real,
     reduced,
-    symmetric,
+    sigmoid,
+    sum_to,
+    widest,
 )
 
 LOG_FLOOR = -100.0  # of each logarithm in the value of binary_cross_entropy; its gradient does not know it
@@ -42,8 +47,7 @@ def binary_cross_entropy(
     reduction: str = "mean",
 ) -> tuple[Any, Array]:
     """`F.binary_cross_entropy`: log p and log(1-p) are floored at -100."""
-    p, t = floats("input", input), floats("target", target)
-    one_shape(input=p, target=t)
+    p, t = _pair(input, target)
     in_unit_interval("input", p)
     in_unit_interval("target", t)
     one_dtype(input=p, target=t)
@@ -68,9 +72,8 @@ def binary_cross_entropy_with_logits(
     pos_weight: Any = None,
 ) -> tuple[Any, Array]:
     """`F.binary_cross_entropy_with_logits`: (1-t)·x - log σ(x), which cancels on the left; dtype of the target."""
-    x, t = floats("input", input), floats("target", target)
-    one_shape(input=x, target=t)
-    price = None if pos_weight is None else broadcast("pos_weight", pos_weight, x.shape)
+    x, t = _pair(input, target)
+    price = None if pos_weight is None else broadcast("pos_weight", _subtracted("pos_weight", pos_weight), x.shape)
     return _weighted(*logit_elements(x, t, price), weight, _legacy(size_average, reduce, reduction))
 
 
@@ -95,19 +98,46 @@ def multilabel_soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> tuple[Any, Array]:
-    """`F.multilabel_soft_margin_loss`: the mean over the last axis, then the reduction over the rest."""
-    x = floats("input", input)
+    """`F.multilabel_soft_margin_loss`: the mean over the last axis of the input, then the reduction over the rest.
+
+    Input, target and weight broadcast, each way; the result has the widest of their dtypes.
+    """
+    x, t = floats("input", input), _subtracted("target", target)
+    w = np.ones((), x.dtype) if weight is None else real("weight", weight)
     reduction = _legacy(size_average, reduce, reduction)
     one_of("reduction", reduction, REDUCTIONS)
     if x.ndim == 0:
         raise InvalidInputError("input must have an axis of labels; got a single number. Use reshape(1, 1).")
-    t = broadcast("target", target, x.shape).astype(x.dtype)
-    w = np.ones((), x.dtype) if weight is None else broadcast("weight", weight, x.shape)
-    labels = x.shape[-1]
-    loss, slope = symmetric(x, t)
-    loss, slope = loss * w, (slope * w / labels).astype(x.dtype)
-    rows = (loss.sum(axis=-1) / labels).astype(loss.dtype)
-    return (rows, slope) if reduction == "none" else reduced(rows, slope, count(rows.shape, reduction))
+    joint_shape(input=x, target=t, weight=w)
+    dtype, axis, labels = _common_dtype(x, t, w), x.ndim - 1, x.shape[-1]
+    no = (1 - t).astype(dtype)
+    yes, w = t.astype(dtype), w.astype(dtype)
+    loss = -(yes * log_sigmoid(x) + no * log_sigmoid(-x)).astype(dtype) * w
+    rows = (loss.sum(axis=axis, dtype=np.promote_types(dtype, np.float32)) / labels).astype(dtype)
+    slope = np.broadcast_to((no * sigmoid(x) - yes * sigmoid(-x)) * w, loss.shape) / labels
+    divisor = 1.0 if reduction == "none" else count(rows.shape, reduction)
+    value = rows if reduction == "none" else reduced(rows, slope, divisor)[0]
+    return value, sum_to(x.shape, slope / divisor).astype(x.dtype)
+
+
+def _common_dtype(*arrays: Array) -> Any:
+    """PyTorch's for arrays of which one is floating and has axes: neither integers nor single numbers widen it."""
+    return widest({one.dtype for one in arrays if one.ndim and is_floating(one.dtype)})
+
+
+def _pair(input: Any, target: Any) -> tuple[Array, Array]:  # noqa: A002 - PyTorch's name
+    """Input and target of one shape, which is asked first, and of floating dtypes."""
+    x, t = real("input", input), real("target", target)
+    one_shape(input=x, target=t)
+    return floats("input", x), floats("target", t)
+
+
+def _subtracted(name: str, value: Any) -> Array:
+    """Numbers that 1 is subtracted from, or that are subtracted from 1: PyTorch does not do that with bool."""
+    array = real(name, value)
+    if array.dtype == np.bool_:
+        raise UnsupportedTypeError(f"{name} must be numbers; got bool. Use {name}.astype('float32').")
+    return array
 
 
 def _weighted(loss: Array, slope: Array, weight: Any, reduction: str) -> tuple[Any, Array]:

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from .._backends.operands import array_of
 from .._errors import InvalidInputError, UnsupportedTypeError
 from ._parts import (
     Array,
     Dialect,
+    broadcast,
     count,
     dialect,
     in_unit_interval,
@@ -41,8 +43,7 @@ def log_loss(
 ) -> tuple[float, Array]:
     """`sklearn.metrics.log_loss`; a mean divides by the sum of the weights. The gradient is 0 where p is clipped."""
     p = _probabilities(_renamed(y_proba, y_pred))
-    hot, columns = _classes(y_true, p, labels)
-    weights = _weights(sample_weight, hot)
+    hot, columns, weights = _checked(y_true, p, sample_weight, labels)
     value, slope = _clipped(hot, columns, weights, normalize)
     return value, _as_given(slope, p)
 
@@ -51,16 +52,22 @@ def log_loss(
 def d2_log_loss_score(
     y_true: Any, y_proba: Any = None, *, sample_weight: Any = None, labels: Any = None, y_pred: Any = "deprecated"
 ) -> tuple[float, Array]:
-    """`sklearn.metrics.d2_log_loss_score`: 1 - loss / loss of the class frequencies."""
-    p = _probabilities(_renamed(y_proba, y_pred))
-    if len(p) < 2:
+    """`sklearn.metrics.d2_log_loss_score`: 1 - loss / loss of the class frequencies; NaN of less than two rows.
+
+    Of those only the lengths are checked.
+    """
+    given = real("y_proba", _renamed(y_proba, y_pred), np.float64)
+    _one_length(y_proba=given, y_true=y_true, sample_weight=sample_weight)
+    if len(given) < 2:
         warnings.warn("D² of less than two samples is undefined: NaN.", UserWarning, stacklevel=4)
-        return math.nan, np.full_like(p, math.nan)
-    hot, columns = _classes(y_true, p, labels)
-    weights = _weights(sample_weight, hot)
+        return math.nan, np.full(given.shape, math.nan)
+    p = _probabilities(given)
+    hot, columns, weights = _checked(y_true, p, sample_weight, labels)
     null = np.broadcast_to(np.average(hot, axis=0, weights=weights), hot.shape)
     loss, slope = _clipped(hot, columns, weights, False)
     worst, _ = _clipped(hot, null, weights, False)
+    if worst == 0:
+        raise InvalidInputError("D² needs class frequencies of some loss; got 0, to divide by. Use log_loss.")
     return 1 - loss / worst, _as_given(-slope / worst, p)
 
 
@@ -102,12 +109,19 @@ def _probabilities(y_proba: Any) -> Array:
     return p
 
 
-def _classes(y_true: Any, p: Array, labels: Any) -> tuple[Array, Array]:
-    """Targets as a 0/1 column per class, and as many columns of probabilities."""
-    y = np.asarray(y_true)
-    if len(y) != len(p):
-        raise InvalidInputError(f"y_true and y_proba must have one length; got {len(y)} and {len(p)}.")
-    hot = _indicators(y) if y.ndim == 2 and y.shape[1] > 1 else _one_hot(y.reshape(-1), labels)
+def _one_length(**arguments: Any) -> None:
+    """Refuse what has no length, or another one; None is not given."""
+    shapes = {name: array_of(name, value).shape for name, value in arguments.items() if value is not None}
+    if not all(shapes.values()) or len({shape[0] for shape in shapes.values()}) > 1:
+        names, got = " and ".join(shapes), " and ".join(map(str, shapes.values()))
+        raise InvalidInputError(f"{names} must be arrays of one length; got shapes {got}. Give one of each per row.")
+
+
+def _checked(y_true: Any, p: Array, sample_weight: Any, labels: Any) -> tuple[Array, Array, Array | None]:
+    """Targets as a 0/1 column per class, as many columns of probabilities, and weights."""
+    _one_length(y_proba=p, y_true=y_true, sample_weight=sample_weight)
+    hot = _one_hot(array_of("y_true", y_true), _label_classes(labels))
+    weights = _weights(sample_weight, hot)
     columns = p.reshape(len(p), -1)
     if columns.shape[1] == 1:
         columns = np.concatenate([1 - columns, columns], axis=1)
@@ -118,24 +132,53 @@ def _classes(y_true: Any, p: Array, labels: Any) -> tuple[Array, Array]:
             f"y_true (or labels) and y_proba must have one number of classes; got {hot.shape[1]} and "
             f"{columns.shape[1]}. Give all of them as labels=."
         )
-    return hot, columns
+    return hot, columns, weights
 
 
-def _indicators(y: Array) -> Array:
-    if not np.isin(y, (0, 1)).all():
-        raise InvalidInputError("y_true with several columns must hold 0 and 1; found another value. Use classes.")
-    return y.astype(np.float64)
+def _label_classes(labels: Any) -> Array | None:
+    """The classes that `labels` names, sorted as the columns are whatever order they are given in."""
+    if labels is None:
+        return None
+    given = array_of("labels", labels)
+    classes = np.unique(given)
+    if given.shape != classes.shape or len(classes) < 2 or _are_soft(given):
+        raise InvalidInputError(f"labels must be at least two different classes; got {labels!r}. Use labels=[0, 1].")
+    if not (classes == given).all():
+        warnings.warn(
+            f"The columns of y_proba are those of the sorted labels, {classes.tolist()}; got {given.tolist()}.",
+            UserWarning,
+            stacklevel=6,
+        )
+    return classes
 
 
-def _one_hot(y: Array, labels: Any) -> Array:
-    if y.dtype.kind == "f" and (y != np.floor(y)).any():
+def _one_hot(y: Array, classes: Array | None) -> Array:
+    if y.ndim == 2 and y.shape[1] > 1:
+        if classes is not None:
+            raise InvalidInputError("labels go with a column of classes; got y_true with several. Leave labels out.")
+        return _indicators(y)
+    if y.ndim > 2 or not y.size:
+        raise InvalidInputError(f"y_true must have shape (N,) or (N, classes); got {y.shape}. Use reshape(-1).")
+    y = y.reshape(-1)
+    if _are_soft(y):
         raise InvalidInputError("y_true must hold classes; got soft targets. Use logloss.log_loss.")
-    classes = np.unique(y if labels is None else np.asarray(labels))
+    classes = np.unique(y) if classes is None else classes
     if len(classes) < 2:
-        raise InvalidInputError(f"y_true (or labels) must hold at least two classes; got {classes}. Use labels=[0, 1].")
+        raise InvalidInputError(f"y_true must hold at least two classes; got {classes}. Use labels=[0, 1].")
     if not np.isin(y, classes).all():
         raise InvalidInputError(f"y_true must hold only the classes in labels; got {np.setdiff1d(y, classes)} as well.")
     return (y[:, None] == classes).astype(np.float64)
+
+
+def _are_soft(y: Array) -> bool:
+    return y.dtype.kind == "f" and bool((y != np.floor(y)).any())
+
+
+def _indicators(y: Array) -> Array:
+    """A column per class as it is: scikit-learn takes any two whole numbers for no and yes, and weighs by them."""
+    if y.dtype.kind not in "biuf" or _are_soft(y) or len(np.unique(y)) > 2:
+        raise InvalidInputError("y_true with several columns must hold 0 and 1; found another value. Use classes.")
+    return y.astype(np.float64)
 
 
 def _weights(value: Any, rows: Array) -> Array | None:
@@ -154,15 +197,17 @@ class HalfBinomialLoss(Dialect):
     """`sklearn._loss.HalfBinomialLoss`: of logits, in float64 inside, in the inputs' dtype outside.
 
     Called it gives the mean, over the weights; its methods are elementwise. `loss` and `loss_gradient` differ in bits.
+    Lengths that differ are refused: scikit-learn reads past the end of the shorter array.
     """
 
     def value_and_grad(self, y_true: Any, raw_prediction: Any, sample_weight: Any = None) -> tuple[Any, Any]:
         """The weighted mean and its gradient."""
-        losses, divisor = self.loss(y_true, raw_prediction), len(np.atleast_1d(y_true))
+        losses = self.loss(y_true, raw_prediction)
+        _one_length(raw_prediction=losses, sample_weight=sample_weight)
         weights = _weights(sample_weight, losses)
-        total = count((divisor,), "weighted_mean", sample_weight=weights)
-        value = np.average(losses, weights=weights)
-        return value, (self.gradient(y_true, raw_prediction, sample_weight) / total).astype(losses.dtype)
+        total = count(losses.shape, "weighted_mean", sample_weight=weights)
+        slopes = self.gradient(y_true, raw_prediction) * (1 if weights is None else weights)
+        return np.average(losses, weights=weights), (slopes / total).astype(losses.dtype)
 
     @quietly
     def loss(self, y_true: Any, raw_prediction: Any, sample_weight: Any = None) -> Array:
@@ -200,8 +245,13 @@ class HalfBinomialLoss(Dialect):
     def constant_to_optimal_zero(self, y_true: Any, sample_weight: Any = None) -> Array:
         """t·log t + (1-t)·log(1-t): what makes the best possible loss 0."""
         t = real("y_true", y_true, np.float64)
-        entropy = sum(np.where(share == 0, 0, share * np.log(share)) for share in (t, 1 - t))
-        return entropy if sample_weight is None else entropy * real("sample_weight", sample_weight, np.float64)
+        dtype = np.float32 if t.dtype == np.float32 else np.float64
+        shares = t.astype(dtype), (1 - t).astype(dtype)
+        entropy: Array = sum(np.where(share == 0, 0, share * np.log(share)) for share in shares)
+        if sample_weight is None:
+            return entropy
+        weights = broadcast("sample_weight", real("sample_weight", sample_weight, np.float64), t.shape)
+        return (entropy * weights).astype(dtype)
 
 
 def _vectors(y_true: Any, raw_prediction: Any) -> tuple[Array, Array, Any]:
@@ -219,5 +269,8 @@ def _vectors(y_true: Any, raw_prediction: Any) -> tuple[Array, Array, Any]:
 
 def _times(values: Array, sample_weight: Any, dtype: Any) -> Array:
     if sample_weight is not None:
-        values = values * row_weights(sample_weight, values.shape)
+        weights = real("sample_weight", sample_weight, dtype)
+        _one_length(raw_prediction=values, sample_weight=weights)
+        one_dtype(raw_prediction=np.empty(0, dtype), sample_weight=weights)
+        values = values * row_weights(weights, values.shape)
     return values.astype(dtype)

@@ -13,8 +13,23 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import InvalidInputError
-from ._parts import Array, count, dialect, element_weights, floats, one_dtype, one_of, one_shape, real, reduced, tail
+from .._errors import InvalidInputError, UnsupportedTypeError
+from ._parts import (
+    Array,
+    count,
+    dialect,
+    element_weights,
+    floats,
+    is_floating,
+    joint_shape,
+    one_dtype,
+    one_of,
+    one_shape,
+    real,
+    reduced,
+    sum_to,
+    tail,
+)
 
 
 class Reduction:
@@ -55,22 +70,29 @@ def weighted_cross_entropy_with_logits(
     pos_weight: Any,
     name: str | None = None,  # noqa: ARG001
 ) -> tuple[Array, Array]:
-    """`tf.nn.weighted_cross_entropy_with_logits`: cancels on the left, and its gradient is wrong at x = 0."""
+    """`tf.nn.weighted_cross_entropy_with_logits`: cancels on the left, and its gradient is wrong at x = 0.
+
+    `pos_weight` broadcasts, each way; 1 is subtracted in its own dtype: a 0 of uint8 weighs 256.
+    """
     t, x = _pair(labels, logits)
+    if isinstance(pos_weight, list | tuple):
+        raise UnsupportedTypeError("pos_weight must be a number or an array; got a list. Use numpy.asarray.")
+    over = real("pos_weight", pos_weight)
+    joint_shape(logits=x, pos_weight=over)
     z = tail(x)
-    price = 1 + (real("pos_weight", pos_weight).astype(x.dtype) - 1) * t
+    price = 1 + (over - 1).astype(x.dtype) * t
     loss = (1 - t) * x + price * (np.log1p(z) + np.maximum(-x, 0))
     slope = 1 - t - price * (np.sign(x) * z / (1 + z) + (x < 0))  # sign(0) = 0: |x| and max(-x, 0) have slope 0 there
-    return loss, slope.astype(x.dtype)
+    return loss, sum_to(x.shape, slope).astype(x.dtype)
 
 
 def _pair(labels: Any, logits: Any) -> tuple[Array, Array]:
     if labels is None or logits is None:
         missing = "labels" if labels is None else "logits"
-        raise InvalidInputError(f"labels and logits must both be given; {missing} is None.")
-    x, t = floats("logits", logits), real("labels", labels)
+        raise InvalidInputError(f"labels and logits must both be given; {missing} is None. Pass an array.")
+    x, t = real("logits", logits), real("labels", labels)
     one_shape(logits=x, labels=t)
-    one_dtype(logits=x, labels=t)
+    one_dtype(logits=floats("logits", x), labels=t)
     return t, x
 
 
@@ -89,9 +111,9 @@ def _sigmoid_cross_entropy(
 ) -> tuple[Any, Array]:
     """`tf.compat.v1.losses.sigmoid_cross_entropy`; a negative `label_smoothing` is ignored."""
     _given(multi_class_labels=multi_class_labels, logits=logits)
-    x = floats("logits", logits)
-    t = real("multi_class_labels", multi_class_labels).astype(x.dtype)
+    x, t = real("logits", logits), real("multi_class_labels", multi_class_labels)
     one_shape(logits=x, multi_class_labels=t)
+    t = t.astype(floats("logits", x).dtype)
     if label_smoothing > 0:
         t = (t * (1 - label_smoothing) + 0.5 * label_smoothing).astype(x.dtype)
     return _compute_weighted_loss(*logit_elements(t, x), weights, reduction)
@@ -107,7 +129,10 @@ def _log_loss(
     loss_collection: str | None = "losses",  # noqa: ARG001
     reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS,
 ) -> tuple[Any, Array]:
-    """`tf.compat.v1.losses.log_loss`: epsilon is added within the logarithms and nothing is clipped."""
+    """`tf.compat.v1.losses.log_loss`: epsilon is added within the logarithms and nothing is clipped.
+
+    Predictions may be integers, which have no gradient in TensorFlow; here it is float32.
+    """
     _given(labels=labels, predictions=predictions)
     given = real("predictions", predictions)
     p, t = given.astype(np.float32), real("labels", labels).astype(np.float32)
@@ -115,12 +140,13 @@ def _log_loss(
     yes, no = p + np.float32(epsilon), (1 - p) + np.float32(epsilon)
     loss, slope = -t * np.log(yes) - (1 - t) * np.log(no), (1 - t) / no - t / yes
     value, gradient = _compute_weighted_loss(loss, slope, weights, reduction)
-    return value, gradient.astype(given.dtype)
+    return value, gradient.astype(given.dtype) if is_floating(given.dtype) else gradient
 
 
 def _compute_weighted_loss(loss: Array, slope: Array, weights: Any, reduction: str) -> tuple[Any, Array]:
     """`tf.compat.v1.losses.compute_weighted_loss`: in float32, whatever the dtype."""
     one_of("reduction", reduction, _KEYS)
+    _given(weights=weights)
     w = real("weights", weights).astype(np.float32)
     w = element_weights(w, loss.shape)
     losses = loss.astype(np.float32) * w

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._errors import InvalidInputError
-from .._spec import probabilities
+from .._spec.losses import EPS
+from .._spec.terms import number
 from .plan import Plan, Problem
 
 _TARGETS = ("y", "y_true", "target", "label", "clicked", "click", "outcome")
@@ -67,7 +68,7 @@ def make_plan(
         where=where,
         drop_missing=nulls == "drop",
         drop_invalid=invalid == "drop",
-        eps=None if eps is None else probabilities(eps).parameters[1] or None,
+        eps=number(EPS, eps) or None,
     )
 
 

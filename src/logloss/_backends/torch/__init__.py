@@ -1,9 +1,9 @@
 """Losses on PyTorch tensors: which way a call goes.
 
-A CPU tensor outside of any transform goes to the compiled kernels (`kernels`, which are asked for the usual case before
-anything else), a CUDA tensor to the fused kernel (`fused`), traced code on the CPU to the CPU's kernels as operators
-(`operators`), and everything else to tensor operations (`plain`): other devices, `torch.func`, forward mode, targets or
-weights that need a gradient.
+A way is a module that says which calls it `serves`. CPU tensors outside of any transform go to the compiled kernels
+(`cpu`; small plain ones by `addressed`, which is asked before anything else), CUDA tensors to one kernel (`gpu`),
+traced code on the CPU to the CPU's kernels as operators (`compiled`), and everything else to tensor operations
+(`operations`): other devices, `torch.func`, forward mode, targets, weights or numbers that need a gradient.
 """
 
 from __future__ import annotations
@@ -11,18 +11,22 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor
 
-from ... import _reduce, _spec
 from ..._errors import InvalidInputError, UnsupportedTypeError
-from ..._spec import Options, Primitive
-from .. import is_filling, numpy
+from ..._spec import reductions
+from ..._spec.losses import PLAIN_LOSS, Primitive, reduced
+from ..._spec.options import VARYING, Options
+from ..._targets.positives import Positives
+from .. import numpy
+from .. import operations as shared
 from ..operands import check_shapes
-from . import fused, kernels, operators, plain
+from . import addressed, autograd, clamped, compiled, cpu, gpu, operations, state
 from .arrays import (
     FLOATS,
     TensorArrays,
+    as_tensor,
     check_device,
+    dense,
     floating,
     kernel_options,
     on_host,
@@ -30,7 +34,7 @@ from .arrays import (
     target_array,
     wide,
 )
-from .kernels import Call
+from .call import Call
 
 __all__ = [
     "checked_denominator",
@@ -47,12 +51,6 @@ __all__ = [
 NOW = "now"
 """`validate` for a device that works ahead: otherwise bad values make the loss NaN there, and nobody waits."""
 
-_QUANTITY = {
-    "probabilities": "probabilities",
-    "clamped_probabilities": "probabilities",
-    "log_probabilities": "log_probs",
-}
-
 
 def value(
     primitive: Primitive,
@@ -65,35 +63,50 @@ def value(
 ) -> Any:
     """The loss, reduced, as a differentiable tensor."""
     if torch.compiler.is_compiling():
-        if is_filling(targets):
+        if isinstance(targets, Positives):
             raise UnsupportedTypeError("compiled code takes targets as tensors; got positive indices.")
-        return _traced(*primitive, logits, targets, positive_price, *options)
+        given = [_open(value, logits) for value in primitive.given]
+        names, values = (
+            list(options.given),
+            [_open(value, logits) if name in VARYING else value for name, value in options.given.items()],
+        )
+        return _traced(primitive.loss.name, given, logits, targets, positive_price, names, values)
+    primitive = reduced(primitive)
     if positive_price is None and not inplace:
-        loss = kernels.usual(primitive, logits, targets, options)
-        if loss is not None:
-            return loss
-    return _value(Call.of(primitive, options, inplace), logits, targets, positive_price)
+        wants_graph = torch.is_grad_enabled() and getattr(logits, "requires_grad", False)
+        found = addressed.found(primitive, logits, targets, options, wants_graph)
+        if found is not None:
+            loss, grad, numbers = found  # tensors may change until the backward, numbers do not
+            return _apply(logits, targets, Call(primitive, numbers), cpu, (loss, grad)) if wants_graph else loss
+    return _value(Call(primitive, options, inplace), logits, targets, positive_price)
+
+
+def _open(value: Any, x: Any) -> Any:
+    """A number as a tensor: compiled code asks for another value of it without being compiled anew."""
+    return as_tensor(value, x) if isinstance(value, float) else value
+
+
+_apply = state.quick_apply(autograd.Loss)
 
 
 @torch.compiler.allow_in_graph
 def _traced(
-    name: str, parameters: tuple[float, ...], logits: Any, targets: Any, positive_price: Any, *options: Any
+    loss: str, given: list[Any], logits: Any, targets: Any, positive_price: Any, names: Any, values: Any
 ) -> Any:
     """One node of Dynamo's graph; what it does is traced on the next level, with tensors that have no memory."""
-    return _value(Call.of(Primitive(name, tuple(parameters)), Options(*options)), logits, targets, positive_price)
+    options = Options(**dict(zip(names, values, strict=True)))
+    return _value(Call(Primitive(compiled.LOSSES[loss], tuple(given)), options), logits, targets, positive_price)
 
 
 def _value(call: Call, logits: Any, targets: Any, positive_price: Any) -> Any:
     x, t = _operands(call, logits, targets)
-    if call.options.validate == NOW and not x.is_cpu and _has_memory(x):
+    if call.options.validate == NOW and not x.is_cpu and state.has_memory(x):
         _check_on_host(call, x, t)
-    way = _kernels_for(call, x, t) if positive_price is None else None
+    way = _way(call, x, t) if positive_price is None else None
     if way is None:
-        return _plain(call, x, t, positive_price).value()
-    if not _has_memory(x):
-        return operators.value(call, x, t)
-    if x.requires_grad and torch.is_grad_enabled():
-        return way.Loss.apply(_writable(x) if call.inplace else x, t, call)
+        return _problem(call, x, t, positive_price).value()
+    if way is not compiled and x.requires_grad and torch.is_grad_enabled():
+        return autograd.Loss.apply(_writable(x) if call.inplace else x, t, call, way)
     return way.value(call, x, t)
 
 
@@ -101,53 +114,61 @@ def value_and_grad(
     primitive: Primitive, logits: Any, targets: Any, options: Options, out: Any = None
 ) -> tuple[Any, Any]:
     """The loss, reduced, and its gradient, both without a graph."""
+    primitive = reduced(primitive)
     if out is None:
-        found = kernels.usual_value_and_grad(primitive, logits, targets, options)
+        found = addressed.found(primitive, logits, targets, options, True)
         if found is not None:
-            return found
-    call = Call.of(primitive, options)
+            return found[:2]
+    call = Call(primitive, options)
     with torch.no_grad():
         x, t = _operands(call, logits, targets)
         if out is not None:
             _check_output(out, x)
-        way = _kernels_for(call, x, t)
-        if way is not None and _has_memory(x):
+        way = _way(call, x, t)
+        if way is not None and way is not compiled:
             return way.value_and_grad(call, x, t, out)
-        problem = _plain(call, x, t)
+        problem = _problem(call, x, t)
         loss, grad = problem.value(), problem.gradient()
         return loss, grad if out is None else out.copy_(grad)
 
 
 def grad_and_hess(primitive: Primitive, logits: Any, targets: Any, options: Options) -> tuple[Any, Any]:
     """The elementwise first and second derivatives."""
-    call = Call.of(primitive, options)
+    call = Call(reduced(primitive), options)
     x, t = _operands(call, logits, targets)
     wants_graph = x.requires_grad and torch.is_grad_enabled()
-    if x.is_cpu and _alone(call, t) and _has_memory(x) and not wants_graph:
-        return kernels.grad_and_hess(call, x, t)
-    problem = _plain(call, x, t)
-    return problem.elementwise(1).to(x.dtype), problem.elementwise(2).to(x.dtype)
+    if cpu.serves(call, x, t) and _alone(call, t) and not wants_graph:
+        return cpu.grad_and_hess(call, x, t)
+    return shared.grad_and_hess(_problem(call, x, t))
 
 
 def checked_denominator(t: Any, options: Options) -> Any:
     """The denominator for a caller who has no logits yet, as a tensor."""
-    return _traced_denominator(t, *options) if torch.compiler.is_compiling() else _denominator(t, options)
+    if torch.compiler.is_compiling():
+        return _traced_denominator(t, tuple(options.given), tuple(options.given.values()))
+    return _denominator(t, options)
 
 
 @torch.compiler.allow_in_graph
-def _traced_denominator(t: Any, *options: Any) -> Any:
-    return _denominator(t, Options(*options))
+def _traced_denominator(t: Any, names: Any, values: Any) -> Any:
+    return _denominator(t, Options(**dict(zip(names, values, strict=True))))
 
 
 def _denominator(t: Any, options: Options) -> Any:
-    call = Call.of(_spec.CROSS_ENTROPY, options)
-    t = t.detach()
-    if t.is_cpu and _alone(call, t) and _has_memory(t):
-        views = kernel_options(options, call.given, t)
-        return returned(numpy.checked_denominator(kernels.target_view(t, options), views), t)
-    way = fused if t.is_cuda and fused.available() and _alone(call, t) and _has_memory(t) else plain
-    divisor = way.denominator(t, options, TensorArrays(t, check_values=False))
-    shape = _reduce.reduced_shape(options, t.shape)
+    call = Call(PLAIN_LOSS, options)
+    t = t if isinstance(t, Positives) else t.detach()
+    if isinstance(t, Positives):
+        return torch.as_tensor(numpy.checked_denominator(t, options), dtype=torch.float64)
+    if t.is_cpu and _alone(call, t) and state.has_memory(t):
+        return returned(numpy.checked_denominator(cpu.target_view(t, options), kernel_options(options, t)), t)
+    arrays = TensorArrays(t, check_values=False)
+    if t.is_cuda and gpu.available() and _alone(call, t) and state.has_memory(t):
+        divisor = gpu.denominator(t, options, arrays)
+    else:
+        targets = dense(t, t.device)
+        given = shared.Operands(targets, targets, t.shape, t.shape, targets.dtype)
+        divisor = shared.denominator(operations.OPERATIONS, given, options, arrays, wide(t.device))
+    shape = reductions.reduced_shape(options, t.shape)
     return torch.as_tensor(divisor, dtype=wide(t.device), device=t.device).expand(shape)
 
 
@@ -160,10 +181,11 @@ def shifted(x: Any, shift: Any) -> Any:
 
 
 def _operands(call: Call, logits: Any, targets: Any) -> tuple[Any, Any]:
-    _spec.check_reduction(call.options)
-    x, t = floating(logits, _QUANTITY.get(call.primitive.name, "logits")), target_array(targets)
-    check_shapes(x, t)
-    if not is_filling(t):
+    reductions.check_reduction(call.options)
+    name = call.primitive.loss.quantity.name
+    x, t = floating(logits, name), target_array(targets)
+    check_shapes(x, t, name)
+    if not isinstance(t, Positives):
         check_device("targets", t, x)
     if call.options.reduction == "none" and x.dtype not in (torch.float32, torch.float64):
         return _as_autocast_does(x), t
@@ -175,50 +197,40 @@ def _as_autocast_does(x: Any) -> Any:
     return x.float() if torch.is_autocast_enabled(x.device.type) else x
 
 
-def _kernels_for(call: Call, x: Any, t: Any) -> Any:
-    """The module whose kernels serve the call: a CPU's, or a GPU's; None for tensor operations."""
-    if not _alone(call, t):
-        return None
-    if fused.serves(call, x, t):
-        return fused if _has_memory(x) else None
-    return kernels if x.is_cpu and (_has_memory(x) or _is_traced(x)) else None
+_WAYS: tuple[Any, ...] = (gpu, cpu, compiled)
 
 
-def _is_traced(x: Any) -> bool:
-    """True where operators are recorded. Other tensors without memory, distributed ones say, know PyTorch's only."""
-    return torch._C._len_torch_dispatch_stack() > 0 or isinstance(x, FakeTensor)
+def _way(call: Call, x: Any, t: Any) -> Any:
+    """The module whose kernels serve the call; None for tensor operations."""
+    if torch.onnx.is_in_onnx_export() or not _alone(call, t):
+        return None  # ONNX knows operations, and no operator of ours
+    return next((way for way in _WAYS if way.serves(call, x, t)), None)
 
 
 def _alone(call: Call, t: Any) -> bool:
     """Outside of transforms; of all operands only the logits may need a gradient."""
-    if not kernels.outside_of_transforms():
+    if not state.outside_of_transforms():
         return False
     if not torch.is_grad_enabled():
         return True
-    operands = (t, *call.given.values())
-    return not any(isinstance(value, torch.Tensor) and value.requires_grad for value in operands)
+    tensors = call.tensors if isinstance(t, Positives) else (t, *call.tensors)
+    return not any(tensor.requires_grad for tensor in tensors)
 
 
-def _has_memory(x: Any) -> bool:
-    """False for the tensors of tracers, and for subclasses that only know operations."""
-    own = type(x).__torch_dispatch__ is torch._C._disabled_torch_dispatch_impl
-    return own and torch._C._len_torch_dispatch_stack() == 0
-
-
-def _plain(call: Call, x: Any, t: Any, positive_price: Any = None) -> plain.Problem:
+def _problem(call: Call, x: Any, t: Any, positive_price: Any = None) -> shared.Problem:
     """The call as tensor operations. Where looking is free, bad values are refused as the kernels refuse them."""
-    aside = torch._C._is_tracing() or torch._C._are_functorch_transforms_active()
-    looks = x.is_cpu and _has_memory(x) and not aside
-    if looks:
-        kernels.check(call, x, t)
-    return plain.Problem(call.primitive, x, t, call.options, looks, positive_price)
+    looks = x.is_cpu and state.has_memory(x) and not state.in_transform()
+    if looks and call.options.validate:
+        cpu.check(call, x, t)
+    return clamped.problem(call.primitive, x, t, call.options, looks, positive_price)
 
 
 def _check_on_host(call: Call, x: Any, t: Any) -> None:
     """Wait for the device, and refuse bad values with the messages of the CPU."""
-    host = {name: value.cpu() for name, value in call.given.items() if isinstance(value, torch.Tensor)}
-    options = call.options._replace(**host)
-    kernels.check(Call.of(call.primitive, options), x.detach().cpu(), t if is_filling(t) else t.detach().cpu())
+    host = {name: value.cpu() for name, value in call.options.given.items() if isinstance(value, torch.Tensor)}
+    numbers = tuple(one.cpu() if isinstance(one, torch.Tensor) else one for one in call.primitive.given)
+    there = Call(call.primitive._replace(given=numbers), call.options.replace(**host))
+    cpu.check(there, x.detach().cpu(), t if isinstance(t, Positives) else t.detach().cpu())
 
 
 def _writable(x: Any) -> Any:
@@ -245,7 +257,7 @@ def _check_output(out: Any, x: Any) -> None:
 
 
 def _check_overlap(purpose: str, tensor: Any) -> None:
-    if torch._debug_has_internal_overlap(tensor) == 1:
+    if state.overlaps_itself(tensor):
         raise InvalidInputError(
             f"{purpose}, and needs a place for each element; got a tensor of shape {tuple(tensor.shape)} with strides "
             f"{tuple(tensor.stride())}, such as expand() makes. Use contiguous()."

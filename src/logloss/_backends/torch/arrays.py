@@ -10,9 +10,13 @@ import torch
 
 from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._kernels.layout import BFLOAT16_BITS
-from ..._spec import Options
-from .. import framework_of, is_filling
-from ..operands import Array, OptionArrays
+from ..._spec.losses import Number
+from ..._spec.options import Options
+from ..._spec.terms import KnownLengths, number
+from ..._targets.positives import Positives
+from ..._types import Array
+from ..kinds import framework_of
+from ..operands import OptionArrays
 
 FLOATS = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
 _HALVES = frozenset((torch.float16, torch.bfloat16))
@@ -21,8 +25,6 @@ _TARGETS = FLOATS | {
 }
 _WITHOUT_OPERATIONS = frozenset((torch.uint16, torch.uint32, torch.uint64))
 _CASTS = {torch.float16: np.float16, torch.float32: np.float32, torch.float64: np.float64}
-ARRAYS = ("pos_weight", "weight", "sample_weight", "label_weight", "mask", "normalizer")
-"""The options whose values are arrays."""
 
 
 # ---- memory ---------------------------------------------------------------------------------------------------------
@@ -73,7 +75,7 @@ def floating(value: Any, name: str) -> Any:
     """Logits (or probabilities) as a floating tensor; integers become float64."""
     if not isinstance(value, torch.Tensor):
         raise UnsupportedTypeError(f"{name} must be a tensor; got {type(value).__module__}.{type(value).__name__}.")
-    if value.dtype in FLOATS:
+    if value.is_nested or value.is_quantized or value.dtype in FLOATS:
         return _strided(name, value)
     if value.dtype in _TARGETS:
         return _strided(name, value).to(wide(value.device))
@@ -84,14 +86,14 @@ def floating(value: Any, name: str) -> Any:
 
 def target_array(value: Any) -> Any:
     """Targets as a tensor of bool, any integer or any float, or positive indices as they are."""
-    if is_filling(value):
+    if isinstance(value, Positives):
         return value
     if not isinstance(value, torch.Tensor):
         raise UnsupportedTypeError(
             f"targets must be a tensor like the logits; got {type(value).__module__}.{type(value).__name__}. "
             "Use torch.as_tensor(targets)."
         )
-    if value.dtype in _TARGETS:
+    if value.is_nested or value.is_quantized or value.dtype in _TARGETS:
         return _strided("targets", value)
     raise UnsupportedTypeError(
         f"targets must be bool, integer or floating; got dtype {value.dtype}. Encode labels as 0 and 1."
@@ -100,20 +102,29 @@ def target_array(value: Any) -> Any:
 
 def _strided(name: str, value: Any) -> Any:
     """The tensor, with every element in memory as it is."""
-    if value.layout is not torch.strided:
-        raise UnsupportedTypeError(
-            f"{name} must be a dense tensor; got layout {value.layout}. Use {name}.to_dense(), or padding and mask=."
-        )
+    if value.is_nested or value.is_quantized or value.layout is not torch.strided:
+        raise UnsupportedTypeError(f"{name} must be a dense tensor; got {_layout(value)}. {_remedy(name, value)}")
     return value.resolve_neg()
+
+
+def _layout(value: Any) -> str:
+    if value.is_nested:
+        return "a nested tensor"
+    return f"a quantised one of dtype {value.dtype}" if value.is_quantized else f"layout {value.layout}"
+
+
+def _remedy(name: str, value: Any) -> str:
+    """What makes a dense tensor of it."""
+    if value.is_nested:
+        return f"Use {name}.values() for all its elements in one row, beside those of targets."
+    return f"Use {name}.dequantize()." if value.is_quantized else f"Use {name}.to_dense(), or padding and mask=."
 
 
 def dense(t: Any, device: Any) -> Any:
     """Targets on which tensor operations work: positive indices become a matrix, rare integers common ones."""
-    if not is_filling(t):
+    if not isinstance(t, Positives):
         return t.to(torch.int64) if t.dtype in _WITHOUT_OPERATIONS else t
-    matrix = np.empty(t.shape, np.uint8)
-    t.fill(matrix.reshape(-1), 0, matrix.size)
-    return torch.from_numpy(matrix).to(device)
+    return torch.from_numpy(t.dense()).to(device)
 
 
 def check_device(name: str, value: Any, x: Any) -> None:
@@ -128,13 +139,19 @@ def check_device(name: str, value: Any, x: Any) -> None:
 # ---- options --------------------------------------------------------------------------------------------------------
 
 
+def as_tensor(value: Any, x: Any) -> Any:
+    """A number where x is, by a product: compilers leave numbers open in arithmetic, but not where one is filled in."""
+    return torch.ones((), dtype=wide(x.device), device=x.device) * value
+
+
 def option_tensor(name: str, value: Any, x: Any) -> Any:
     """The value of an option as a tensor: a tensor of the logits' device, a number, or a list of numbers."""
     if isinstance(value, torch.Tensor):
+        value = _strided(name, value)
         check_device(name, value, x)
-        return _strided(name, value)
+        return value
     if isinstance(value, (torch.SymInt, torch.SymFloat)):  # a number that compiled code leaves open
-        return torch.scalar_tensor(value, dtype=wide(x.device), device=x.device)
+        return as_tensor(value, x)
     if isinstance(value, (list, tuple)):
         value = list(value)  # compiled code has a kind of its own
     if framework_of(value) != "numpy" or (isinstance(value, np.ndarray) and value.ndim):
@@ -151,28 +168,20 @@ def option_tensor(name: str, value: Any, x: Any) -> Any:
     return torch.as_tensor(array, dtype=dtype, device=x.device)
 
 
-def array_options(options: Options) -> dict[str, Any]:
-    """The options given as something other than a number."""
-    pos_weight, weight, sample_weight, label_weight, _, _, _, mask, _, _, normalizer, _ = options
-    if pos_weight is weight is sample_weight is label_weight is mask is normalizer is None:
-        return {}  # asked first because every call pays for the question
-    named = zip(ARRAYS, (pos_weight, weight, sample_weight, label_weight, mask, normalizer), strict=True)
-    return {name: value for name, value in named if value is not None and not isinstance(value, (int, float))}
-
-
-def kernel_options(options: Options, given: dict[str, Any], x: Any) -> Options:
+def kernel_options(options: Options, x: Any) -> Options:
     """The options with arrays as views of their memory."""
-    if not given:
+    arrays = options.arrays
+    if not arrays:
         return options
-    views: dict[str, Any] = {name: _kernel_view(option_tensor(name, value, x)) for name, value in given.items()}
-    return options._replace(**views)
+    return options.replace(**{name: kernel_view(option_tensor(name, value, x)) for name, value in arrays.items()})
 
 
-def _kernel_view(tensor: Any) -> Array:
+def kernel_view(tensor: Any) -> Array:
+    """A tensor's memory as the kernels read options: bare bits are no numbers."""
     return view(tensor.float() if tensor.dtype is torch.bfloat16 else tensor)
 
 
-class TensorArrays:
+class TensorArrays(KnownLengths):
     """Values of options as tensors (`_spec.Arrays`): differentiable, traceable, and never waiting for a device."""
 
     def __init__(self, x: Any, check_values: bool) -> None:
@@ -187,12 +196,12 @@ class TensorArrays:
             )
         return tensor
 
-    def double(self, name: str, value: Any) -> Any:
+    def float64(self, name: str, value: Any) -> Any:
         """Real numbers in float64."""
         return self.real(name, value).to(wide(self.x.device))
 
     @staticmethod
-    def single(array: Any) -> Any:
+    def scalar(array: Any) -> Any:
         """The one number as a 0-d tensor: it may need a gradient."""
         return array.reshape(())
 
@@ -208,7 +217,23 @@ class TensorArrays:
     def check(self, name: str, array: Any, *, positive: bool) -> None:
         """Refuse bad numbers where looking at them is free; elsewhere they make the loss NaN."""
         if self.check_values:
-            OptionArrays.check(name, view(array), positive=positive)
+            OptionArrays.check(name, kernel_view(array), positive=positive)
+
+    def number(self, one: Number, value: Any) -> Any:
+        """The number, as a tensor where its value is not at hand or is to be learnt."""
+        if not isinstance(value, (torch.Tensor, torch.SymFloat, torch.SymInt)):
+            return number(one, value)
+        array = self.float64(one.name, value)
+        if array.ndim and array.numel() != 1:
+            raise InvalidInputError(f"{one.name} must be a finite number; got shape {tuple(array.shape)}. {one.remedy}")
+        return self.inside(one, array.reshape(()))
+
+    def inside(self, one: Number, array: Any) -> Any:
+        """The tensor; what is outside the interval is refused where looking is free, and becomes NaN elsewhere."""
+        if self.check_values:
+            OptionArrays.inside(one, kernel_view(array))
+            return array
+        return torch.where((array >= one.low) & (array <= one.high) & (array < math.inf), array, math.nan)
 
     @staticmethod
     def held(dtype: Any, value: Any) -> float | None:

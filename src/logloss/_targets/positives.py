@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import operator
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ._backends import announce
-from ._errors import InvalidInputError, UnsupportedTypeError
-
-Array = np.ndarray[Any, Any]
+from .._errors import InvalidInputError, UnsupportedTypeError
+from .._types import Array
 
 
 class Positives:
@@ -43,29 +43,25 @@ class Positives:
         Saad, *Iterative Methods for Sparse Linear Systems* (2003), section 3.4, for compressed sparse rows.
     """
 
-    __slots__ = ("_labels", "_places", "indptr", "shape")
+    __slots__ = ("_places", "indices", "indptr", "shape")
 
     def __init__(self, indptr: Any, indices: Any, shape: tuple[int, int]) -> None:
         rows, labels = self.shape = _shape(shape)
-        self._labels: Any = None  # only of what JAX put together
-        self.indptr = _integers("indptr", indptr)
-        _check_indptr(self.indptr, rows, _integers("indices", indices).size)
-        # every positive's place in the matrix, counted along its rows: what a kernel that asks for a range needs
-        self._places: Array | None = _places(self.indptr, _integers("indices", indices), labels)
-        announce(type(self))
-
-    @property
-    def indices(self) -> Array:
-        """The positive labels, sorted within each row."""
-        if self._places is None:
-            return self._labels  # type: ignore[no-any-return]
-        labels: Array = self._places - self.shape[1] * _rows(self.indptr)
-        return labels
+        self.indptr, self.indices = _integers("indptr", indptr), _integers("indices", indices)
+        _check_indptr(self.indptr, rows, self.indices.size)
+        self._places: Array | None = _places(self.indptr, self.indices, labels)
+        self.indices = self._places - labels * _rows(self.indptr)
+        _as_tree()
 
     @property
     def nnz(self) -> int:
         """The number of positives."""
-        return len(self._labels if self._places is None else self._places)
+        return len(self.indices)
+
+    @property
+    def dtype(self) -> None:
+        """None: they are no array."""
+        return None
 
     def __repr__(self) -> str:
         return f"Positives(shape={self.shape}, nnz={self.nnz})"
@@ -106,19 +102,40 @@ class Positives:
         return cls(csr.indptr, csr.indices, csr.shape)
 
     @classmethod
-    def _from_parts(cls, shape: tuple[int, int], parts: tuple[Any, Any]) -> Positives:
-        """What JAX took apart put together again: `indptr` and `indices` of any kind, not looked at."""
+    def from_parts(cls, shape: tuple[int, int], parts: tuple[Any, Any]) -> Positives:
+        """Sorted `indptr` and `indices` of any kind, not looked at: what JAX took apart, put together again."""
         positives = object.__new__(cls)
-        positives.shape, (positives.indptr, positives._labels), positives._places = shape, parts, None
+        positives.shape, (positives.indptr, positives.indices), positives._places = shape, parts, None
         return positives
 
     def fill(self, out: Array, start: int, stop: int) -> None:
         """Write elements start..stop of the matrix, counted along its rows, into `out` (what kernels call)."""
         if self._places is None:
-            self._places = _places(_integers("indptr", self.indptr), _integers("indices", self._labels), self.shape[1])
+            parts = _integers("indptr", self.indptr), _integers("indices", self.indices)
+            self._places = _places(*parts, self.shape[1])
         low, high = np.searchsorted(self._places, (start, stop))
         out[: stop - start] = 0
         out[self._places[low:high] - start] = 1
+
+    def dense(self) -> Array:
+        """The matrix, as one byte per element."""
+        matrix = np.empty(self.shape, np.uint8)
+        self.fill(matrix.reshape(-1), 0, matrix.size)
+        return matrix
+
+
+def _as_tree() -> None:
+    """Tell JAX, if it is loaded, that positives are a tree of two arrays, before one is given to compiled code."""
+    jax = sys.modules.get("jax")
+    if jax is not None and hasattr(jax, "tree_util"):
+        _register(jax.tree_util.register_pytree_node)
+
+
+@functools.cache
+def _register(register: Any) -> None:
+    register(
+        Positives, lambda positives: ((positives.indptr, positives.indices), positives.shape), Positives.from_parts
+    )
 
 
 def _shape(shape: Any) -> tuple[int, int]:

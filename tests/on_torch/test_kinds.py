@@ -1,0 +1,138 @@
+"""Tensors that are no plain ones, weights as torch takes them, and programs of ONNX."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+import logloss as ll
+from logloss.torch import AsymmetricLoss, BCELoss, BCEWithLogitsLoss, SigmoidFocalLoss
+from reference import message
+
+bce = ll.binary_cross_entropy_with_logits
+
+
+def rows(layout: torch.layout = torch.strided) -> torch.Tensor:
+    return torch.nested.nested_tensor([torch.randn(2), torch.randn(3)], layout=layout)
+
+
+KINDS = {
+    "nested": (rows, ".values()"),
+    "jagged": (lambda: rows(torch.jagged), ".values()"),
+    "quantised": (lambda: torch.quantize_per_tensor(torch.randn(3), 0.1, 0, torch.quint8), ".dequantize()"),
+    "sparse": (lambda: torch.eye(3).to_sparse(), ".to_dense()"),
+    "compressed": (lambda: torch.eye(3).to_sparse_csr(), ".to_dense()"),
+    "mkldnn": (lambda: torch.randn(3, 3).to_mkldnn(), ".to_dense()"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch's, of prototypes
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", KINDS)
+def test_tensors_without_plain_memory_are_refused_with_a_remedy_that_works(name: str):
+    make, remedy = KINDS[name]
+    strange, usual = make(), torch.ones(3)
+    for logits, targets, weight in ((strange, strange, None), (usual, strange, None), (usual, usual, strange)):
+        text = message(ll.UnsupportedTypeError, bce, logits, targets, weight=weight)
+        assert "must be a dense tensor" in text
+        assert remedy in text
+    dense = eval("strange" + remedy, {"strange": strange})
+    assert bce(dense, torch.ones_like(dense)).isfinite()
+
+
+def test_arrays_beside_tensors_are_told_the_call():
+    for targets in (np.ones(3), [1, 0, 1]):
+        text = message(ll.UnsupportedTypeError, bce, torch.zeros(3), targets)
+        assert "Use torch.as_tensor(targets, device=logits.device)." in text
+    for logits in (np.zeros(3), [0.0] * 3):
+        text = message(ll.UnsupportedTypeError, bce, logits, torch.ones(3))
+        assert "Use torch.as_tensor(logits, device=targets.device)." in text
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 2)])
+def test_bad_targets_of_every_shape_and_half_precision_are_named(shape: tuple[int, ...]):
+    x = torch.zeros(shape, dtype=torch.bfloat16)
+    assert "1.296875" in message(ll.InvalidInputError, bce, x, torch.full(shape, 1.3, dtype=torch.bfloat16))
+
+
+def test_messages_name_what_was_given():
+    p = torch.full((2, 3), 0.5)
+    assert "probabilities and targets" in message(ll.InvalidInputError, BCELoss(), p, torch.ones(3))
+    prices = torch.tensor([[1.0, -1.0], [1.0, 1.0]])
+    assert "index (0, 1)" in message(
+        ll.InvalidInputError, BCEWithLogitsLoss(pos_weight=prices), torch.zeros(2, 2), torch.zeros(2, 2)
+    )
+
+
+# ---- weights --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of PyTorch's compiler
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("name", ["BCEWithLogitsLoss", "BCELoss"])
+def test_negative_weights_as_torch_takes_them(name: str, reduction: str):
+    """In kernels, compiled code and transforms; policy gradients weigh by advantages."""
+    logits = torch.tensor([[0.5, -1.0, 2.0], [-0.3, 0.1, -2.0]], requires_grad=True)
+    t, weight = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]), torch.tensor([-1.0, 2.0, -0.5])
+    x = logits.sigmoid() if name == "BCELoss" else logits * 1.0
+    ours = getattr(ll.torch, name)(weight, reduction=reduction)
+    theirs = getattr(torch.nn, name)(weight, reduction=reduction)
+    want = theirs(x, t)
+    slope = torch.autograd.grad(want.sum(), x, retain_graph=True)[0]
+    for run in (ours, torch.compile(ours, fullgraph=True, backend="aot_eager")):
+        loss = run(x, t)
+        torch.testing.assert_close(loss, want)
+        torch.testing.assert_close(torch.autograd.grad(loss.sum(), x, retain_graph=True)[0], slope)
+    by_formula = torch.func.grad(lambda one: ours(one, t).sum())(x.detach())
+    torch.testing.assert_close(by_formula, slope)
+
+
+def test_array_functions_refuse_negative_weights_and_say_what_computes():
+    x, t, weight = torch.zeros(3), torch.ones(3), torch.tensor([-1.0, 2.0, 1.0])
+    assert "validate=False" in message(ll.InvalidInputError, bce, x, t, weight=weight)
+    assert bce(x, t, weight=weight, validate=False).item() == pytest.approx(2 * math.log(2) / 3)
+    for bad in (math.nan, math.inf):
+        criterion = BCEWithLogitsLoss(torch.tensor([bad, -1.0, 1.0]))
+        assert "weight must be finite" in message(ll.InvalidInputError, criterion, x, t)
+    text = message(ll.InvalidInputError, BCEWithLogitsLoss(weight), x, t, sample_weight=torch.tensor([-1.0, 1.0, 1.0]))
+    assert "sample_weight must be finite and not negative" in text
+
+
+# ---- ONNX -----------------------------------------------------------------------------------------------------------
+
+
+class Model(torch.nn.Module):
+    def __init__(self, criterion: torch.nn.Module) -> None:
+        super().__init__()
+        self.layer, self.criterion = torch.nn.Linear(4, 3), criterion
+
+    def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return self.criterion(self.layer(x), t)
+
+
+CRITERIA = {
+    "logits": BCEWithLogitsLoss,
+    "options": lambda: BCEWithLogitsLoss(
+        pos_weight=torch.tensor([1.0, 2.0, 3.0]), label_smoothing=0.1, ignore_index=-1, reduction="weighted_mean"
+    ),
+    "none": lambda: BCEWithLogitsLoss(reduction="none"),
+    "focal": lambda: SigmoidFocalLoss(alpha=0.25),
+    "asymmetric": AsymmetricLoss,
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # of both exporters, about themselves
+@pytest.mark.parametrize("dynamo", [False, True], ids=["script", "dynamo"])
+@pytest.mark.parametrize("name", CRITERIA)
+def test_a_model_that_returns_its_loss_is_exported(name: str, dynamo: bool, tmp_path: Path):
+    model = Model(CRITERIA[name]())
+    x, t = torch.randn(5, 4), (torch.rand(5, 3) < 0.4).float()
+    torch.onnx.export(model, (x, t), tmp_path / "model.onnx", dynamo=dynamo, input_names=["x", "t"])
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    (loss,) = session.run(None, {"x": x.numpy(), "t": t.numpy()})
+    np.testing.assert_allclose(loss, model(x, t).detach().numpy(), rtol=1e-5, atol=1e-6)
