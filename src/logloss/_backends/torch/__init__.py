@@ -219,7 +219,7 @@ def _alone(call: Call, t: Any) -> bool:
 
 def _problem(call: Call, x: Any, t: Any, positive_price: Any = None) -> shared.Problem:
     """The call as tensor operations. Where looking is free, bad values are refused as the kernels refuse them."""
-    looks = x.is_cpu and state.has_memory(x) and not state.in_transform()
+    looks = cpu.serves(call, x, t) and not state.in_transform()
     if looks and call.options.validate:
         cpu.check(call, x, t)
     return clamped.problem(call.primitive, x, t, call.options, looks, positive_price)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..._kernels import entries
 from ..._spec.options import Options
 from ..._targets.positives import Positives
 from .. import numpy
@@ -21,8 +22,13 @@ _LARGE = 1 << 22
 
 
 def serves(call: Call, x: Any, t: Any) -> bool:  # noqa: ARG001 - other ways look at them
-    """CPU tensors in eager code."""
-    return x.is_cpu and state.has_memory(x)
+    """CPU tensors in eager code, and losses that have a kernel."""
+    return x.is_cpu and state.has_memory(x) and has_kernel(call)
+
+
+def has_kernel(call: Call) -> bool:
+    """False for losses of other frameworks, which are formulas alone."""
+    return (clamped.as_kernels(call.primitive).loss.name, 64) in entries.GENERAL
 
 
 def problem_of(call: Call, x: Any, t: Any) -> numpy.Problem:
