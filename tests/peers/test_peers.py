@@ -38,7 +38,6 @@ ALONE = {"PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 HALF = "a loss reduced from half precision is float32"
 DIFFERENCES = {
     "torch": {"check_dtype *float16 * reduction=mean*": HALF, "check_dtype *float16 * reduction=sum*": HALF},
-    "keras": {"BinaryCrossentropyTest::test_shape_mismatch": "it is a ValueError too, but in other words"},
     "scikit-learn": {"test_sample_weight_multiplies *random*": "negative weights are refused unless validate=False"},
 }
 
