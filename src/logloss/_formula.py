@@ -9,7 +9,8 @@ No cancellation: 1 - t', never t' - 1 from σ(x) - t; z = e^-|x| serves softplus
 0 selects its term away, so that 0·inf is 0.
 
 No step is infinite where the loss is not: what would be is given a harmless operand, and its result not selected. So
-the numeric checks of frameworks, which look at every step, have nothing to say of good data.
+the numeric checks of frameworks, which look at every step, have nothing to say of good data. A Hessian grows as the
+square of the gradient: a namespace whose `order` is below 2 wants none, and may get None.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ Triple = tuple[Any, Any, Any]
 def of(loss: Loss) -> Callable[..., Triple]:
     """The function of a loss."""
     return loss.formula or getattr(sys.modules[__name__], loss.name)
+
+
+def wants_hessian(xp: Any) -> bool:
+    """Does whoever computes with this namespace want second derivatives?"""
+    return getattr(xp, "order", 2) == 2
 
 
 def prices(t: Any, rest: Any, terms: Terms) -> tuple[Any, Any]:
@@ -80,7 +86,7 @@ def probabilities(xp: Any, x: Any, u: Any, v: Any, yes: Any, no: Any, p: Any) ->
     negative = xp.where(high, floored, -xp.log1p(-xp.where(high | free_v, zero, x)))
     steep_u, steep_v = _inverse(xp, low | free_u, x), _inverse(xp, high | free_v, 1 - x)
     slope_u, slope_v = priced(xp, xp.where(low, 0 * u, u), steep_u), priced(xp, xp.where(high, 0 * v, v), steep_v)
-    curve = priced(xp, slope_u, steep_u) + priced(xp, slope_v, steep_v)
+    curve = priced(xp, slope_u, steep_u) + priced(xp, slope_v, steep_v) if wants_hessian(xp) else None
     return priced(xp, u, positive) + priced(xp, v, negative), slope_v - slope_u, curve
 
 
@@ -97,7 +103,8 @@ def log_probabilities(xp: Any, x: Any, u: Any, v: Any, yes: Any, no: Any, p: Any
         near, -xp.log(xp.where(near & ~free, rest, 1 + 0 * rest)), -xp.log1p(-xp.where(near, 0 * chance, chance))
     )
     slope = priced(xp, v, chance / xp.where(free, 1 + 0 * rest, rest))
-    return priced(xp, u, -x) + priced(xp, v, negative), slope - u, priced(xp, slope, _inverse(xp, free, rest))
+    curve = priced(xp, slope, _inverse(xp, free, rest)) if wants_hessian(xp) else None
+    return priced(xp, u, -x) + priced(xp, v, negative), slope - u, curve
 
 
 def _sigmoids(xp: Any, x: Any) -> tuple[Any, Any, Any]:

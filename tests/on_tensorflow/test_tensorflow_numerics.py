@@ -75,6 +75,16 @@ def test_nothing_is_found_with_options(options, checked):
         find_nothing(loss, "float16", **options)
 
 
+@pytest.mark.parametrize(("loss", "point"), [("probabilities", 1e-30), ("log_probs", -1e-30)])
+def test_nothing_is_found_of_a_hessian_that_nobody_wants(loss, point, checked):
+    """1/p² is infinite in float32."""
+    x, t = tf.constant([point]), tf.constant([1.0 if loss == "probabilities" else 0.0])
+    for function in (ll.value_and_grad, tf.function(ll.value_and_grad, autograph=False)):
+        value, slope = function(x, t, loss=LOSSES[loss])
+        assert float(value) == pytest.approx(30 * math.log(10), rel=1e-6)
+        assert abs(float(slope[0])) == pytest.approx(1e30, rel=1e-6)
+
+
 def test_an_infinite_loss_is_found(checked):
     """So the checks do look."""
     for function in (ll.binary_cross_entropy, tf.function(ll.binary_cross_entropy, autograph=False)):

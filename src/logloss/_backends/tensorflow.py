@@ -43,7 +43,7 @@ def _derivative(order: int, loss: Loss, x: Any, u: Any, v: Any, rest: tuple[Any,
     @tf.custom_gradient
     def along_x(x: Any) -> tuple[Any, Callable[[Any], Any]]:
         here_u, here_v, *here = map(tf.stop_gradient, (u, v, *learnt))  # a tape would see them through what they meet
-        values = operations.formula(_XP, loss, x, here_u, here_v, with_learnt(here))[order]
+        values = operations.formula(_UP_TO[order], loss, x, here_u, here_v, with_learnt(here))[order]
         return values, lambda upstream: upstream * _derivative(order + 1, loss, x, u, v, rest)
 
     @tf.custom_gradient
@@ -51,7 +51,7 @@ def _derivative(order: int, loss: Loss, x: Any, u: Any, v: Any, rest: tuple[Any,
         one, zero = tf.ones_like(u), tf.zeros_like(u)
 
         def evaluated(learnt: Any) -> Any:
-            return operations.formula(_XP, loss, x, u, v, with_learnt(learnt))[order]
+            return operations.formula(_UP_TO[order], loss, x, u, v, with_learnt(learnt))[order]
 
         def gradient(upstream: Any) -> tuple[Any, ...]:
             rest = with_learnt(learnt)
@@ -131,6 +131,8 @@ _XP = SimpleNamespace(
     derivative=_derivative,
 )
 """TensorFlow as `operations.Operations`."""
+_UP_TO = tuple(SimpleNamespace(**vars(_XP), order=order) for order in range(3))
+"""The same for derivatives up to an order: in eager code what nobody wants would be computed."""
 
 
 # ---- operands -------------------------------------------------------------------------------------------------------

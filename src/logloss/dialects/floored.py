@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._formula import wants_hessian
 from .._spec.losses import PROBABILITIES, Loss, Number
 from .keras import EPSILON
 
@@ -23,8 +24,13 @@ def _floored(xp: Any, x: Any, u: Any, v: Any, yes: Any, no: Any, p: Any) -> tupl
         1 / xp.where(one < least, xp.where((one == 0) & (floor > least), floor, least), one)
         for one, floor in ((x, low), (left, high))
     )
-    curve_u, curve_v = (xp.where(one < least, zero, steep) * steep for one, steep in ((x, steep_u), (left, steep_v)))
-    return u * positive + v * negative, v * steep_v - u * steep_u, u * curve_u + v * curve_v
+    loss, slope = u * positive + v * negative, v * steep_v - u * steep_u
+    if not wants_hessian(xp):
+        return loss, slope, None
+    # 0 below √δ, for the square of a quotient must be finite too
+    curves = (xp.where(one * one < least, zero, steep) * steep for one, steep in ((x, steep_u), (left, steep_v)))
+    curve_u, curve_v = curves
+    return loss, slope, u * curve_u + v * curve_v
 
 
 FLOORED = Loss(
