@@ -288,6 +288,8 @@ class BinaryCrossentropy(_Loss):
         if logits is not None:
             return self.evaluated(binary_cross_entropy_with_logits, y_true, logits)
         low, rest = _floors(_current(self.eps, y_pred), self.dtype)
+        if keras.backend.backend() == "numpy":  # which has no gradients
+            return self.evaluated(binary_cross_entropy, y_true, ops.clip(y_pred, low, 1.0 - rest))
         return self.evaluated(Primitive(FLOORED, (low, rest, output.least(y_pred))), y_true, y_pred)
 
     def get_config(self) -> dict[str, Any]:

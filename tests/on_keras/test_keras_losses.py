@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -23,11 +24,31 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
+CHECKS = {
+    "losses": ["tails", "options", "masks", "saved", "fitted"],
+    "saturation": ["types", "lists", "ends", "remembered", "trained"],
+    "settings": ["annealed", "annealed_in_other_ways", "per_label", "written", "refused"],
+}
+
+
+@pytest.mark.parametrize("checks", CHECKS)
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_every_backend(backend):
-    done = run(str(WORKER), KERAS_BACKEND=backend)
+def test_every_backend(backend, checks):
+    done = run(str(WORKER), checks, KERAS_BACKEND=backend)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.split() == ["tails", "options", "masks", "saved", "fitted"]
+    assert done.stdout.split() == CHECKS[checks]
+
+
+def test_the_backend_without_gradients():
+    """By hand, in float32: (-log 1e-7 + 23·log 2 + log 4)/3."""
+    code = (
+        "from logloss.keras import BinaryCrossentropy as B, BinaryFocalCrossentropy as F\n"
+        "y, p = [[1.0, 0.0, 1.0]], [[0.0, 1.0, 0.25]]\n"
+        "print(float(B()(y, p)), float(B(exact=True)(y, p)), float(F(gamma=0.0)([[1.0]], [[0.25]])))"
+    )
+    done = run("-c", code, KERAS_BACKEND="numpy")
+    want = [(7 * math.log(10) + 23 * math.log(2) + math.log(4)) / 3, math.inf, math.log(4)]
+    assert list(map(float, done.stdout.split())) == pytest.approx(want, rel=1e-6), done.stderr[-3000:]
 
 
 def test_without_keras_the_command_is_named(tmp_path):
