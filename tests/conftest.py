@@ -1,9 +1,10 @@
-"""What every test shares: the `--exhaustive` switch, and what runs where there is no GPU."""
+"""What every test shares: its switches, and what runs where there is no GPU."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,42 @@ if not _has_gpu():
 if importlib.util.find_spec("triton") is not None:
     importlib.import_module("triton")  # after TensorFlow, its LLVM would end the process
 
+from instructions import SETS, narrower, runnable  # noqa: E402 - this brings an LLVM as well
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--exhaustive", action="store_true", help="also run the tests that take hours or 10^9 rows")
+    parser.addoption(
+        "--instructions",
+        choices=["narrower", *SETS],
+        help="let Numba, XLA and PyTorch use no wider instructions than these; narrower: the next here",
+    )
+
+
+def _instructions(config: pytest.Config) -> str | None:
+    """The set that was asked for, by its own name."""
+    chosen = config.getoption("--instructions")
+    return narrower() if chosen == "narrower" else chosen
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Narrow the instructions before anything that reads them is imported."""
+    name = _instructions(config)
+    if name is None:
+        return
+    if name not in runnable():
+        raise pytest.UsageError(f"--instructions={name}: this processor is known to have {runnable()}")
+    if "numba" in sys.modules:
+        raise pytest.UsageError("--instructions comes too late: Numba has been imported")
+    os.environ.update(SETS[name].environment)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    name, known = _instructions(config), ", ".join(runnable()) or "no set that is known here"
+    if name is None:
+        return f"instructions: all of this processor, which has {known}"
+    settings = " ".join(f"{variable}={value}" for variable, value in SETS[name].environment.items())
+    return f"instructions: {name}, of a processor that has {known}: {settings}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

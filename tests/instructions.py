@@ -52,7 +52,10 @@ SETS = {
 
 def runnable() -> list[str]:
     """The names of the sets that this processor has."""
-    features = binding.get_host_cpu_features()
+    try:
+        features = binding.get_host_cpu_features()
+    except RuntimeError:  # where LLVM cannot ask
+        return []
     return [name for name, one in SETS.items() if all(features.get(need) for need in one.needs)]
 
 

@@ -18,6 +18,8 @@ from numba import njit
 import logloss as ll
 import oracle
 
+pytestmark = pytest.mark.numerical
+
 LARGEST = int(np.float32(104.0).view(np.uint32))  # beyond, e^-|x| is below half the smallest float32
 CHUNK = (1 << 16) - 1  # with one before it and in four cases, as much as a call leaves to one thread
 PROBABILITIES = 1 << 20

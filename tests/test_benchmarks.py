@@ -49,6 +49,7 @@ def test_the_benchmark_of_scoring_runs(tmp_path: Path):
     assert all(peer in absent or peer in named for peer in ("PyArrow", "Polars", "DuckDB"))
 
 
+@pytest.mark.frameworks
 def test_jax_arrays_beside_optax():
     assert "logloss.value_and_grad" in run("jax_arrays.py", "--elements", "640", "--rounds", "1")
 

@@ -18,6 +18,8 @@ import pytest
 
 import logloss
 
+pytestmark = pytest.mark.frameworks  # pages show all of them
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").rglob("*.md")])
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

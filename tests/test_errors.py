@@ -294,6 +294,7 @@ def framework_array(module):
     return type("Tensor", (), {"__module__": module, "__array__": None})()
 
 
+@pytest.mark.frameworks
 @pytest.mark.parametrize("module", ["torch", "jaxlib.xla_extension", "tensorflow.python.framework.ops", "cupy"])
 def test_frameworks_do_not_mix(module):
     other = framework_array(module)

@@ -17,6 +17,8 @@ from logloss._spec.options import Options
 from logloss._spec.terms import Terms, terms
 from reference import element, of_prices
 
+pytestmark = pytest.mark.numerical
+
 POINTS = [0.0, -0.0, 1e-9, -1e-9, 0.3, -0.4, 2.0, -3.0, 30.0, -35.0, 300.0, -310.0]
 DOMAINS = {
     LOGITS: [*POINTS, math.inf, -math.inf],

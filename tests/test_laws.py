@@ -13,6 +13,8 @@ from hypothesis.extra import numpy as hnp
 import logloss as ll
 from reference import LOSSES
 
+pytestmark = pytest.mark.numerical
+
 logit = st.floats(-800, 800, allow_nan=False)
 any_logit = st.floats(allow_nan=False)
 soft = st.floats(0, 1)

@@ -9,6 +9,8 @@ import pytest
 import logloss as ll
 from reference import LOSSES, data
 
+pytestmark = pytest.mark.numerical
+
 FLOATS = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float32": np.float32, "float64": np.float64}
 TARGETS = [
     "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64",

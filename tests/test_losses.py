@@ -13,6 +13,8 @@ import logloss as ll
 import oracle
 from reference import HARD, LOSSES, bounds, rounded
 
+pytestmark = pytest.mark.numerical
+
 DTYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float32": np.float32, "float64": np.float64}
 SIZES = [0.0, 5e-324, 1e-40, 1e-12, 0.5, 5.0, 20.0, 88.0, 104.0, 700.0, 745.5, 1e6, math.inf]
 LOGITS = [*SIZES, *(-size for size in SIZES)]

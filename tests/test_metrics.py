@@ -14,6 +14,8 @@ import oracle
 from logloss import log_loss
 from oracle import assert_ulp
 
+pytestmark = pytest.mark.numerical
+
 
 def definition(y, p, w=None, keep=None):
     """Σ w·(-y·log p - (1-y)·log(1-p)) / Σ w, in mpmath."""

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 import logloss as ll
 from reference import LOSSES, close, data, reference
 
+pytestmark = pytest.mark.numerical
+
 REDUCTIONS = ["none", "sum", "mean", "weighted_mean", "batchmean"]
 OWN = {
     "probabilities": st.fixed_dictionaries({}, optional={"eps": st.sampled_from([None, 0.0, 1e-7, 0.3])}),

@@ -12,6 +12,8 @@ import logloss as ll
 from logloss import Positives
 from reference import LOSSES, data
 
+pytestmark = pytest.mark.numerical
+
 LISTS = [[2, 0], [], [1], [0, 1, 2, 3]]
 DENSE = np.array([[1, 0, 1, 0], [0, 0, 0, 0], [0, 1, 0, 0], [1, 1, 1, 1]])
 

@@ -12,6 +12,8 @@ import logloss as ll
 from logloss._kernels import layout
 from reference import LOSSES, close, data, reference
 
+pytestmark = pytest.mark.numerical
+
 FLOATS = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float32": np.float32, "float64": np.float64}
 WEIGHTS = {
     "sample_weight": np.array([1.0, 0.0, 2.5]),

@@ -18,6 +18,8 @@ import oracle
 from logloss._backends.jax import _compiled
 from reference import LOSSES, close, data, element, message, reference
 
+pytestmark = pytest.mark.numerical
+
 bce = ll.binary_cross_entropy_with_logits
 ENDS = {"label_smoothing": (0, 1), "eps": (0, 0.5), "alpha": (0, 1), "clip": (0, 1)}
 """The intervals of numbers; of all others from 0 upwards."""

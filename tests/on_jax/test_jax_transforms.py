@@ -17,6 +17,8 @@ from jax.test_util import check_grads
 import logloss as ll
 from reference import LOSSES, data, message, reference
 
+pytestmark = pytest.mark.numerical
+
 bce = ll.binary_cross_entropy_with_logits
 
 
@@ -151,7 +153,7 @@ assert len(spread_slope.sharding.device_set) == 4
 def test_shard_map_and_sharded_arrays():
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", SHARDED],
-        env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"},
+        env={**os.environ, "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"},
         capture_output=True,
         text=True,
         check=False,

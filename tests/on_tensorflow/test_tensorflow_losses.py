@@ -15,6 +15,8 @@ import reference
 from reference import LOSSES, REDUCTIONS, close, data, message
 from test_options import ALONE, IGNORED
 
+pytestmark = pytest.mark.numerical
+
 bce = ll.binary_cross_entropy_with_logits
 
 

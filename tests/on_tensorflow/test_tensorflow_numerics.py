@@ -12,6 +12,8 @@ import tensorflow as tf
 import logloss as ll
 from reference import LOSSES
 
+pytestmark = pytest.mark.numerical
+
 POINTS = {
     "probabilities": [0.0, 0.02, 0.5, 0.98, 1.0],
     "log_probs": [0.0, -0.02, -0.5, -5.0, -100.0, -1000.0],

@@ -18,7 +18,10 @@ from logloss.torch import BCELoss, BCEWithLogitsLoss
 from reference import LOSSES
 
 # PyTorch's forward mode loads its own scripts when first used.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+pytestmark = [
+    pytest.mark.numerical,
+    pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning"),
+]
 
 bce = ll.binary_cross_entropy_with_logits
 REDUCTIONS = [{"reduction": name} for name in ("none", "sum", "mean", "weighted_mean", "batchmean")]

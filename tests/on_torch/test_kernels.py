@@ -18,7 +18,10 @@ from logloss._backends.torch import addressed, cpu
 from reference import LOSSES, message, reference
 
 # PyTorch's forward mode loads its own scripts when first used.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+pytestmark = [
+    pytest.mark.numerical,
+    pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning"),
+]
 
 FLOATS = {
     torch.float16: np.float16,

@@ -15,6 +15,8 @@ import logloss as ll
 from logloss import torch as drop_in
 from reference import message
 
+pytestmark = pytest.mark.numerical
+
 SHAPE = (2, 3, 4, 5)
 PRICES = {
     "none": None,

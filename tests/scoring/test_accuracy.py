@@ -14,6 +14,8 @@ from logloss.evaluate.moments import UNWEIGHTED_TERMS, WEIGHTED_TERMS
 from logloss.scores import Scores, score
 from oracle import sigmoid, softplus
 
+pytestmark = pytest.mark.numerical
+
 EXTREME = [1e-300, 5e-324, 2.0**-1022, 1e-30, 1e-9, 0.3, 0.5, 0.7, 1 - 1e-9, 1 - 2.0**-53]
 LOGITS = [-1e4, -746.0, -690.0, -37.0, -1e-9, 0.0, 1e-300, 1e-9, 0.5, 37.0, 690.0, 1e4]
 

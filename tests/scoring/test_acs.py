@@ -9,6 +9,7 @@ import pytest
 
 from logloss.evaluate.statistics import Statistics
 from logloss.scores import Scores, score
+from tables import kinds
 
 COLUMNS = {"target": "employed", "probability": "predicted_probability"}
 
@@ -65,10 +66,13 @@ def test_csv_gives_the_same_bits(acs: pl.DataFrame, acs_path: Path, tmp_path: Pa
     assert ours.summary.results == theirs.summary.results
 
 
-def test_tables_of_other_libraries_give_the_same_bits(acs: pl.DataFrame):
-    frames = [acs, acs.lazy(), acs.to_arrow(), acs.to_pandas()]
-    results = [score(frame, **COLUMNS, group="year").summary.results for frame in frames]
-    assert all(result == results[0] for result in results)
+TABLES = {"lazy": pl.DataFrame.lazy, "pyarrow": pl.DataFrame.to_arrow, "pandas": pl.DataFrame.to_pandas}
+
+
+@pytest.mark.parametrize("kind", kinds(TABLES))
+def test_tables_of_other_libraries_give_the_same_bits(kind: str, acs: pl.DataFrame):
+    ours, theirs = (score(frame, **COLUMNS, group="year") for frame in (acs, TABLES[kind](acs)))
+    assert ours.summary.results == theirs.summary.results
 
 
 def test_reference_from_numpy(acs: pl.DataFrame):

@@ -8,7 +8,6 @@ import json
 import math
 from typing import Any
 
-import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -71,6 +70,12 @@ def test_tables_of_other_libraries(scores: Scores):
     polars, arrow = pl.DataFrame(scores), pa.table(scores)
     assert polars["rows"].to_list() == arrow["rows"].to_pylist() == [2, 3, 5, 2, 3, 5]
     assert polars["group_model"].to_list() == ["<c>", "a|b", None] * 2
+
+
+@pytest.mark.frameworks
+def test_a_table_of_pandas(scores: Scores):
+    import pandas as pd
+
     assert pd.DataFrame.from_arrow(scores)["model"].tolist() == ["first"] * 3 + ["second"] * 3
 
 

@@ -14,6 +14,8 @@ from logloss.evaluate import sums
 from logloss.evaluate.plan import Plan, Problem
 from logloss.evaluate.state import State
 
+pytestmark = pytest.mark.numerical
+
 FINITE = st.floats(min_value=0, max_value=1e300, allow_nan=False)
 
 

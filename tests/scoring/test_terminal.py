@@ -97,7 +97,7 @@ def test_progress_and_partial_result(long: Path, tmp_path: Path):
     assert process.returncode == 130
     rows = re.match(r"Partial result: interrupted after ([\d,]+) rows", out)
     assert rows
-    assert re.search(rf"^ {rows[1]}  0\.\d{{5}}  0\.379", out, re.MULTILINE)
+    assert re.search(rf"^ +{rows[1]}  0\.\d{{5}}  0\.379", out, re.MULTILINE)
     assert "\x1b" not in out
     assert err.endswith(
         f"\x1b[2Klogloss: interrupted: the result is partial, of {rows[1]} rows; no state was saved\r\n"

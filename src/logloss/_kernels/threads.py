@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+import numpy as np
+
 from .._errors import InvalidInputError
 
 T = TypeVar("T")
@@ -62,7 +64,7 @@ def set_count(n: int) -> None:
     """Use n threads from now on; calls that are running keep theirs."""
     global _count, _pool
     try:
-        whole = 0 if isinstance(n, bool) else operator.index(n)
+        whole = 0 if isinstance(n, (bool, np.bool_)) else operator.index(n)
     except TypeError:
         whole = 0
     if whole < 1:

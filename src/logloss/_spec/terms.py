@@ -133,7 +133,8 @@ def number(one: Number, value: Any) -> float | None:
         return None
     got = value
     try:
-        found = float(value)
+        # NumPy 2.0 takes an array of one element for a number, and warns
+        found = math.nan if hasattr(value, "__array_interface__") and _has_axes(value) else float(value)
         got = found if hasattr(value, "dtype") else value
     except (TypeError, ValueError, OverflowError, RuntimeError):
         found = math.nan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,24 +41,23 @@ class File:
         """What the file is called in messages."""
         return self.found.name
 
-    def _scan(self, as_float: Sequence[str] = ()) -> pl.LazyFrame:
-        """The file as a Polars query. Text that starts with whole numbers may go on with others: `as_float`."""
+    def _scan(self, types: Mapping[str, type[pl.DataType]] | None = None) -> pl.LazyFrame:
+        """The file as a Polars query, and of text the types that are not what its first rows tell."""
         import polars as pl
 
         path, kind = self.found.path, self.found.format
-        floats = dict.fromkeys(as_float, pl.Float64)
         if kind == "Parquet":
             return pl.scan_parquet(path, glob=False, hive_partitioning=False)
         if kind == "Arrow IPC":
             return pl.scan_ipc(path, glob=False, hive_partitioning=False)
         if kind == "JSON lines":
-            return pl.scan_ndjson(path, infer_schema_length=_ROWS_THAT_TELL_TYPES, schema_overrides=floats)
+            return pl.scan_ndjson(path, infer_schema_length=_ROWS_THAT_TELL_TYPES, schema_overrides=types)
         return pl.scan_csv(
             path,
             glob=False,
             separator="\t" if kind == "TSV" else ",",
             infer_schema_length=_ROWS_THAT_TELL_TYPES,
-            schema_overrides=floats,
+            schema_overrides=types,
         )
 
     @cached_property
@@ -69,10 +68,11 @@ class File:
             if self.found.format == _STREAM:
                 with self.found.path.open("rb") as file:
                     return pl.read_ipc_stream(next(stream.pieces(file))).schema
-            scan = self._scan()
-            schema = scan.collect_schema()
-            if self.found.format in ("CSV", "TSV") and scan.head(1).collect().is_empty():
-                return pl.Schema(dict.fromkeys(schema, pl.Null()))  # a header alone tells no types
+            schema = self._scan().collect_schema()
+            if self.found.format in ("CSV", "TSV"):
+                texts = self._scan(dict.fromkeys(schema, pl.String))  # Polars 2.0 reads on to rows of other types
+                if texts.head(1).collect().is_empty():
+                    return pl.Schema(dict.fromkeys(schema, pl.Null()))  # a header alone tells no types
             return schema
 
     @cached_property
@@ -97,13 +97,15 @@ class File:
         """The rows of these columns, in order, and KeyboardInterrupt after those of a pipe that it cut short."""
         import polars as pl
 
+        # text that starts with whole numbers may go on with others
         whole = [name for name in numbers if name in self._own_schema and self._own_schema[name].is_integer()]
+        floats = dict.fromkeys(whole, pl.Float64)
         literals = [pl.lit(value, self.schema[name]).alias(name) for name, value in self.partition.items()]
         names = list(dict.fromkeys([*numbers, *others]))
         row = 0
         with _reading(self):
             rows = rows_at_once(BATCH_ROWS, len(names))
-            for scan in self._streamed(names) if self.found.format == _STREAM else [self._scan(whole)]:
+            for scan in self._streamed(names) if self.found.format == _STREAM else [self._scan(floats)]:
                 selected = scan.with_columns(literals).select(names)
                 for frame in selected.collect_batches(chunk_size=rows, maintain_order=True):
                     yield Batch(frame, self.name, row)

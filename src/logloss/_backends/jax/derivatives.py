@@ -121,7 +121,7 @@ def _refuse_gradient(loss: Loss, primals: tuple[Any], tangents: tuple[Any]) -> t
 
 def is_wider(array: Any, dtype: Any) -> bool:
     """Is it a floating array of more digits than this type?"""
-    return jnp.issubdtype(array.dtype, jnp.floating) and jnp.finfo(array.dtype).nmant > jnp.finfo(dtype).nmant
+    return bool(jnp.issubdtype(array.dtype, jnp.floating) and jnp.finfo(array.dtype).nmant > jnp.finfo(dtype).nmant)
 
 
 XP = SimpleNamespace(
