@@ -20,7 +20,7 @@ from ..._targets.positives import Positives
 from .. import numpy
 from .. import operations as shared
 from ..operands import check_shapes
-from . import addressed, autograd, clamped, compiled, cpu, gpu, operations, state
+from . import addressed, autograd, clamped, compiled, cpu, gpu, operations, overwritten, state
 from .arrays import (
     FLOATS,
     TensorArrays,
@@ -106,7 +106,7 @@ def _value(call: Call, logits: Any, targets: Any, positive_price: Any) -> Any:
     if way is None:
         return _problem(call, x, t, positive_price).value()
     if way is not compiled and x.requires_grad and torch.is_grad_enabled():
-        return autograd.Loss.apply(_writable(x) if call.inplace else x, t, call, way)
+        return (autograd.overwriting if call.inplace else autograd.Loss.apply)(x, t, call, way)
     return way.value(call, x, t)
 
 
@@ -233,16 +233,6 @@ def _check_on_host(call: Call, x: Any, t: Any) -> None:
     cpu.check(there, x.detach().cpu(), t if isinstance(t, Positives) else t.detach().cpu())
 
 
-def _writable(x: Any) -> Any:
-    _check_overlap("inplace=True overwrites the logits", x)
-    if x.is_leaf or (x._is_view() and x._base.is_leaf and x._base.requires_grad):
-        raise InvalidInputError(
-            "inplace=True overwrites the logits with their gradient; logits that are a leaf of the graph would lose "
-            "their values. Leave inplace=True out."
-        )
-    return x
-
-
 def _check_output(out: Any, x: Any) -> None:
     if not isinstance(out, torch.Tensor) or out.dtype not in FLOATS:
         raise UnsupportedTypeError(
@@ -253,12 +243,4 @@ def _check_output(out: Any, x: Any) -> None:
             f"out must have the logits' shape {tuple(x.shape)}; got {tuple(out.shape)}. Use torch.empty_like(logits)."
         )
     check_device("out", out, x)
-    _check_overlap("out is written", out)
-
-
-def _check_overlap(purpose: str, tensor: Any) -> None:
-    if state.overlaps_itself(tensor):
-        raise InvalidInputError(
-            f"{purpose}, and needs a place for each element; got a tensor of shape {tuple(tensor.shape)} with strides "
-            f"{tuple(tensor.stride())}, such as expand() makes. Use contiguous()."
-        )
+    overwritten.check_overlap("out is written", out)

@@ -12,7 +12,7 @@ import torch
 
 from ..._errors import InvalidInputError
 from ..._spec.reductions import reduced_axes
-from . import clamped, state
+from . import clamped, overwritten, state
 from .arrays import wide
 from .call import Call
 
@@ -39,7 +39,6 @@ class Loss(torch.autograd.Function):
             ctx.save_for_backward(x, None, *given)
             return way.value(call, x, t)
         loss, grad = way.value_and_grad(call, x, t, x.detach() if call.inplace else None)
-        ctx.version = x._version if call.inplace else None
         ctx.save_for_backward(None if call.inplace else x, grad, *given)
         return loss
 
@@ -54,6 +53,14 @@ class Loss(torch.autograd.Function):
         else:
             found = _multiplied(ctx.way, grad, raised(upstream, ctx.call, grad.ndim))
         return found, None, None, None, None
+
+
+def overwriting(x: Any, t: Any, call: Call, way: Any) -> Any:
+    """The loss, whose gradient takes the place of the logits: nobody may use these afterwards."""
+    overwritten.check_writable(x)
+    loss = Loss.apply(x, t, call, way)
+    overwritten.forbid(x)
+    return loss
 
 
 def differentiable(call: Call, x: Any, t: Any, upstream: Any, checked: bool) -> Any:

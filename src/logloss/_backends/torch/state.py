@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -54,6 +55,27 @@ def graph_is_kept() -> bool:
 def overlaps_itself(tensor: Any) -> bool:
     """Do several elements share a place in memory, as `expand` makes them?"""
     return bool(torch._debug_has_internal_overlap(tensor) == 1)
+
+
+def is_of_leaf(x: Any) -> bool:
+    """Is its memory that of a leaf of the graph?"""
+    return bool(x.is_leaf or (x._is_view() and x._base.is_leaf and x._base.requires_grad))
+
+
+def is_one_of_several_views(x: Any) -> bool:
+    """Does it come from chunk, split or unbind, or from no_grad()? No operation may overwrite such a tensor."""
+    default = torch._C._autograd.CreationMeta.DEFAULT
+    return bool(x._is_view() and torch._C._autograd._get_creation_meta(x) != default)
+
+
+def same_version(x: Any) -> AbstractContextManager[Any]:
+    """What is done within does not count as a change of the tensor."""
+    return torch.autograd._unsafe_preserve_version_counter(x)
+
+
+def without_overrides() -> AbstractContextManager[Any]:
+    """Tensors are what they are made of, whatever their class says."""
+    return torch._C.DisableTorchFunctionSubclass()
 
 
 def kind(tensor: Any) -> int:
