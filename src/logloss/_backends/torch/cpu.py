@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..._errors import InvalidInputError
 from ..._kernels import entries
+from ..._spec.losses import PROBABILITIES
 from ..._spec.options import Options
 from ..._targets.positives import Positives
 from .. import numpy
@@ -19,6 +21,22 @@ CHECKS = True
 """Bad values are refused before anything else is computed of them."""
 _LARGE = 1 << 22
 """Bytes from which NumPy asks the system for large pages."""
+
+
+class _OutOfInterval(InvalidInputError, RuntimeError):
+    """Probabilities, or what comes with them, outside of their intervals: PyTorch's BCELoss raises a RuntimeError."""
+
+
+class _Problem(numpy.Problem):
+    """The loss on views of tensors, with PyTorch's kind of error besides ours."""
+
+    def refuse(self) -> None:
+        try:
+            super().refuse()
+        except InvalidInputError as error:
+            if self.loss.quantity is PROBABILITIES:
+                raise _OutOfInterval(*error.args) from None
+            raise
 
 
 def serves(call: Call, x: Any, t: Any) -> bool:  # noqa: ARG001 - other ways look at them
@@ -36,7 +54,7 @@ def problem_of(call: Call, x: Any, t: Any) -> numpy.Problem:
     primitive = clamped.as_kernels(call.primitive)
     given = tuple(kernel_view(one) if isinstance(one, torch.Tensor) else one for one in primitive.given)
     options = kernel_options(call.options, x)
-    return numpy.Problem(primitive._replace(given=given), view(x), target_view(t, call.options), options)
+    return _Problem(primitive._replace(given=given), view(x), target_view(t, call.options), options)
 
 
 def target_view(t: Any, options: Options) -> Any:
