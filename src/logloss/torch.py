@@ -26,6 +26,7 @@ except ImportError:
 
 from ._backends import torch as _backend
 from ._backends.torch import clamped, state
+from ._backends.torch.arrays import option_tensor
 
 __all__ = ["AsymmetricLoss", "BCELoss", "BCEWithLogitsLoss", "SigmoidFocalLoss", "binary_cross_entropy_with_logits"]
 
@@ -113,6 +114,16 @@ class _Loss(torch.nn.Module):
         check_reduction(Options(axis=self.axis, reduction=self.reduction))
         self.inplace = inplace
 
+    def _apply(self, function: Any, recurse: bool = True) -> Any:
+        """What every `.to()` ends in. Numbers of Python are float64, which not every device has."""
+        try:
+            return super()._apply(function, recurse)
+        except TypeError:
+            for name, value in self._buffers.items():
+                if value is not None and value.dtype is torch.float64:
+                    self._buffers[name] = value.to(torch.float32)
+            return super()._apply(function, recurse)
+
     def primitive(self) -> Primitive:
         """The loss of this module; its settings may have been changed since the last call."""
         return PLAIN_LOSS
@@ -135,9 +146,9 @@ class _Loss(torch.nn.Module):
         """The settings that are not the defaults."""
         plain = {name: option.default for name, option in _SETTINGS.items() if option.kind != "real"}
         changed = [
-            f"{name}={getattr(self, name)!r}"
+            f"{name}={_shown(getattr(self, name))}"
             for name, default in {**plain, "inplace": False}.items()
-            if name != "reduction" and getattr(self, name) != default
+            if name != "reduction" and _shown(getattr(self, name)) != _shown(default)
         ]
         return ", ".join([f"reduction={self.reduction!r}", *changed])
 
@@ -266,7 +277,7 @@ class SigmoidFocalLoss(_Loss):
 
     def extra_repr(self) -> str:
         """The parameters and the settings that are not the defaults."""
-        return f"gamma={self.gamma}, alpha={self.alpha}, {super().extra_repr()}"
+        return f"gamma={_shown(self.gamma)}, alpha={_shown(self.alpha)}, {super().extra_repr()}"
 
 
 class AsymmetricLoss(_Loss):
@@ -303,8 +314,8 @@ class AsymmetricLoss(_Loss):
 
     def extra_repr(self) -> str:
         """The parameters and the settings that are not the defaults."""
-        own = f"gamma_neg={self.gamma_neg}, gamma_pos={self.gamma_pos}, clip={self.clip}"
-        return f"{own}, {super().extra_repr()}"
+        own = (f"{one.name}={_shown(getattr(self, one.name))}" for one in ASYMMETRIC.numbers)
+        return ", ".join([*own, super().extra_repr()])
 
 
 # ---- torch's conventions --------------------------------------------------------------------------------------------
@@ -319,7 +330,14 @@ def _buffer(value: Any) -> Any:
     """Numbers of Python stay double; a tensor keeps its type."""
     if value is None or isinstance(value, torch.Tensor):
         return value
+    if isinstance(value, list | tuple) and any(isinstance(one, torch.Tensor) for one in value):
+        return torch.stack([torch.as_tensor(one) for one in value])
     return torch.as_tensor(value, dtype=None if hasattr(value, "dtype") else torch.float64)
+
+
+def _shown(value: Any) -> str:
+    """A setting in one line, whatever holds it."""
+    return repr(value.tolist() if isinstance(value, torch.Tensor) else value)
 
 
 def _set_numbers(module: _Loss, loss: Loss, **values: Any) -> None:
@@ -341,15 +359,15 @@ def _evaluate(one: Primitive, logits: Any, targets: Any, given: dict[str, Any], 
     """The loss after torch's broadcasting of `weight` and `pos_weight`."""
     positive_price = None
     options = given_options(given)
-    weight, pos_weight = options.weight, options.pos_weight
-    if not isinstance(logits, torch.Tensor):
+    if not isinstance(logits, torch.Tensor) or logits.is_nested:
         return _backend.value(one, logits, targets, options)  # refuses them
-    if isinstance(weight, torch.Tensor):
-        if weight.ndim < logits.ndim:
-            options = options.replace(weight=_aligned(weight, logits.ndim))
-        if options.validate is True:  # torch takes negative ones
-            options = options.replace(validate=SIGNED)
-    if isinstance(pos_weight, torch.Tensor) and pos_weight.ndim:
+    tensors = {name: option_tensor(name, value, logits) for name, value in options.arrays.items() if name in _SAVED}
+    weight, pos_weight = (tensors.get(name) for name in _SAVED)
+    if options.weight is not None and options.validate in SIGNED:  # torch takes negative ones
+        options = options.replace(validate=SIGNED[options.validate])
+    if weight is not None and weight.ndim < logits.ndim:
+        options = options.replace(weight=_aligned(weight, logits.ndim))
+    if pos_weight is not None and pos_weight.ndim:
         options, positive_price = _placed(pos_weight, tuple(logits.shape), options)
     return _backend.value(one, logits, targets, options, inplace=inplace, positive_price=positive_price)
 

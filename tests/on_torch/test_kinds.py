@@ -69,6 +69,63 @@ def test_messages_name_what_was_given():
     )
 
 
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("grad", [False, True], ids=["value", "gradient"])
+def test_bad_probabilities_and_their_targets_are_torchs_kind_of_error_too(exact: bool, grad: bool):
+    """PyTorch raises RuntimeError for values and ValueError for sizes."""
+    p, t = torch.full((3, 4), 0.5), torch.zeros(3, 4)
+    ours, theirs = ll.torch.BCELoss(exact=exact), torch.nn.BCELoss()
+    for x, targets, kind in ((p + 1, t, RuntimeError), (p, t + 2, RuntimeError), (p, t[:2], ValueError)):
+        with pytest.raises(kind):
+            theirs(x, targets)
+        with pytest.raises(kind) as caught:
+            ours(x.requires_grad_(grad), targets)
+        assert isinstance(caught.value, ll.InvalidInputError)
+        assert isinstance(caught.value, ValueError)
+    assert not issubclass(ll.InvalidInputError, RuntimeError)
+    with pytest.raises(ll.InvalidInputError) as caught:
+        ll.torch.BCEWithLogitsLoss()(p, t + 2)
+    assert not isinstance(caught.value, RuntimeError)
+
+
+def test_lists_of_tensors_are_stacked_or_told_to_be():
+    x, t = torch.randn(2, 3), torch.ones(2, 3)
+    several, labels, learnt = list(x), list(t), [one.requires_grad_() for one in x.clone().unbind()]
+    for logits, targets in ((several, t), (x, labels)):
+        text = message(ll.UnsupportedTypeError, bce, logits, targets)
+        assert f"Use torch.stack({'logits' if logits is several else 'targets'})." in text
+    assert "Use torch.stack(logits)" in message(ll.UnsupportedTypeError, bce, learnt, labels)
+    assert "Use torch.stack(logits)." in message(ll.UnsupportedTypeError, BCEWithLogitsLoss(), several, t)
+    assert bce(torch.stack(several), torch.stack(labels)) == bce(x, t)
+    one = torch.tensor(2.0, requires_grad=True)
+    for name, function in (
+        ("pos_weight", bce),
+        ("alpha", lambda x, t, alpha: ll.sigmoid_focal_loss(x, t, alpha=alpha)),
+    ):
+        half = one / 4
+        function(x, t, **{name: [half, 0.5, half]}).backward()
+        assert one.grad != 0
+        one.grad = None
+
+
+def test_tensors_that_stand_for_others_go_by_operations():
+    x, t = torch.randn(6, 5), torch.ones(6, 5)
+    want = bce(x, t)
+    inside = torch._to_functional_tensor(x), torch._to_functional_tensor(t)
+    assert float(bce(*inside)) == pytest.approx(want.item(), rel=1e-6)
+    mode = torch._subclasses.FakeTensorMode()
+    assert bce(mode.from_tensor(x), mode.from_tensor(t)).shape == ()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")  # of prototypes
+def test_prices_of_strange_tensors_are_refused_by_the_drop_ins_too():
+    ours, usual = ll.torch.binary_cross_entropy_with_logits, torch.ones(3, 3)
+    for name in ("weight", "pos_weight"):
+        for make, remedy in KINDS.values():
+            assert remedy in message(ll.UnsupportedTypeError, ours, usual, usual, **{name: make()})
+        assert "logits.values()" in message(ll.UnsupportedTypeError, ours, rows(), rows(), **{name: usual})
+
+
 # ---- weights --------------------------------------------------------------------------------------------------------
 
 
@@ -90,6 +147,23 @@ def test_negative_weights_as_torch_takes_them(name: str, reduction: str):
         torch.testing.assert_close(torch.autograd.grad(loss.sum(), x, retain_graph=True)[0], slope)
     by_formula = torch.func.grad(lambda one: ours(one, t).sum())(x.detach())
     torch.testing.assert_close(by_formula, slope)
+
+
+@pytest.mark.parametrize(
+    "weight", [-1.5, [-1.5] * 3, torch.tensor(-1.5), torch.tensor([-1.5], dtype=torch.float64)], ids=str
+)
+def test_negative_weights_however_they_are_given(weight: object):
+    x, t = torch.randn(2, 3), torch.ones(2, 3)
+    want = -1.5 * bce(x, t)
+    for validate in (True, False, "now"):
+        for loss in (
+            ll.torch.binary_cross_entropy_with_logits(x, t, weight, validate=validate),
+            BCEWithLogitsLoss(weight, validate=validate)(x, t),
+            SigmoidFocalLoss(0.0, weight=weight, validate=validate)(x, t),
+        ):
+            torch.testing.assert_close(loss, want)
+    with pytest.raises(ll.InvalidInputError, match="targets must be in"):
+        ll.torch.binary_cross_entropy_with_logits(x, t + 1, weight, validate="now")
 
 
 def test_array_functions_refuse_negative_weights_and_say_what_computes():

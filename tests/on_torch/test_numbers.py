@@ -164,3 +164,37 @@ def test_the_jacobian_of_one_logit_in_forward_mode():
     got = function(lambda x: ll.binary_cross_entropy_with_logits(x, torch.tensor(0.3)), torch.tensor(-0.5),
                    vectorize=True, strategy="forward-mode")  # fmt: skip
     assert got.item() == pytest.approx(1 / (1 + math.exp(0.5)) - 0.3, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_numbers_of_one_element_and_numbers_out_of_their_interval(name: str):
+    """Eager code refuses what is out of its interval; in transforms value and gradient are NaN."""
+    function, value = LOSSES[name]
+    for shape in ((), (1,)):
+        number = torch.full(shape, value, dtype=torch.float64)
+        torch.testing.assert_close(function(X, T, **{name: number}), function(X, T, **{name: value}))
+        for bad in (-0.5, math.nan, math.inf):
+            wrong = torch.full(shape, bad, dtype=torch.float64)
+            for one in (wrong, wrong.clone().requires_grad_(), bad):
+                assert f"{name} must be" in message(ll.InvalidInputError, function, X, T, **{name: one})
+            slope, loss = torch.func.grad_and_value(lambda one: function(X, T, **{name: one}))(wrong)
+            assert loss.isnan()
+            assert slope.isnan().all()
+
+
+def test_buffers_of_numbers_move_to_devices_without_float64():
+    def as_mps_does(value: torch.Tensor) -> torch.Tensor:
+        if value.dtype is torch.float64:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        return value
+
+    criterion = BCEWithLogitsLoss(pos_weight=2.1, label_weight=[1.0, 2.0])._apply(as_mps_does)
+    assert criterion.pos_weight.dtype is criterion.label_weight.dtype is torch.float32
+    assert BCEWithLogitsLoss(pos_weight=2.1).to("cpu").pos_weight.dtype is torch.float64
+
+
+def test_settings_are_shown_in_one_line():
+    learnt = SigmoidFocalLoss(torch.nn.Parameter(torch.tensor(2.0)), [0.25, 0.5])
+    assert repr(learnt) == "SigmoidFocalLoss(gamma=2.0, alpha=[0.25, 0.5], reduction='mean')"
+    smoothed = BCEWithLogitsLoss(label_smoothing=torch.nn.Parameter(torch.tensor([0.5])))
+    assert repr(smoothed) == "BCEWithLogitsLoss(reduction='mean', label_smoothing=[0.5])"

@@ -33,7 +33,9 @@ _CALLS = {
     "cupy": "cupy.asarray({0})",
     "mlx": "mlx.core.array({0})",
 }
-"""How an array of each framework is made of another's."""
+"""How an array of each framework is made of another's, """
+_STACKS = {"jax": "jax.numpy.stack({0})", "tensorflow": "tf.stack({0})", "torch": "torch.stack({0})"}
+"""and of a list of its own."""
 
 
 def framework_of(array: Any) -> str:
@@ -55,7 +57,7 @@ def backend_of(logits: Any, targets: Any) -> Backend:
     if name != other and "keras" not in (name, other) and not isinstance(targets, Positives):
         raise UnsupportedTypeError(
             f"logits and targets must come from one framework; got {_type_of(logits)} and {_type_of(targets)}. "
-            + _conversion(name, other)
+            + _conversion(name, other, logits if name == "numpy" else targets)
         )
     return _backend(name if other != "keras" else other)
 
@@ -64,10 +66,11 @@ def _type_of(array: Any) -> str:
     return f"{type(array).__module__}.{type(array).__name__}"
 
 
-def _conversion(name: str, other: str) -> str:
+def _conversion(name: str, other: str, array: Any) -> str:
     """The call that makes one kind of the two: what is no tensor follows the one that is."""
     which, kind = ("logits", other) if name == "numpy" else ("targets", name)
-    call = _CALLS.get(kind, f"the asarray of {kind} on {{0}}").format(which)
+    several = isinstance(array, list | tuple) and any(framework_of(one) == kind for one in array)
+    call = (_STACKS if several else _CALLS).get(kind, f"the asarray of {kind} on {{0}}").format(which)
     return f"Use {call if which == 'targets' else call.replace('logits.device', 'targets.device')}."
 
 

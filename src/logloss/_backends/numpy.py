@@ -11,7 +11,7 @@ from .._errors import InvalidInputError
 from .._kernels import cpu
 from .._spec import reductions
 from .._spec.losses import LOG_PROBABILITY, PLAIN_LOSS, Primitive, reduced
-from .._spec.options import DEFAULTS, ELEMENTWISE, SIGNED, Options
+from .._spec.options import DEFAULTS, ELEMENTWISE, Options, is_signed
 from .._spec.terms import Terms, terms, weights_only
 from .._types import Array, Shape
 from ._diagnosis import FLOAT32, check_prices, explain
@@ -126,7 +126,7 @@ class Problem:
 
     def refuse(self) -> None:
         quantity = self.loss.quantity
-        name, signed = quantity.name if quantity.bounded else None, self.options.validate == SIGNED
+        name, signed = quantity.name if quantity.bounded else None, is_signed(self.options.validate)
         message = explain(self.x, self.t, self.terms, name, signed)
         if message or not signed:
             raise InvalidInputError(message)

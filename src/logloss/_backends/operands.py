@@ -31,6 +31,11 @@ def array_of(name: str, value: Any) -> Array:
         raise InvalidInputError(
             f"{name} must be a rectangular array; {error}. Pad ragged rows and use mask=."
         ) from None
+    except RuntimeError as error:  # PyTorch's, of tensors in a list
+        raise UnsupportedTypeError(
+            f"{name} must be one array; got a {type(value).__name__} that NumPy cannot read: {error} "
+            f"Use torch.stack({name}), and tensors for the others."
+        ) from None
 
 
 def _is_floating(dtype: np.dtype[Any]) -> bool:

@@ -21,7 +21,7 @@ from .. import _formula
 from .._errors import InvalidInputError
 from .._spec import reductions
 from .._spec.losses import Loss, Primitive, Quantity
-from .._spec.options import SIGNED, VARYING, Options
+from .._spec.options import VARYING, Options, is_signed
 from .._spec.terms import Arrays, Terms, terms, weights_only
 from ._diagnosis import check_prices, explain
 from .operands import OptionArrays
@@ -132,7 +132,7 @@ class Problem:
         return x, t, rest if wider else 1 - t
 
     def _in_domain(self, x: Any, t: Any, rest: Any, factors: tuple[Any, ...], weight: Any) -> Any:
-        if weight is not None and self.options.validate == SIGNED:
+        if weight is not None and is_signed(self.options.validate):
             weight = self.xp.abs(weight)
         fine, factors = (t >= 0) & (rest >= 0), (*factors, weight)
         for factor in factors:

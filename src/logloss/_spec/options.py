@@ -24,8 +24,13 @@ class Option(NamedTuple):
     of_batch: bool = False  # does it come with the data, and not with the loss?
 
 
-SIGNED = "signed"
-"""`validate` of functions whose framework takes weights of elements that are negative."""
+SIGNED: dict[Any, str] = {True: "signed", "now": "signed now"}
+"""What `validate` becomes in functions whose framework takes weights of elements that are negative."""
+
+
+def is_signed(validate: Any) -> bool:
+    """May the weights of elements be negative?"""
+    return isinstance(validate, str) and validate in SIGNED.values()
 
 
 class LossOptions(TypedDict, total=False):

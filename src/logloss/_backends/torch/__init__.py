@@ -15,7 +15,7 @@ import torch
 from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._spec import reductions
 from ..._spec.losses import PLAIN_LOSS, Primitive, reduced
-from ..._spec.options import VARYING, Options
+from ..._spec.options import SIGNED, VARYING, Options
 from ..._targets.positives import Positives
 from .. import numpy
 from .. import operations as shared
@@ -48,7 +48,7 @@ __all__ = [
     "value_and_grad",
 ]
 
-NOW = "now"
+NOW = ("now", SIGNED["now"])
 """`validate` for a device that works ahead: otherwise bad values make the loss NaN there, and nobody waits."""
 
 
@@ -100,7 +100,7 @@ def _traced(
 
 def _value(call: Call, logits: Any, targets: Any, positive_price: Any) -> Any:
     x, t = _operands(call, logits, targets)
-    if call.options.validate == NOW and not x.is_cpu and state.has_memory(x):
+    if call.options.validate in NOW and not x.is_cpu and state.has_memory(x):
         _check_on_host(call, x, t)
     way = _way(call, x, t) if positive_price is None else None
     if way is None:

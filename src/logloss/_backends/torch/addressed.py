@@ -52,7 +52,7 @@ def _types(primitive: Primitive, x: Any, t: Any) -> Any:
 def _served(primitive: Primitive, x: Any, t: Any) -> Any:
     own = type(x) in _OWN and type(t) in _OWN and x.is_cpu and t.is_cpu and not x.is_nested and not t.is_nested
     strided = own and x.layout is t.layout is torch.strided and not x.is_neg() and not t.is_neg()
-    if not strided or state.outlived_transform(x) or state.outlived_transform(t):
+    if not strided or not all(state.has_memory(one) and not state.outlived_transform(one) for one in (x, t)):
         return None
     if primitive.loss.name not in entries.WITH_GRADIENT or x.dtype not in _TYPES or t.dtype not in _TYPES:
         return None

@@ -74,7 +74,7 @@ def on_host(value: Any) -> Any:
 def floating(value: Any, name: str) -> Any:
     """Logits (or probabilities) as a floating tensor; integers become float64."""
     if not isinstance(value, torch.Tensor):
-        raise UnsupportedTypeError(f"{name} must be a tensor; got {type(value).__module__}.{type(value).__name__}.")
+        raise UnsupportedTypeError(f"{name} must be a tensor; got {_type_of(value)}. Use {_call_for(value)}({name}).")
     if value.is_nested or value.is_quantized or value.dtype in FLOATS:
         return _strided(name, value)
     if value.dtype in _TARGETS:
@@ -90,14 +90,27 @@ def target_array(value: Any) -> Any:
         return value
     if not isinstance(value, torch.Tensor):
         raise UnsupportedTypeError(
-            f"targets must be a tensor like the logits; got {type(value).__module__}.{type(value).__name__}. "
-            "Use torch.as_tensor(targets)."
+            f"targets must be a tensor like the logits; got {_type_of(value)}. Use {_call_for(value)}(targets)."
         )
     if value.is_nested or value.is_quantized or value.dtype in _TARGETS:
         return _strided("targets", value)
     raise UnsupportedTypeError(
         f"targets must be bool, integer or floating; got dtype {value.dtype}. Encode labels as 0 and 1."
     )
+
+
+def _type_of(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__name__}"
+
+
+def holds_tensors(value: Any) -> bool:
+    """Is it a list of which some are tensors?"""
+    return isinstance(value, list | tuple) and any(isinstance(one, torch.Tensor) for one in value)
+
+
+def _call_for(value: Any) -> str:
+    """What makes a tensor of it."""
+    return "torch.stack" if holds_tensors(value) else "torch.as_tensor"
 
 
 def _strided(name: str, value: Any) -> Any:
@@ -154,10 +167,12 @@ def option_tensor(name: str, value: Any, x: Any) -> Any:
         return as_tensor(value, x)
     if isinstance(value, (list, tuple)):
         value = list(value)  # compiled code has a kind of its own
+        if holds_tensors(value):
+            return torch.stack([option_tensor(name, one, x) for one in value])
     if framework_of(value) != "numpy" or (isinstance(value, np.ndarray) and value.ndim):
         raise UnsupportedTypeError(
             f"{name} must be a tensor like the logits, a number or a list; "
-            f"got {type(value).__module__}.{type(value).__name__}. Use torch.as_tensor({name}, device=logits.device)."
+            f"got {_type_of(value)}. Use torch.as_tensor({name}, device=logits.device)."
         )
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
@@ -233,7 +248,8 @@ class TensorArrays(KnownLengths):
         if self.check_values:
             OptionArrays.inside(one, kernel_view(array))
             return array
-        return torch.where((array >= one.low) & (array <= one.high) & (array < math.inf), array, math.nan)
+        fine = (array >= one.low) & (array <= one.high) & (array < math.inf)
+        return array * torch.where(fine, 1.0, math.nan)  # a product, for the gradient is NaN too
 
     @staticmethod
     def held(dtype: Any, value: Any) -> float | None:

@@ -19,6 +19,9 @@ class Call(NamedTuple):
 
     @property
     def tensors(self) -> list[Any]:
-        """What was given as tensors: options, and numbers of the loss."""
-        values = (*self.options.given.values(), *self.primitive.given)
-        return [value for value in values if isinstance(value, torch.Tensor)]
+        """What was given as tensors, and in lists: options, and numbers of the loss."""
+        found: list[Any] = []
+        for value in (*self.options.given.values(), *self.primitive.given):
+            several = value if isinstance(value, list | tuple) else (value,)
+            found += [one for one in several if isinstance(one, torch.Tensor)]
+        return found

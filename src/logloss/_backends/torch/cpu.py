@@ -14,7 +14,7 @@ from ..._spec.options import Options
 from ..._targets.positives import Positives
 from .. import numpy
 from . import clamped, state
-from .arrays import kernel_options, kernel_view, result_dtype, tensor_of, view
+from .arrays import holds_tensors, kernel_options, kernel_view, option_tensor, result_dtype, tensor_of, view
 from .call import Call
 
 CHECKS = True
@@ -23,7 +23,7 @@ _LARGE = 1 << 22
 """Bytes from which NumPy asks the system for large pages."""
 
 
-class _OutOfInterval(InvalidInputError, RuntimeError):
+class _IntervalError(InvalidInputError, RuntimeError):
     """Probabilities, or what comes with them, outside of their intervals: PyTorch's BCELoss raises a RuntimeError."""
 
 
@@ -35,7 +35,7 @@ class _Problem(numpy.Problem):
             super().refuse()
         except InvalidInputError as error:
             if self.loss.quantity is PROBABILITIES:
-                raise _OutOfInterval(*error.args) from None
+                raise _IntervalError(*error.args) from None
             raise
 
 
@@ -52,9 +52,18 @@ def has_kernel(call: Call) -> bool:
 def problem_of(call: Call, x: Any, t: Any) -> numpy.Problem:
     """The call on views of the tensors' memory."""
     primitive = clamped.as_kernels(call.primitive)
-    given = tuple(kernel_view(one) if isinstance(one, torch.Tensor) else one for one in primitive.given)
+    given = tuple(_known(one, x) for one in primitive.given)
     options = kernel_options(call.options, x)
     return _Problem(primitive._replace(given=given), view(x), target_view(t, call.options), options)
+
+
+def _known(number: Any, x: Any) -> Any:
+    """A number of the loss, or one for each label, as the kernels read it."""
+    if holds_tensors(number):
+        number = option_tensor("a number per label", number, x)
+    if not isinstance(number, torch.Tensor):
+        return number
+    return number.item() if number.numel() == 1 else kernel_view(number)
 
 
 def target_view(t: Any, options: Options) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ..._spec.options import SIGNED, Options
+from ..._spec.options import Options, is_signed
 from ..._spec.reductions import axes_of
 from ..._spec.terms import Terms, terms, weights_only
 from ..._targets.positives import Positives
@@ -59,7 +59,7 @@ def _evaluate(call: Call, x: Any, t: Any, grad: Any, upstream: Any = None) -> An
     from ..._kernels import gpu
 
     options, arrays = call.options, TensorArrays(x, check_values=False)
-    t, checks = dense(t, x.device), {"check": bool(options.validate), "signed": options.validate == SIGNED}
+    t, checks = dense(t, x.device), {"check": bool(options.validate), "signed": is_signed(options.validate)}
     found = _held_in_float32(terms(call.primitive, options, x.shape, t.dtype, arrays), t)
     if options.reduction == "none":
         losses = torch.empty_like(x)

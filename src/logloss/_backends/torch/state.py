@@ -38,7 +38,7 @@ def is_traced(x: Any) -> bool:
 def has_memory(x: Any) -> bool:
     """False for the tensors of tracers, and for subclasses that only know operations."""
     own = type(x).__torch_dispatch__ is torch._C._disabled_torch_dispatch_impl
-    return own and not is_recorded()
+    return own and not is_recorded() and not torch._is_functional_tensor(x)
 
 
 def is_mapped(upstream: Any) -> bool:
