@@ -78,7 +78,7 @@ def log_loss(
             "Leave it out, or check mask and weights."
         )
     result = np.atleast_1d(losses) if average is None else np.float64(np.mean(losses))
-    return owner.returned(result, like)
+    return owner.from_host(result, like)
 
 
 def _check_shapes(true: tuple[int, ...], proba: tuple[int, ...]) -> None:

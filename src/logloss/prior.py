@@ -58,7 +58,7 @@ def balanced_pos_weight(
             f"a balanced weight needs at least one positive per label;{where} the weight would be infinite. "
             "Leave the label out."
         )
-    return owner.returned(negatives / positives, targets)
+    return owner.from_host(negatives / positives, targets)
 
 
 def correct_prior(logits: Any, *, pos_weight: Any = None, negative_rate: Any = None) -> Any:

@@ -14,7 +14,7 @@ from triton.compiler import ASTSource
 
 from logloss._kernels import gpu
 
-NAMES = list(inspect.signature(gpu._tile.fn).parameters)
+NAMES = list(inspect.signature(gpu.tile.fn).parameters)
 NUMBERS = ("factor", "a1", "a0", "b1", "b0", "ignored")
 OPERANDS = dict(zip(["x", "t", "mask", "row", "element", "table", "loss", "grad", "scale"], "xtmreplgs", strict=True))
 """Letters of the strides."""
@@ -33,7 +33,7 @@ def compiled(pointers: dict[str, str], **constants: Any) -> Any:
     }
     even = [*pointers, "columns", *(letter + axis for letter in OPERANDS.values() for axis in "01")]
     attributes = {(NAMES.index(name),): [["tt.divisibility", 16]] for name in even}
-    source = ASTSource(gpu._tile, signature, {(NAMES.index(name),): value for name, value in fixed.items()}, attributes)
+    source = ASTSource(gpu.tile, signature, {(NAMES.index(name),): value for name, value in fixed.items()}, attributes)
     return triton.compile(source, target=GPUTarget("cuda", int(sys.argv[1]), 32), options=gpu.LAUNCH)
 
 

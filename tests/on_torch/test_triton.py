@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import logloss as ll
+from logloss._backends.torch import launches
 from logloss._kernels import gpu, ops
 from logloss._spec.terms import Terms
 
@@ -47,7 +48,7 @@ PLAIN = Terms()
 def both(x, t, terms=PLAIN, dtype=None, **options):
     """Elementwise loss and gradient and the sum, from tensors."""
     loss, grad = torch.full(x.shape, 7.0, dtype=dtype or x.dtype), torch.full(x.shape, 7.0, dtype=dtype or x.dtype)
-    total = gpu.cross_entropy(x, t, terms, loss=loss, grad=grad, **options)
+    total = launches.cross_entropy(x, t, terms, loss=loss, grad=grad, **options)
     assert total.dtype == torch.float64
     assert total.shape == ()
     return loss, grad, float(total)
@@ -199,10 +200,10 @@ def test_the_weight_of_what_counts(ignored):
     counts = mask & (~np.isnan(t.numpy()) if nan else t.numpy() != ignored)
     prices = (torch.from_numpy(label), 0.0, 0.0, 0.0)
     terms = Terms(prices, *map(torch.from_numpy, (row, element, mask)), ignored)
-    total = gpu.total_weight(t, terms)
+    total = launches.total_weight(t, terms)
     assert float(total) == pytest.approx((counts * label.astype(np.float64) * row * element).sum(), rel=1e-6)
-    assert float(gpu.total_weight(t, Terms(mask=terms.mask, ignored=ignored))) == counts.sum()
-    assert float(gpu.total_weight(t, Terms((0.5, 0.0, 0.0, 0.0)))) == 0.5 * t.numel()
+    assert float(launches.total_weight(t, Terms(mask=terms.mask, ignored=ignored))) == counts.sum()
+    assert float(launches.total_weight(t, Terms((0.5, 0.0, 0.0, 0.0)))) == 0.5 * t.numel()
 
 
 def test_the_gradient_is_scaled_along_axes():
@@ -228,7 +229,7 @@ def test_the_gradient_is_scaled_by_a_number_or_a_tensor():
 def test_in_place():
     x, t = torch.from_numpy(logits((40, 30))), torch.from_numpy(targets((40, 30)))
     _, grad, total = both(x, t)
-    assert float(gpu.cross_entropy(x, t, Terms(), grad=x)) == total
+    assert float(launches.cross_entropy(x, t, Terms(), grad=x)) == total
     torch.testing.assert_close(x, grad, rtol=0, atol=0)
 
 
@@ -257,8 +258,8 @@ def test_kernels_are_launched_on_the_device_of_their_operands(monkeypatch):
     launched = []
     monkeypatch.setattr(torch.cuda, "device_of", lambda tensor: launched.append(tensor) or contextlib.nullcontext())
     x, t = torch.zeros(3), torch.zeros(3)
-    gpu.cross_entropy(x, t, Terms())
-    gpu.multiply(t, torch.tensor(2.0))
+    launches.cross_entropy(x, t, Terms())
+    launches.multiply(t, torch.tensor(2.0))
     assert [tensor is one for tensor, one in zip(launched, (x, t), strict=True)] == [True, True]
 
 
@@ -268,12 +269,12 @@ def test_nothing():
 
 def test_the_sum_alone_writes_nothing_else():
     x, t = torch.from_numpy(logits((40, 30))), torch.from_numpy(targets((40, 30)))
-    assert float(gpu.cross_entropy(x, t, Terms())) == both(x, t)[2]
+    assert float(launches.cross_entropy(x, t, Terms())) == both(x, t)[2]
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.5, float("inf")])
 def test_multiply(factor):
     values = torch.linspace(-3, 3, 9001)
     want = values * factor
-    torch.testing.assert_close(gpu.multiply(values, torch.tensor(factor)), want, rtol=0, atol=0, equal_nan=True)
-    assert gpu.multiply(torch.zeros(0), torch.tensor(factor)).shape == (0,)
+    torch.testing.assert_close(launches.multiply(values, torch.tensor(factor)), want, rtol=0, atol=0, equal_nan=True)
+    assert launches.multiply(torch.zeros(0), torch.tensor(factor)).shape == (0,)

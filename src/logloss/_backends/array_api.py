@@ -180,8 +180,8 @@ class _Arrays(KnownLengths):
         return _Given(self.xp.where(fine, values, math.nan), self.xp.xp)
 
     @staticmethod
-    def held(dtype: Any, value: Any) -> float | None:
-        return OptionArrays.held(dtype, value)
+    def representable(dtype: Any, value: Any) -> float | None:
+        return OptionArrays.representable(dtype, value)
 
 
 def _kind(value: Any) -> str:
@@ -218,7 +218,7 @@ def on_host(value: Any) -> Any:
     return np.asarray(value) if hasattr(value, "__array__") else np.from_dlpack(value)
 
 
-def returned(value: Any, like: Any) -> Any:
+def from_host(value: Any, like: Any) -> Any:
     """A statistic that was computed in NumPy, as an array of the library."""
     return _Operations(_namespace(like), like).asarray(np.asarray(value))
 

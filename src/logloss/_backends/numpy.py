@@ -27,7 +27,7 @@ def on_host(value: Any) -> Any:
     return value
 
 
-def returned(value: Any, like: Any) -> Any:  # noqa: ARG001 - other libraries put it where `like` is
+def from_host(value: Any, like: Any) -> Any:  # noqa: ARG001 - other libraries put it where `like` is
     """A statistic as its caller gets it."""
     return value
 

@@ -170,7 +170,7 @@ class OptionArrays(KnownLengths):
         return array
 
     @staticmethod
-    def held(dtype: Any, value: Any) -> float | None:
+    def representable(dtype: Any, value: Any) -> float | None:
         """The number as a target of this dtype holds it: an int for integers."""
         dtype = np.dtype(dtype)
         if dtype.kind in "iu":

@@ -72,7 +72,7 @@ class Operands(NamedTuple):
     shape: tuple[Any, ...]
     lengths: tuple[Any, ...]
     target_dtype: Any
-    """The targets' type, as `Arrays.held` knows it; None for positive indices."""
+    """The targets' type, as `Arrays.representable` knows it; None for positive indices."""
 
 
 def formula(xp: Any, loss: Loss, x: Any, u: Any, v: Any, rest: tuple[Any, ...]) -> _formula.Triple:

@@ -34,7 +34,7 @@ class Backend(Protocol):
     def on_host(self, value: Any) -> Any:
         """An array of the framework as a NumPy array; anything else as it is."""
 
-    def returned(self, value: Any, like: Any) -> Any:
+    def from_host(self, value: Any, like: Any) -> Any:
         """A statistic that was computed in NumPy, as an array of the framework, where `like` is."""
 
     def shifted(self, x: Any, shift: Any) -> Any:

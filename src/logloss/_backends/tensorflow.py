@@ -217,8 +217,8 @@ class _Arrays:
         below = tensor <= one.high if math.isfinite(one.high) else tf.math.is_finite(tensor)
         return _Given(_where((tensor >= one.low) & below, tensor, math.nan))
 
-    def held(self, dtype: Any, value: Any) -> float | None:
-        return OptionArrays.held(dtype, value)
+    def representable(self, dtype: Any, value: Any) -> float | None:
+        return OptionArrays.representable(dtype, value)
 
 
 def _as_long(rule: str, tensor: Any, wanted: Any, *, or_one: bool = False) -> Any:
@@ -315,7 +315,7 @@ def on_host(value: Any) -> Any:
     return value.numpy() if _is_tensor(value) else value
 
 
-def returned(value: Any, like: Any) -> Any:  # noqa: ARG001 - TensorFlow places it
+def from_host(value: Any, like: Any) -> Any:  # noqa: ARG001 - TensorFlow places it
     """A statistic that was computed in NumPy, as a tensor."""
     return tf.constant(value, tf.float64)
 

@@ -106,7 +106,7 @@ class _Run:
         return sums.reshape(self.operands.shape[first:last]).sum(axis=between)
 
     def _sums(self, fields: dict[str, Any], start: int, stop: int) -> Array:
-        """Room for the sums of the cells that elements start..stop belong to."""
+        """An array for the sums of the cells that elements start..stop belong to."""
         if not self.operands.call.kept:
             return _NOTHING
         inner = fields["sums_inner"]
@@ -134,19 +134,19 @@ class _Run:
     def _run_group(self, group: list[Piece]) -> _Found:
         """Some pieces on one thread, through one set of scratch arrays."""
         largest = min(max(piece.size for piece in group), self.operands.size)
-        rooms = {name: np.empty(largest, dtype) for name, dtype in self.operands.rooms.items()}
+        scratch = {name: np.empty(largest, dtype) for name, dtype in self.operands.scratch.items()}
         fields = self.operands.fields.copy()
         sums = self._sums(fields, group[0].start, group[-1].start + group[-1].size)
         totals, flags = [], 0
         for piece in group:
             self.operands.place(fields, piece.start, piece.size)
-            for name, room in rooms.items():
-                self.operands.stage(fields, name, piece, room[: piece.size])
+            for name, array in scratch.items():
+                self.operands.stage(fields, name, piece, array[: piece.size])
             partials = np.empty(-(-piece.size // blocks.BLOCK))
             fields["partials"] = address(partials)
             flags |= self.entry(packed(fields), 0, len(partials))
             totals.append(partials)
-            for name in self.operands.outputs.keys() & rooms.keys():
+            for name in self.operands.outputs.keys() & scratch.keys():
                 part = self.operands.outputs[name][piece.where]
-                part[...] = rooms[name][: piece.size].reshape(part.shape)
+                part[...] = scratch[name][: piece.size].reshape(part.shape)
         return self._found(sums, np.concatenate(totals), fields, flags)

@@ -57,7 +57,7 @@ class Operands:
         self.keep_alive: list[Any] = []
         self.places: dict[str, tuple[int, int]] = {}  # of operands that are walked in place: address, bytes per element
         self.staged: dict[str, Any] = {}  # all other operands,
-        self.rooms: dict[str, np.dtype[Any]] = {}  # and the types in which they are staged
+        self.scratch: dict[str, np.dtype[Any]] = {}  # and the types in which they are staged
         self._describe()
         outputs = {"loss": call.losses, "grad": call.grad, "hess": call.hess}
         self.outputs = {name: _nonscalar(array) for name, array in outputs.items() if array is not None}
@@ -120,7 +120,7 @@ class Operands:
         full = spread.size == self.size > PIECE and not (spread.dtype == self.dtype and is_direct(spread))
         vector = None if full else factor(spread, self.shape, self.dtype)
         if vector is None:
-            self.staged[slot], self.rooms[slot] = np.broadcast_to(spread, self.shape), self.dtype
+            self.staged[slot], self.scratch[slot] = np.broadcast_to(spread, self.shape), self.dtype
         else:
             self._point(slot, vector)
 
@@ -136,7 +136,7 @@ class Operands:
             self.places[name] = address(array), array.itemsize
         else:
             dtype = staging_dtype(dtype)
-            self.staged[name], self.rooms[name] = array, dtype
+            self.staged[name], self.scratch[name] = array, dtype
         if name != "mask":
             self.fields[name + "_type"] = code_of(dtype)
 
@@ -146,11 +146,11 @@ class Operands:
         for name, (where, itemsize) in self.places.items():
             fields[name] = where + start * itemsize
 
-    def stage(self, fields: dict[str, Any], name: str, piece: Piece, room: Array) -> None:
-        """The operand's elements of this piece into its room; outputs get room only."""
-        fields[name] = address(room)
+    def stage(self, fields: dict[str, Any], name: str, piece: Piece, array: Array) -> None:
+        """The operand's elements of this piece into its scratch array; outputs get memory only."""
+        fields[name] = address(array)
         if name in _WEIGHTS:  # a vector that begins at the piece's start
-            fields[name] -= piece.start * room.itemsize
+            fields[name] -= piece.start * array.itemsize
             fields[name + "_length"], fields[name + "_inner"] = 1 << 62, 1
         if name in self.outputs:
             return
@@ -158,9 +158,9 @@ class Operands:
         if isinstance(source, np.ndarray):
             part = source[piece.where]
             with np.errstate(over="ignore"):  # a weight that becomes inf is the kernel's to find
-                np.copyto(room.reshape(part.shape), part, casting="unsafe")
+                np.copyto(array.reshape(part.shape), part, casting="unsafe")
         else:
-            source.fill(room, piece.start, piece.start + piece.size)
+            source.fill(array, piece.start, piece.start + piece.size)
 
 
 _PACKING = struct.Struct("".join("d" if blocks.JOB[name].kind == "f" else "q" for name in _BLANK))

@@ -67,7 +67,7 @@ class Arrays(Protocol):
     def inside(self, one: Number, array: Any) -> Any:
         """The array, of which nothing is outside the number's interval, or is NaN there."""
 
-    def held(self, dtype: Any, value: Any) -> float | None:
+    def representable(self, dtype: Any, value: Any) -> float | None:
         """The number as a target of this dtype holds it, None if it cannot."""
 
 
@@ -314,12 +314,12 @@ def _ignored(value: Any, dtype: Any, arrays: Arrays) -> float | None:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise InvalidInputError(f"ignore_index must be one number; got {value!r}. For several values use mask=.")
     try:
-        held = arrays.held(dtype, value)
+        exact = arrays.representable(dtype, value)
     except OverflowError:  # more digits than any type has
-        held = None
-    if held is None:
+        exact = None
+    if exact is None:
         raise InvalidInputError(
             f"ignore_index must be a value that targets of dtype {dtype} can hold; got {value!r}. "
             "Convert the targets or use mask=."
         )
-    return held
+    return exact

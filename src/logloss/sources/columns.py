@@ -64,8 +64,8 @@ def _inner(dtype: Any) -> Any:
 def _require_numbers(column: str, name: str, dtype: Any, in_lists: bool) -> None:
     import polars as pl
 
-    held = _inner(dtype) if in_lists and dtype != pl.Null else dtype
-    if held is None or _inner(held) is not None or not _is_numeric(held):
+    element = _inner(dtype) if in_lists and dtype != pl.Null else dtype
+    if element is None or _inner(element) is not None or not _is_numeric(element):
         rule = "lists of numbers, as it does elsewhere" if in_lists else "numbers"
         raise InvalidInputError(
             f"column {column!r} must hold {rule}; in {name} it holds {dtype}; name another column or convert this one."
@@ -98,8 +98,8 @@ def check_alike(
 def _is_numeric(dtype: Any) -> bool:
     import polars as pl
 
-    held = dtype if (inner := _inner(dtype)) is None else inner
-    return bool(held.is_numeric()) or held in (pl.Boolean, pl.Null)
+    element = dtype if (inner := _inner(dtype)) is None else inner
+    return bool(element.is_numeric()) or element in (pl.Boolean, pl.Null)
 
 
 def _require_same_type(column: str, first: tuple[str, pl.Schema], other: tuple[str, pl.Schema]) -> None:

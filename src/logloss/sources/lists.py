@@ -23,16 +23,16 @@ def unpack(batches: Iterator[Batch], columns: Sequence[str]) -> tuple[dict[str, 
     All lists must be as long as the first one: batches up to that are read at once, the others when their turn comes.
     A missing list is one of missing values.
     """
-    held: list[Batch] = []
+    seen: list[Batch] = []
     size = None
     for batch in batches:
-        held.append(batch)
+        seen.append(batch)
         size = next((size for name in columns if (size := _first_size(batch.frame[name])) is not None), None)
         if size is not None:
             break
     names = {name: tuple(f"{name}[{place}]" for place in range(1 if size is None else size)) for name in columns}
     rows = max(_FEWEST_ROWS, 8 * BATCH_ROWS // max(1, size or 1))
-    pieces = (piece for batch in chain(held, batches) for piece in batch.pieces(rows))
+    pieces = (piece for batch in chain(seen, batches) for piece in batch.pieces(rows))
     return names, (_unpacked(piece, names) for piece in pieces)
 
 

@@ -41,7 +41,7 @@ def on_host(value: Any) -> Any:
     return np.asarray(value) if isinstance(value, jax.Array) else value
 
 
-def returned(value: Any, like: Any) -> Any:  # noqa: ARG001 - JAX places it
+def from_host(value: Any, like: Any) -> Any:  # noqa: ARG001 - JAX places it
     """A statistic that was computed in NumPy, as a JAX array."""
     return jnp.asarray(value)
 

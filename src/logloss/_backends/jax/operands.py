@@ -233,5 +233,5 @@ class Arrays:
         self.outside.append(~fine.all())
         return array * jnp.where(fine, 1.0, math.nan).astype(array.dtype)  # a product: the derivative is NaN, too
 
-    def held(self, dtype: Any, value: Any) -> float | None:
-        return OptionArrays.held(dtype, value)
+    def representable(self, dtype: Any, value: Any) -> float | None:
+        return OptionArrays.representable(dtype, value)

@@ -28,9 +28,9 @@ from .arrays import (
     check_device,
     dense,
     floating,
+    from_host,
     kernel_options,
     on_host,
-    returned,
     target_array,
     wide,
 )
@@ -39,9 +39,9 @@ from .call import Call
 __all__ = [
     "checked_denominator",
     "floating",
+    "from_host",
     "grad_and_hess",
     "on_host",
-    "returned",
     "shifted",
     "target_array",
     "value",
@@ -160,7 +160,7 @@ def _denominator(t: Any, options: Options) -> Any:
     if isinstance(t, Positives):
         return torch.as_tensor(numpy.checked_denominator(t, options), dtype=torch.float64)
     if t.is_cpu and _alone(call, t) and state.has_memory(t):
-        return returned(numpy.checked_denominator(cpu.target_view(t, options), kernel_options(options, t)), t)
+        return from_host(numpy.checked_denominator(cpu.target_view(t, options), kernel_options(options, t)), t)
     arrays = TensorArrays(t, check_values=False)
     if t.is_cuda and gpu.available() and _alone(call, t) and state.has_memory(t):
         divisor = gpu.denominator(t, options, arrays)
@@ -174,7 +174,7 @@ def _denominator(t: Any, options: Options) -> Any:
 
 def shifted(x: Any, shift: Any) -> Any:
     """The tensor plus a number or a vector of numbers, rounded once."""
-    return (x.to(wide(x.device)) + returned(shift, x)).to(x.dtype)
+    return (x.to(wide(x.device)) + from_host(shift, x)).to(x.dtype)
 
 
 # ---- which way ------------------------------------------------------------------------------------------------------

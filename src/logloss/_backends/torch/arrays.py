@@ -56,7 +56,7 @@ def result_dtype(x: Any) -> Any:
     return torch.float32 if x.dtype in _HALVES else x.dtype
 
 
-def returned(value: Any, like: Any) -> Any:
+def from_host(value: Any, like: Any) -> Any:
     """A statistic that was computed in NumPy, as a tensor on the device of what it was computed from."""
     return torch.as_tensor(value, dtype=wide(like.device), device=like.device)
 
@@ -252,7 +252,7 @@ class TensorArrays(KnownLengths):
         return array * torch.where(fine, 1.0, math.nan)  # a product, for the gradient is NaN too
 
     @staticmethod
-    def held(dtype: Any, value: Any) -> float | None:
+    def representable(dtype: Any, value: Any) -> float | None:
         """The number as a target of this dtype holds it: an int for integers."""
         if dtype is torch.bool:
             return None

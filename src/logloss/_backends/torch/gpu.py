@@ -56,35 +56,35 @@ def value_and_grad(call: Call, x: Any, t: Any, out: Any = None, upstream: Any = 
 
 def _evaluate(call: Call, x: Any, t: Any, grad: Any, upstream: Any = None) -> Any:
     """The loss; its gradient, times the upstream one if there is one, goes into `grad`."""
-    from ..._kernels import gpu
+    from . import launches
 
     options, arrays = call.options, TensorArrays(x, check_values=False)
     t, checks = dense(t, x.device), {"check": bool(options.validate), "signed": is_signed(options.validate)}
     found = _held_in_float32(terms(call.primitive, options, x.shape, t.dtype, arrays), t)
     if options.reduction == "none":
         losses = torch.empty_like(x)
-        gpu.cross_entropy(x, t, found, loss=losses, grad=grad, **checks)
+        launches.cross_entropy(x, t, found, loss=losses, grad=grad, **checks)
         return losses
     divisor = denominator(t, options, arrays)
     scale = operations.divide(OPERATIONS, 1.0 if upstream is None else upstream.double(), divisor)
     if isinstance(scale, torch.Tensor):
         scale = autograd.raised(scale.to(torch.float32), call, x.ndim)
     if options.axis is None:
-        total = gpu.cross_entropy(x, t, found, scale=scale, grad=grad, **checks)
+        total = launches.cross_entropy(x, t, found, scale=scale, grad=grad, **checks)
     else:
         losses = torch.empty_like(x, dtype=torch.float32)
-        gpu.cross_entropy(x, t, found, scale=scale, loss=losses, grad=grad, **checks)
+        launches.cross_entropy(x, t, found, scale=scale, loss=losses, grad=grad, **checks)
         total = losses.sum(axes_of(options, x.ndim))
     return operations.divide(OPERATIONS, total, divisor).to(result_dtype(x))
 
 
 def denominator(t: Any, options: Options, arrays: TensorArrays) -> Any:
     """What the reduction divides by, counted on the device: a number, or a tensor where values decide."""
-    from ..._kernels import gpu
+    from . import launches
 
     def total(weighted: bool) -> Any:
         found = _held_in_float32(weights_only(options, t.shape, t.dtype, arrays), t)
-        return gpu.total_weight(t, found if weighted else Terms(mask=found.mask, ignored=found.ignored))
+        return launches.total_weight(t, found if weighted else Terms(mask=found.mask, ignored=found.ignored))
 
     operands = operations.Operands(t, t, t.shape, t.shape, t.dtype)
     count = total if options.axis is None else None
@@ -103,6 +103,6 @@ def multiply(grad: Any, factor: Any) -> Any:
     """The gradient times a factor, in place; nothing is touched where that is 1, and nobody waits to know."""
     if factor.ndim or not grad.is_contiguous():
         return grad.mul_(factor)
-    from ..._kernels import gpu
+    from . import launches
 
-    return gpu.multiply(grad, factor)
+    return launches.multiply(grad, factor)
