@@ -25,7 +25,7 @@ import numpy as np
 
 from ..._errors import UnsupportedTypeError
 from ..._spec import reductions
-from ..._spec.losses import PLAIN_LOSS, Loss, Primitive
+from ..._spec.losses import PLAIN_LOSS, Loss, Primitive, reduced
 from ..._spec.options import Options
 from ..._targets.positives import Positives
 from .. import operations
@@ -125,6 +125,7 @@ def _evaluate(what: Callable[[operations.Problem], Any], primitive: Primitive, x
 def _of_arrays(
     what: Callable[[operations.Problem], Any], primitive: Primitive, logits: Any, targets: Any, options: Options
 ) -> Any:
+    primitive = reduced(primitive)
     name = primitive.loss.quantity.name
     x, t = floating(logits, name), target_array(targets)
     check_shapes(x, t, name)
