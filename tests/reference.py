@@ -301,29 +301,6 @@ def close(got: Any, want: Any, rtol: float = 1e-12) -> None:
     np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol * scale)
 
 
-COMPANY = {
-    "pos_weight": [0.5, 2.0, 1.0],
-    "label_weight": [1.0, 0.0, 3.0],
-    "label_axis": 1,
-    "sample_weight": [1.0, 0.5],
-    "weight": np.linspace(0.5, 2.0, 24).reshape(2, 3, 4),
-    "label_smoothing": 0.1,
-    "mask": np.arange(24).reshape(2, 3, 4) % 5 > 0,
-    "reduction": "weighted_mean",
-}
-"""Options for shape (2, 3, 4), all at once."""
-
-REDUCTIONS = [
-    {"reduction": "none"},
-    {"reduction": "sum"},
-    {"reduction": "batchmean"},
-    {"reduction": "mean", "axis": -1},
-    {**COMPANY, "axis": (0, -1)},
-    {"normalizer": 7.5},
-    {"normalizer": [1.0, 2.0, 4.0], "axis": (0, 2)},
-]
-
-
 def compare(loss: str, x: Any, t: Any, rtol: float, **options: Any) -> tuple[Any, Any, Any]:
     """Value, gradient and elementwise derivatives of any framework's arrays; returns the first two and the expected.
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import logloss as ll
+from cases import FLOATS
 from reference import LOSSES, data
 
 pytestmark = pytest.mark.numerical
 
-FLOATS = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float32": np.float32, "float64": np.float64}
 TARGETS = [
     "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64",
     "longdouble",     ">i2", ">u4", ">i8", ">f2", ">f4", ">f8", "<i4", "<f4",

@@ -5,17 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 
-import ml_dtypes
 import numpy as np
 import pytest
 
 import logloss as ll
 import oracle
+from cases import FLOATS
 from reference import HARD, LOSSES, bounds, rounded
 
 pytestmark = pytest.mark.numerical
 
-DTYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float32": np.float32, "float64": np.float64}
 SIZES = [0.0, 5e-324, 1e-40, 1e-12, 0.5, 5.0, 20.0, 88.0, 104.0, 700.0, 745.5, 1e6, math.inf]
 LOGITS = [*SIZES, *(-size for size in SIZES)]
 PROBABILITIES = [0.0, 5e-324, 1e-300, 1e-20, 1e-3, 0.25, 0.5, 0.7, 0.75, 1 - 2**-8, 1 - 2**-24, 1 - 2**-53, 1.0]
@@ -73,10 +72,10 @@ def grid(loss, dtype, targets):
     return x, np.array([pair[1] for pair in pairs], np.float64 if dtype == np.float64 else np.float32)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(("loss", "options"), CASES)
 def test_value_gradient_and_hessian_are_exact_to_a_few_ulp(loss, options, dtype):
-    x, t = grid(loss, DTYPES[dtype], SOFT)
+    x, t = grid(loss, FLOATS[dtype], SOFT)
     arithmetic = np.dtype(np.float32 if loss == "logits" and dtype != "float64" else np.float64)
     wanted = [bounds(loss, float(a), float(b), **options) for a, b in zip(x, t, strict=True)]
     losses, gradient = ll.value_and_grad(x, t, loss=LOSSES[loss], reduction="none", **options)
@@ -118,7 +117,7 @@ def test_certain_probabilities_cost_nothing_or_everything():
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("target", HARD)
 def test_every_16_bit_logit_is_rounded_once(dtype, target):
-    x = np.arange(1 << 16, dtype=np.uint16).view(DTYPES[dtype])
+    x = np.arange(1 << 16, dtype=np.uint16).view(FLOATS[dtype])
     losses, gradient = ll.value_and_grad(x, np.full(x.shape, target, np.uint8), reduction="none")
     hessian = ll.grad_and_hess(x, np.full(x.shape, target, np.uint8))[1]
     with np.errstate(all="ignore"):
@@ -153,7 +152,7 @@ def test_the_float64_reference_of_the_16_bit_test_is_right():
 
 def test_focal_loss_without_focus_is_the_cross_entropy_to_the_bit():
     rng = np.random.default_rng(1)
-    for dtype in DTYPES.values():
+    for dtype in FLOATS.values():
         x, t = rounded(rng.normal(0, 20, 4001), dtype), rng.random(4001).astype(np.float32)
         plain = ll.value_and_grad(x, t, reduction="none", pos_weight=1.7)
         off = {"gamma_neg": 0.0, "gamma_pos": 0.0, "clip": 0.0}

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import logloss as ll
+from cases import ALONE, IGNORED, OWN_NAMES, REDUCTION_NAMES
 from reference import LOSSES, close, data, reference
 
 pytestmark = pytest.mark.numerical
 
-REDUCTIONS = ["none", "sum", "mean", "weighted_mean", "batchmean"]
 OWN = {
     "probabilities": st.fixed_dictionaries({}, optional={"eps": st.sampled_from([None, 0.0, 1e-7, 0.3])}),
     "focal": st.fixed_dictionaries(
@@ -62,7 +62,7 @@ def calls(draw):
         options["label_smoothing"] = draw(st.sampled_from([0.1, 0.5, 1.0]))
     if "ignore" in pick and t.dtype != bool and t.size:
         options["ignore_index"], t = _marked(t, rng, draw)
-    options["reduction"] = draw(st.sampled_from(REDUCTIONS))
+    options["reduction"] = draw(st.sampled_from(REDUCTION_NAMES))
     if options["reduction"] in ("sum", "mean", "weighted_mean") and shape and draw(st.booleans()):
         axes = draw(st.sets(st.integers(0, len(shape) - 1), min_size=1))
         options["axis"] = axes.pop() - len(shape) if len(axes) == 1 else tuple(axes)
@@ -91,34 +91,8 @@ def test_any_combination_of_options(call):
     close(gradient, want.slopes)
     close(hessian, want.hessians, rtol=1e-11)
     if options["reduction"] != "none":
-        named = {name: options[name] for name in options if name not in _OWN_NAMES}
+        named = {name: options[name] for name in options if name not in OWN_NAMES}
         close(ll.denominator(t, **named), want.denominator)
-
-
-_OWN_NAMES = ("eps", "gamma", "alpha", "gamma_neg", "gamma_pos", "clip")
-
-# one option at a time, so that a failure names it: (logits' shape, options)
-ALONE = {
-    "pos_weight": ((3, 4), {"pos_weight": [1.0, 2.0, 0.5, 0.0]}),
-    "pos_weight scalar": ((3, 4), {"pos_weight": 2.5}),
-    "pos_weight of 1-d logits": ((5,), {"pos_weight": [2.5]}),
-    "pos_weight NCHW": ((2, 3, 2, 2), {"pos_weight": [1.0, 2.0, 0.5], "label_axis": 1}),
-    "label_weight NCHW": ((2, 3, 2, 2), {"label_weight": [1.0, 2.0, 0.5], "label_axis": -3}),
-    "label_weight axis 0": ((3, 2), {"label_weight": [1.0, 2.0, 0.5], "label_axis": 0}),
-    "sample_weight": ((3, 4), {"sample_weight": [1.0, 0.0, 2.5]}),
-    "sample_weight integers": ((3, 2, 2), {"sample_weight": np.array([1, 0, 3], np.uint8)}),
-    "weight": ((2, 3), {"weight": [[1.0, 0.0, 2.0], [3.0, 1.0, 0.25]]}),
-    "weight per column": ((2, 3), {"weight": [[1.0, 0.0, 2.0]]}),
-    "weight scalar": ((2, 3), {"weight": 0.5}),
-    "weight of inner axes": ((2, 3, 4), {"weight": np.arange(6.0).reshape(2, 3, 1)}),
-    "weight of outer axes": ((2, 3, 4), {"weight": np.arange(8.0).reshape(2, 1, 4)}),
-    "label_smoothing": ((6,), {"label_smoothing": 0.1}),
-    "full smoothing": ((6,), {"label_smoothing": 1.0}),
-    "mask": ((2, 3), {"mask": [[True, False, True], [False, False, True]]}),
-    "mask per row": ((2, 3), {"mask": [[True], [False]]}),
-    "normalizer": ((2, 3), {"normalizer": 0.5}),
-    "normalizer per row": ((2, 3), {"normalizer": [0.5, 2.0], "axis": 1}),
-}
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -161,16 +135,6 @@ def test_what_is_masked_leaves_no_trace(loss, dtype):
             assert not np.signbit(got[~keep]).any()
         mean, _ = ll.value_and_grad(dirty_x, target, loss=LOSSES[loss], **options)
         assert mean == pytest.approx(want[0].mean(dtype=np.float64), rel=1e-6)
-
-
-IGNORED = [
-    (-1, "int8"), (-100, "int8"), (-1, "int16"), (-100, "int32"), (-1, "int64"), (2**40, "int64"), (-(2**40), "int64"),
-    (255, "uint8"), (255, "uint16"), (2**24 + 1, "uint32"), (2**63, "uint64"),
-    (2**64 - 1, "uint64"), (2**53 + 1, "int64"), (-1, "float16"), (0.1, "float32"), (float("nan"), "float32"),
-    (0.1, "float64"),
-    (0.5, "float64"), (float("nan"), "float64"), (2.0**60, "float64"), (float("inf"), "float64"),
-    (1, "int64"), (0, "uint8"),
-]  # fmt: skip
 
 
 @pytest.mark.parametrize(("value", "dtype"), IGNORED)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import logloss as ll
+from cases import of_batch
 from logloss import Positives
 from reference import LOSSES, data
 
@@ -64,27 +65,7 @@ def test_any_range_can_be_asked_for():
             np.testing.assert_array_equal(room, DENSE.reshape(-1)[start:stop])
 
 
-OPTIONS = {
-    "plain": {},
-    "sum": {"reduction": "sum"},
-    "none": {"reduction": "none"},
-    "rows": {"axis": 1},
-    "labels": {"axis": 0, "reduction": "weighted_mean", "sample_weight": np.arange(1.0, 51.0)},
-    "batchmean": {"reduction": "batchmean", "normalizer": None},
-    "weights": {
-        "pos_weight": np.linspace(0, 3, 30),
-        "label_weight": np.linspace(1, 2, 30),
-        "sample_weight": np.linspace(0, 1, 50),
-    },
-    "label axis 0": {"pos_weight": np.linspace(0, 3, 50), "label_axis": 0},
-    "mask": {"mask": np.random.default_rng(0).random((50, 30)) < 0.5},
-    "mask of labels": {"mask": np.arange(30)[None] < 17},
-    "weight": {"weight": np.random.default_rng(1).random((50, 30)), "reduction": "weighted_mean"},
-    "smoothing": {"label_smoothing": 0.1},
-}
-
-
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
+@pytest.mark.parametrize("options", of_batch(50, 30).values(), ids=of_batch(50, 30).keys())
 @pytest.mark.parametrize("loss", LOSSES)
 def test_as_its_dense_matrix_in_every_option(loss, options):
     x, t = data(loss, (50, 30), 3, "int")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import itertools
 
-import ml_dtypes
 import numpy as np
 import pytest
 
 import logloss as ll
+from cases import FLOATS
 from logloss._kernels import layout
 from reference import LOSSES, close, data, reference
 
 pytestmark = pytest.mark.numerical
 
-FLOATS = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float32": np.float32, "float64": np.float64}
 WEIGHTS = {
     "sample_weight": np.array([1.0, 0.0, 2.5]),
     "label_weight": np.array([1.0, 3.0, 0.5, 2.0]),

@@ -10,16 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numba
 import numpy as np
 import polars as pl
 
 import logloss as ll
+from cases import FLOATS
 from reference import LOSSES, data
 
 SOURCE = Path(ll.__file__).parents[1]
-DTYPES = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
 
 
 def interpreter(code: str, *, source: Any = SOURCE, home: Any = None, **environment: str) -> tuple[str, str]:
@@ -93,7 +92,7 @@ def _of_every_loss(n: int) -> dict[str, str]:
     found = {}
     for loss, function in LOSSES.items():
         x, t = shared(loss, n, 2, "soft")
-        for dtype in DTYPES:
+        for dtype in FLOATS.values():
             call = x.astype(dtype), t.astype(np.float32)
             name = f"{loss}, {np.dtype(dtype).name}"
             found[name] = digest(*ll.value_and_grad(*call, loss=function))

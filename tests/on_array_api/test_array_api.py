@@ -12,8 +12,8 @@ import pytest
 import scipy.sparse
 
 import logloss as ll
-from reference import LOSSES, REDUCTIONS, close, data, message, reference
-from test_options import ALONE, IGNORED
+from cases import ALONE, IGNORED, REDUCTIONS
+from reference import LOSSES, close, data, message, reference
 
 bce = ll.binary_cross_entropy_with_logits
 LIBRARIES = ["array_api_strict", "mlx.core", pytest.param("cupy", marks=pytest.mark.gpu)]

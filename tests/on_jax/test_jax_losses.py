@@ -10,23 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import cases
 import logloss as ll
 import reference
-from reference import COMPANY, LOSSES, close, data, message
-from test_options import ALONE, IGNORED
+from cases import ALONE, COMPANY, EDGES, IGNORED, OWN, OWN_NAMES
+from reference import LOSSES, close, data, message
 
 pytestmark = pytest.mark.numerical
 
 bce = ll.binary_cross_entropy_with_logits
-OWN = {
-    "logits": [{}],
-    "probabilities": [{}, {"eps": 0.01}],
-    "log_probs": [{}],
-    "focal": [{}, {"gamma": 0.5, "alpha": 0.25}, {"gamma": 0.0, "alpha": 0.3}],
-    "asymmetric": [{}, {"gamma_neg": 2.0, "gamma_pos": 0.0, "clip": None}],
-}
-OWN_NAMES = {name for cases in OWN.values() for case in cases for name in case}
-REDUCTIONS = [*reference.REDUCTIONS, {"reduction": "weighted_mean", "axis": (0, 2), "sample_weight": [2.0, 0.5]}]
+REDUCTIONS = [*cases.REDUCTIONS, {"reduction": "weighted_mean", "axis": (0, 2), "sample_weight": [2.0, 0.5]}]
 
 
 def compare(loss, x, t, rtol, **options):
@@ -84,16 +77,13 @@ def test_targets_of_every_type(dtype):
     assert float(bce(x, jnp.asarray(t, dtype))) == float(bce(x, jnp.asarray(t, jnp.float32)))
 
 
-POINTS = [0.0, -0.0, 1e-6, -0.3, 2.0, -3.0, 17.0, -20.0, 50.0, -80.0, 100.0, -100.0, 1e4, math.inf, -math.inf]
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_edges(dtype, x64):
     """Every point of the grid against the oracle, forward and through automatic differentiation.
 
     XLA flushes subnormal numbers to 0 on CPU, so that the limit of accuracy is the smallest normal number.
     """
-    x, t = (np.array(column, dtype) for column in zip(*itertools.product(POINTS, [0.0, 0.3, 1.0]), strict=True))
+    x, t = (np.array(column, dtype) for column in zip(*itertools.product(EDGES, [0.0, 0.3, 1.0]), strict=True))
     want = reference.reference("logits", x, t, reduction="none")
     x, t = jnp.asarray(x), jnp.asarray(t)
 

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 import logloss as ll
 import reference
-from reference import LOSSES, REDUCTIONS, close, data, message
-from test_options import ALONE, IGNORED
+from cases import ALONE, EDGES, IGNORED, REDUCTIONS
+from reference import LOSSES, close, data, message
 
 pytestmark = pytest.mark.numerical
 
@@ -83,9 +83,6 @@ def test_ignored_values_of_every_type(value, dtype):
     assert float(ll.denominator(tf.constant(t), ignore_index=value)) == counts.sum()
 
 
-POINTS = [0.0, -0.0, 1e-6, -0.3, 2.0, -3.0, 17.0, -20.0, 50.0, -80.0, 100.0, -100.0, 1e4, math.inf, -math.inf]
-
-
 def twice(x, t):
     """Losses, slopes and curvatures by nested tapes."""
     with tf.GradientTape() as outer:
@@ -101,7 +98,7 @@ def twice(x, t):
 @pytest.mark.parametrize("how", ["eager", "graph", "xla"])
 def test_edges(dtype, how):
     """Against the oracle, forward and through tapes; subnormal results may be flushed to 0."""
-    x, t = (np.array(column, dtype) for column in zip(*itertools.product(POINTS, [0.0, 0.3, 1.0]), strict=True))
+    x, t = (np.array(column, dtype) for column in zip(*itertools.product(EDGES, [0.0, 0.3, 1.0]), strict=True))
     want = reference.reference("logits", x, t, reduction="none")
     step = {"eager": twice, "graph": tf.function(twice), "xla": tf.function(twice, jit_compile=True)}[how]
     for which, got in zip(("loss", "slope", "hessian"), step(tf.constant(x), tf.constant(t)), strict=True):

@@ -10,6 +10,7 @@ from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.utils.checkpoint import checkpoint
 
 import logloss as ll
+from cases import REDUCTION_NAMES
 from logloss._backends.torch.autograd import raised
 from logloss._backends.torch.call import Call
 from logloss._spec.losses import PLAIN_LOSS
@@ -24,7 +25,7 @@ pytestmark = [
 ]
 
 bce = ll.binary_cross_entropy_with_logits
-REDUCTIONS = [{"reduction": name} for name in ("none", "sum", "mean", "weighted_mean", "batchmean")]
+REDUCTIONS = [{"reduction": name} for name in REDUCTION_NAMES]
 REDUCED = [*REDUCTIONS, {"axis": 0}, {"axis": (0, 1), "reduction": "weighted_mean"}, {"normalizer": 2.5}]
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import logloss as ll
+from cases import IGNORING, of_batch, tensors
 from logloss._backends import torch as backend
 from logloss._backends.torch import addressed, gpu
 from logloss._backends.torch.call import Call
@@ -39,30 +40,7 @@ def data(shape=(6, 5), dtype=torch.float32):
     return x, (torch.rand(shape, generator=generator) < 0.4).float()
 
 
-OPTIONS = {
-    "plain": {},
-    "sum": {"reduction": "sum"},
-    "batchmean": {"reduction": "batchmean"},
-    "none": {"reduction": "none"},
-    "pos_weight": {"pos_weight": torch.tensor([1.0, 2.0, 3.0, 0.5, 0.0])},
-    "smoothing": {"label_smoothing": 0.2, "label_weight": torch.tensor([1.0, 2.0, 3.0, 0.5, 0.0])},
-    "sample_weight": {"sample_weight": torch.tensor([1.0, 0.0, 2.0, 1.0, 1.0, 3.0]), "reduction": "weighted_mean"},
-    "mask": {"mask": torch.tensor([True, False, True, True, False]).expand(6, 5)},
-    "nothing counts": {"mask": torch.zeros(6, 5, dtype=torch.bool)},
-    "normalizer": {"normalizer": torch.tensor(7.0)},
-    "weight": {"weight": torch.linspace(0, 2, 30).reshape(6, 5), "ignore_index": 1.0},
-    "weighted_mean": {
-        "weight": torch.linspace(0, 2, 30).reshape(6, 5),
-        "label_weight": torch.tensor([1.0, 2.0, 3.0, 0.5, 0.0]),
-        "mask": torch.tensor([True, False, True, True, False]).expand(6, 5),
-        "reduction": "weighted_mean",
-    },
-    "no weights": {"reduction": "weighted_mean"},
-    "rows": {"axis": -1},
-    "labels": {"axis": 0, "reduction": "weighted_mean", "weight": torch.linspace(0, 2, 30).reshape(6, 5)},
-    "labels that count": {"axis": 0, "mask": torch.tensor([True, False, True, True, False]).expand(6, 5)},
-    "both axes": {"axis": (0, 1), "ignore_index": 0.0},
-}
+OPTIONS = {name: tensors(given) for name, given in {**of_batch(6, 5), **IGNORING}.items()}
 
 
 @pytest.mark.parametrize("name", OPTIONS)

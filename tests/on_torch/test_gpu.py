@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import logloss as ll
+from cases import IGNORING, of_batch, tensors
 from logloss.torch import BCEWithLogitsLoss
 
 pytestmark = pytest.mark.gpu
@@ -42,16 +43,7 @@ def test_every_half_precision_logit_has_the_bits_of_the_cpu(dtype):
         torch.testing.assert_close(tuple(one.cpu() for one in found), want, rtol=0, atol=0)
 
 
-OPTIONS = {
-    "plain": {},
-    "sum": {"reduction": "sum"},
-    "pos_weight": {"pos_weight": torch.linspace(0, 3, 300)},
-    "weights": {"sample_weight": torch.linspace(0, 2, 500), "label_weight": torch.linspace(1, 2, 300)},
-    "weighted_mean": {"weight": torch.linspace(0, 2, 150_000).reshape(500, 300), "reduction": "weighted_mean"},
-    "mask": {"mask": torch.arange(150_000).reshape(500, 300) % 3 > 0},
-    "ignored": {"ignore_index": 1.0, "label_smoothing": 0.1},
-    "rows": {"axis": -1},
-}
+OPTIONS = {**of_batch(500, 300), **IGNORING}
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
@@ -60,11 +52,10 @@ def test_options(name, dtype):
     generator = torch.Generator().manual_seed(4)
     x = (3 * torch.randn(500, 300, generator=generator)).to(dtype)
     t = (torch.rand(500, 300, generator=generator) < 0.3).float()
-    there = {key: value.cuda() if isinstance(value, torch.Tensor) else value for key, value in OPTIONS[name].items()}
     results = []
-    for device, options in (("cpu", OPTIONS[name]), ("cuda", there)):
+    for device in ("cpu", "cuda"):
         logits = x.to(device).requires_grad_()
-        loss = ll.binary_cross_entropy_with_logits(logits, t.to(device), **options)
+        loss = ll.binary_cross_entropy_with_logits(logits, t.to(device), **tensors(OPTIONS[name], device))
         loss.sum().backward()
         results.append((loss.detach().cpu(), logits.grad.cpu()))
     tolerance = {torch.float16: 1e-3, torch.bfloat16: 8e-3, torch.float32: 2e-6, torch.float64: 1e-13}[dtype]
