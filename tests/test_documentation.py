@@ -57,7 +57,7 @@ def failures_of(source: str, name: str, names: dict[str, object]) -> str:
     """What doctest says of the examples in a text; empty if they all hold."""
     said: list[str] = []
     test = doctest.DocTestParser().get_doctest(source, names, name, name, 0)
-    doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=said.append, clear_globs=False)
+    doctest.DocTestRunner(verbose=False, optionflags=OPTIONS).run(test, out=said.append, clear_globs=False)
     names.update(test.globs)  # doctest works on a copy
     return "".join(said)
 
@@ -89,7 +89,7 @@ def test_docstring_examples(name: str, monkeypatch: pytest.MonkeyPatch):
     module = importlib.import_module(name)
     for test in doctest.DocTestFinder(exclude_empty=True).find(module, name):
         said: list[str] = []
-        doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=said.append)
+        doctest.DocTestRunner(verbose=False, optionflags=OPTIONS).run(test, out=said.append)
         assert said == []
 
 
