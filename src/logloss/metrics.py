@@ -8,10 +8,11 @@ import numpy as np
 
 from ._backends.kinds import backend_of, host
 from ._errors import InvalidInputError
-from ._spec.losses import PROBABILITY, primitive
+from ._spec.losses import PROBABILITY, Primitive, primitive
 from ._spec.options import given_options
 
 AVERAGES = ("micro", "macro", None)
+_EXACT = Primitive(PROBABILITY)
 
 
 def log_loss(
@@ -69,16 +70,26 @@ def log_loss(
     axis = None if average == "micro" or len(p.shape) < 2 else 0
     given = {"sample_weight": sample_weight, "ignore_index": ignore_index, "mask": mask}
     options = given_options({**given, "reduction": reduction, "axis": axis})
-    losses = backend.value(primitive(PROBABILITY, eps=eps), p, y, options)
-    empty = np.asarray(backend.denominator(y, options)) == 0
-    if empty.any() or not np.size(losses):
+    losses = backend.value(_EXACT if eps is None else primitive(PROBABILITY, eps=eps), p, y, options)
+    _check_weight(backend.denominator(y, options), losses)
+    if average is None:
+        losses = np.atleast_1d(losses)
+    elif axis is not None:
+        losses = losses.mean()
+    return owner.from_host(losses, like)
+
+
+def _check_weight(total: Any, losses: Any) -> None:
+    """Is there something to count, for every label?"""
+    if type(total) is float and total != 0.0 and losses.size:
+        return
+    empty = np.asarray(total) == 0
+    if empty.any() or not losses.size:
         which = f"label {int(np.flatnonzero(empty)[0])} has" if empty.ndim and empty.size else "there is"
         raise InvalidInputError(
             f"a log loss needs at least one element of positive weight; {which} none. "
             "Leave it out, or check mask and weights."
         )
-    result = np.atleast_1d(losses) if average is None else np.float64(np.mean(losses))
-    return owner.from_host(result, like)
 
 
 def _check_shapes(true: tuple[int, ...], proba: tuple[int, ...]) -> None:

@@ -16,6 +16,7 @@ from .._spec.terms import Terms, terms, weights_only
 from .._types import Array, Shape
 from ._diagnosis import FLOAT32, check_prices, explain
 from .operands import OptionArrays, check_shapes, floating, output, target_array
+from .repeated import repeated
 
 __all__ = ["floating", "target_array"]
 
@@ -101,16 +102,21 @@ class Problem:
     """One loss on one pair of arrays, which `problem_of` has checked: what all public functions share."""
 
     def __init__(self, primitive: Primitive, x: Array, t: Any, options: Options) -> None:
-        self.loss, self.x, self.t, self.options = primitive.loss, x, t, options
-        self.terms = terms_of(primitive, options, t, x.itemsize)
+        self.primitive, self.loss, self.x, self.t, self.options = primitive, primitive.loss, x, t, options
+        self.repeated = repeated(primitive, x, t, options)
+        self.terms = self._terms_of(options) if self.repeated is None else self.repeated.terms(options, self._terms_of)
+
+    def _terms_of(self, options: Options) -> Terms:
+        return terms_of(self.primitive, options, self.t, self.x.itemsize)
 
     def denominator(self) -> Any:
-        return denominator(self.t, self.options)
+        return denominator(self.t, self.options, self.terms, None if self.repeated is None else self.repeated.counts)
 
     def run(self, loss: Any = None, grad: Any = None, hess: Any = None, scale: Any = 1.0) -> Any:
         """Evaluate into the outputs; the sum of losses over the reduced axes."""
         kept = () if self.options.axis is None else reductions.kept_axes(self.options, self.x.ndim)
-        total, flags = cpu.evaluate(self.loss, self.x, self.t, self.terms, scale, loss, grad, hess, kept)
+        kinds = None if self.repeated is None else self.repeated.kinds
+        total, flags = cpu.evaluate(self.loss, self.x, self.t, self.terms, scale, loss, grad, hess, kept, kinds)
         if flags and self.options.validate:
             self.refuse()
         return total
@@ -174,19 +180,26 @@ def _stands_out(value: float, dtype: Any) -> bool:
     return bool(dtype.kind != "f" or dtype.itemsize <= 4)
 
 
-def denominator(t: Any, options: Options) -> Any:
-    """What the reduction divides by, for targets that are arrays or positive indices."""
+def denominator(t: Any, options: Options, known: Terms | None = None, kinds: Any = None) -> Any:
+    """What the reduction divides by, for targets that are arrays or positive indices.
+
+    `known` are the terms of these options, `kinds` what is kept for others of the kind.
+    """
 
     def total(weighted: bool) -> Any:
-        found = hold_ignored(weights_only(options, t.shape, t.dtype, _ARRAYS), t)
+        if weighted or known is None:
+            found = hold_ignored(weights_only(options, t.shape, t.dtype, _ARRAYS), t)
+        else:
+            found = known
         kept = reductions.kept_axes(options, len(t.shape))
         if not weighted:
             found = Terms(mask=found.mask, ignored=found.ignored)
         if found.mask is None and found.ignored is None and found.element is None:
             return _product_of_sums(found, t.shape, kept)
         if found.mask is not None and not weighted and found.ignored is None and options.axis is None:
-            return float(np.count_nonzero(np.broadcast_to(found.mask, t.shape)))
-        return cpu.tally(t, found, kept)[0]
+            mask = found.mask if found.mask.shape == t.shape else np.broadcast_to(found.mask, t.shape)
+            return float(np.count_nonzero(mask))
+        return cpu.tally(t, found, kept, None if weighted else kinds)[0]
 
     return reductions.denominator(options, t.shape, total, _ARRAYS)
 

@@ -34,15 +34,19 @@ def evaluate(
     grad: Array | None = None,
     hess: Array | None = None,
     kept: tuple[int, ...] = (),
+    kinds: general.Kinds | None = None,
 ) -> tuple[Any, int]:
-    """The sum of the losses (with `kept` axes an array) and the flags; elementwise results go to the outputs."""
+    """The sum of the losses (with `kept` axes an array) and the flags; elementwise results go to the outputs.
+
+    `kinds` belongs to calls that are alike (`general.evaluate`).
+    """
     if losses is None and hess is None and not kept and type(scale) is float and _is_scalar(terms):
         usable = grad is None or (grad is not x and grad.flags.carray and grad.dtype == x.dtype and x.ndim == grad.ndim)
         found = loop(loss, x, t, grad is not None) if usable else None
         if found is not None and not isinstance(t, Positives) and fits_float32(scale) and not any(terms.parameters):
             return found(x, t, grad, terms.prices, scale)
     call = Call(loss, x, t, terms, scale, losses, grad, hess, kept)
-    return (_zeros(call), 0) if 0 in t.shape else general.evaluate(call)
+    return (_zeros(call), 0) if 0 in t.shape else general.evaluate(call, kinds)
 
 
 # ---- plain loops ----------------------------------------------------------------------------------------------------
@@ -102,14 +106,16 @@ def plain(
 # ---- without logits -------------------------------------------------------------------------------------------------
 
 
-def tally(t: Array | Positives, terms: Terms, kept: tuple[int, ...] = ()) -> tuple[Any, int]:
+def tally(
+    t: Array | Positives, terms: Terms, kept: tuple[int, ...] = (), kinds: general.Kinds | None = None
+) -> tuple[Any, int]:
     """The sum of the weights of the elements that count, and the flags of those weights; logits are not read.
 
     The first price is the weight of an element's label; without any weight the sum is a count. Targets are read only
     where they say what counts.
     """
     call = Call(None, None, t, terms, kept=kept)
-    return (_zeros(call), 0) if 0 in t.shape else general.evaluate(call)
+    return (_zeros(call), 0) if 0 in t.shape else general.evaluate(call, kinds)
 
 
 def check(t: Array | Positives, terms: Terms) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._types import Array
 from . import blocks, entries, threads
+from .again import Kind
 from .layout import Piece, address, fits_float32, natural_axes, pieces, span
 from .operands import Call, Operands, packed
 
@@ -19,22 +20,41 @@ _ARITHMETIC: dict[int, np.dtype[Any]] = {32: np.dtype(np.float32), 64: np.dtype(
 _NOTHING = np.empty(0)
 
 
-def evaluate(call: Call) -> tuple[Any, int]:
-    """The sum of the losses, or with `kept` axes an array of sums, and the flags of what was found."""
+Kinds = dict[Any, Kind]
+"""What was found of calls of up to a task's size that differ in their outputs and the scale alone."""
+
+
+def evaluate(call: Call, kinds: Kinds | None = None) -> tuple[Any, int]:
+    """The sum of the losses, or with `kept` axes an array of sums, and the flags of what was found.
+
+    Calls with the same `kinds` are alike in the types, shapes and layout of what is given, outputs aside.
+    """
     if call.loss is None or call.x is None:
         entry, bits = entries.tally, 64
     else:
         narrow = call.loss.bits(call.x.dtype.itemsize) == 32 and fits_float32(call.scale)
         bits = 32 if narrow else 64
         entry = entries.GENERAL[call.loss.name, bits]
+    kind = bits, *map(_kind_of_output, (call.losses, call.grad, call.hess))
+    if type(call.scale) is not float or call.kept:
+        kinds = None
+    if kinds is not None and kind in kinds:
+        return kinds[kind].run(call)
     axes = _axes_in_memory(call)
     if axes is None:
-        return _Run(entry, Operands(call, _ARITHMETIC[bits])).run()
+        operands = Operands(call, _ARITHMETIC[bits])
+        if kinds is not None and not operands.staged:
+            kinds[kind] = Kind(entry, operands)
+        return _Run(entry, operands).run()
     total, flags = _Run(entry, Operands(_turned(call, axes), _ARITHMETIC[bits])).run()
     if call.kept:
         order = [axis for axis in axes if axis in call.kept]
         total = total.transpose([order.index(axis) for axis in call.kept])
     return total, flags
+
+
+def _kind_of_output(array: Array | None) -> Any:
+    return None if array is None else (array.dtype, array.flags.num)
 
 
 def _axes_in_memory(call: Call) -> tuple[int, ...] | None:
@@ -128,7 +148,7 @@ class _Run:
         low, high = start // blocks.BLOCK, -(-stop // blocks.BLOCK)
         partials = np.empty(high - low)
         fields["partials"] = address(partials) - low * partials.itemsize
-        flags = self.entry(packed(fields), low, high)
+        flags = self.entry(packed(fields.values()), low, high)
         return self._found(sums, partials, fields, flags)
 
     def _run_group(self, group: list[Piece]) -> _Found:
@@ -144,7 +164,7 @@ class _Run:
                 self.operands.stage(fields, name, piece, array[: piece.size])
             partials = np.empty(-(-piece.size // blocks.BLOCK))
             fields["partials"] = address(partials)
-            flags |= self.entry(packed(fields), 0, len(partials))
+            flags |= self.entry(packed(fields.values()), 0, len(partials))
             totals.append(partials)
             for name in self.operands.outputs.keys() & scratch.keys():
                 part = self.operands.outputs[name][piece.where]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import struct
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,8 @@ from .layout import PIECE, Factor, Piece, address, code_of, factor, is_direct, s
 
 _DOMAINS = {"logits": blocks.ANY, "probabilities": blocks.UNIT, "log_probs": blocks.NOT_POSITIVE}
 _WEIGHTS = ("row", "element", "scale")
-_BLANK: dict[str, Any] = dict.fromkeys(blocks.JOB.names or (), 0)
+SLOTS = list(blocks.JOB.names or ())
+_BLANK: dict[str, Any] = dict.fromkeys(SLOTS, 0)
 _BYTE = np.dtype(np.uint8)
 _OWN = ("p0", "p1", "p2")
 _NUMBERS = {float, np.float64}
@@ -55,6 +57,7 @@ class Operands:
         self.size = math.prod(self.shape)
         self.fields = _BLANK.copy()
         self.keep_alive: list[Any] = []
+        self.tables: dict[str, Factor] = {}  # of numbers, or of vectors that vary alike
         self.places: dict[str, tuple[int, int]] = {}  # of operands that are walked in place: address, bytes per element
         self.staged: dict[str, Any] = {}  # all other operands,
         self.scratch: dict[str, np.dtype[Any]] = {}  # and the types in which they are staged
@@ -77,7 +80,7 @@ class Operands:
         if terms.ignored is not None:
             fields["ignore"] = blocks.NOT_NAN if terms.ignored != terms.ignored else blocks.NOT_VALUE
             fields["ignored"] = terms.ignored + (256 if _is_negative_byte(terms.ignored, self.call.t) else 0)
-        self._point("price", self._table(terms.prices))
+        self._table("price", terms.prices)
         self._weight("row", terms.row)
         self._weight("element", terms.element)
         self._weight("scale", self.call.scale)
@@ -92,28 +95,20 @@ class Operands:
             (eps,) = values
             values = (-math.log(eps) if eps else math.inf, eps)
         elif name in entries.BALANCED and isinstance(values[-1], np.ndarray):
-            self._point("balance", self._table(values[-2:]))
+            self._table("balance", values[-2:])
             values = values[:-2]
         for k, value in enumerate(values):
             self.fields[_OWN[k]] = value
 
-    def _table(self, numbers: tuple[Any, ...]) -> Factor:
-        """Numbers, or vectors that vary along the same axes, as rows of a table."""
-        if {*map(type, numbers)} <= _NUMBERS:
-            return _numbers(numbers, self.dtype)
-        shape = next(one.shape for one in numbers if isinstance(one, np.ndarray))
-        table = np.empty((len(numbers), *shape), self.dtype)
-        for row, one in zip(table, numbers, strict=True):
-            row[...] = one
-        vectors = factor(table, self.shape, self.dtype)
-        assert vectors is not None, "they vary along axes that lie together"
-        return vectors
+    def _table(self, slot: str, given: tuple[Any, ...]) -> None:
+        self.tables[slot] = numbers(given, self.shape, self.dtype)
+        self._point(slot, self.tables[slot])
 
     def _weight(self, slot: str, array: float | Array | None) -> None:
         if array is None:
             return
         if type(array) is float:
-            self._point(slot, _numbers((array,), self.dtype))
+            self._point(slot, numbers((array,), self.shape, self.dtype))
             return
         spread = _spread(array, self.shape)
         # a full array of another type or layout is converted piece by piece, not as a whole
@@ -166,9 +161,21 @@ class Operands:
 _PACKING = struct.Struct("".join("d" if blocks.JOB[name].kind == "f" else "q" for name in _BLANK))
 
 
-def packed(fields: dict[str, Any]) -> Array:
-    """The fields as a job. Filling a NumPy record field by field takes twenty times as long."""
-    return np.frombuffer(bytearray(_PACKING.pack(*fields.values())), blocks.JOB)
+def packed(values: Iterable[Any]) -> Array:
+    """The fields' values as a job. Filling a NumPy record field by field takes twenty times as long."""
+    return np.frombuffer(bytearray(_PACKING.pack(*values)), blocks.JOB)
+
+
+def numbers(given: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Factor:
+    """Numbers, or vectors that vary along the same axes of this shape, as rows of a table."""
+    if {*map(type, given)} <= _NUMBERS:
+        return _numbers(given, dtype)
+    table = np.empty((len(given), *next(one.shape for one in given if isinstance(one, np.ndarray))), dtype)
+    for row, one in zip(table, given, strict=True):
+        row[...] = one
+    vectors = factor(table, shape, dtype)
+    assert vectors is not None, "they vary along axes that lie together"
+    return vectors
 
 
 @functools.lru_cache(maxsize=256)
