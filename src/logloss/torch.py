@@ -87,11 +87,12 @@ def binary_cross_entropy_with_logits(
         raise TypeError(f"binary_cross_entropy_with_logits() got an unexpected option {min(unknown)!r}.")
     reduction = reduction if size_average is reduce is None else _reduction(size_average, reduce, reduction)
     given = {**options, "weight": weight, "pos_weight": pos_weight, "reduction": reduction}
-    return _evaluate(PLAIN_LOSS, input, target, given)
+    return _evaluate(PLAIN_LOSS, input, target, given_options(given))
 
 
 _SETTINGS = {name: option for name, option in FIELDS.items() if not option.of_batch}
 """What a module's constructor takes; the other options come with the data."""
+_DEFAULTS = tuple((name, option.default) for name, option in _SETTINGS.items())
 _SAVED = ("weight", "pos_weight")
 """The buffers of torch's own modules: a state dict goes both ways, so no other is in it."""
 
@@ -139,8 +140,12 @@ class _Loss(torch.nn.Module):
             raise TypeError(
                 f"the call got an unexpected option {min(unknown)!r}. It takes {names}; settings go to the constructor."
             )
-        given = {**{name: getattr(self, name) for name in _SETTINGS}, **data}
-        return _evaluate(self.primitive(), input, target, given, self.inplace)
+        own, buffers = self.__dict__, self._buffers  # nn.Module's own way to a buffer takes as long as the loss
+        for name, default in _DEFAULTS:
+            value = own[name] if name in own else buffers[name] if name in buffers else getattr(self, name)
+            if value is not default:
+                data[name] = value
+        return _evaluate(self.primitive(), input, target, Options(**data), self.inplace)
 
     def extra_repr(self) -> str:
         """The settings that are not the defaults."""
@@ -355,20 +360,22 @@ def _set_numbers(module: _Loss, loss: Loss, **values: Any) -> None:
         setattr(module, one.name, value)
 
 
-def _evaluate(one: Primitive, logits: Any, targets: Any, given: dict[str, Any], inplace: bool = False) -> Any:
+def _evaluate(one: Primitive, logits: Any, targets: Any, options: Options, inplace: bool = False) -> Any:
     """The loss after torch's broadcasting of `weight` and `pos_weight`."""
     positive_price = None
-    options = given_options(given)
     if not isinstance(logits, torch.Tensor) or logits.is_nested:
         return _backend.value(one, logits, targets, options)  # refuses them
-    tensors = {name: option_tensor(name, value, logits) for name, value in options.arrays.items() if name in _SAVED}
-    weight, pos_weight = (tensors.get(name) for name in _SAVED)
-    if options.weight is not None and options.validate in SIGNED:  # torch takes negative ones
-        options = options.replace(validate=SIGNED[options.validate])
-    if weight is not None and weight.ndim < logits.ndim:
-        options = options.replace(weight=_aligned(weight, logits.ndim))
-    if pos_weight is not None and pos_weight.ndim:
-        options, positive_price = _placed(pos_weight, tuple(logits.shape), options)
+    weight, pos_weight = options.weight, options.pos_weight
+    if weight is not None:
+        if options.validate in SIGNED:  # torch takes negative ones
+            options = options.replace(validate=SIGNED[options.validate])
+        weight = option_tensor("weight", weight, logits)
+        if weight.ndim < logits.ndim:
+            options = options.replace(weight=_aligned(weight, logits.ndim))
+    if isinstance(pos_weight, torch.Tensor | list | tuple):
+        pos_weight = option_tensor("pos_weight", pos_weight, logits)
+        if pos_weight.ndim:
+            options, positive_price = _placed(pos_weight, tuple(logits.shape), options)
     return _backend.value(one, logits, targets, options, inplace=inplace, positive_price=positive_price)
 
 

@@ -29,7 +29,7 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch):
         return fits and isinstance(t, torch.Tensor)
 
     monkeypatch.setattr(gpu, "serves", serves)
-    monkeypatch.setattr(addressed, "_types", lambda *_: None)
+    monkeypatch.setattr(addressed, "kind_of", lambda *_: None)
     with np.errstate(all="ignore"):
         yield calls
 

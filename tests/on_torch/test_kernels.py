@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 import logloss as ll
+from cases import IGNORING, of_batch, tensors
 from logloss import torch as drop_in
 from logloss._backends.torch import addressed, cpu
 from reference import LOSSES, message, reference
@@ -292,23 +294,36 @@ USUAL = {
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("name", USUAL)
 def test_the_usual_case_has_the_bits_of_every_other(name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch):
-    generator = torch.Generator().manual_seed(5)
-    x, t = torch.randn(40, 7, generator=generator, dtype=dtype), torch.rand(40, 7, generator=generator) < 0.3
-
-    def evaluated() -> list[torch.Tensor]:
-        logits = x.clone().requires_grad_()
-        loss = ll.binary_cross_entropy_with_logits(logits, t, **USUAL[name])
-        (slope,) = torch.autograd.grad(loss, logits, create_graph=True)
-        (curvature,) = torch.autograd.grad(slope.sum(), logits)
-        (kept,) = torch.autograd.grad(ll.binary_cross_entropy_with_logits(logits, t, **USUAL[name]), logits)
-        value = ll.binary_cross_entropy_with_logits(x, t, **USUAL[name])
-        return [loss.detach(), slope.detach(), curvature, kept, value, *ll.value_and_grad(x, t, **USUAL[name])]
-
     with monkeypatch.context() as patch:
         patch.setattr(cpu, "problem_of", None)  # what the other ways begin with
-        usual = evaluated()
-    monkeypatch.setattr(addressed, "_types", lambda *_: None)
-    assert all(map(torch.equal, usual, evaluated()))
+        usual = evaluated(dtype, USUAL[name])
+    monkeypatch.setattr(addressed, "kind_of", lambda *_: None)
+    assert all(map(torch.equal, usual, evaluated(dtype, USUAL[name])))
+
+
+ORDINARY = {**of_batch(40, 7), **IGNORING}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("name", ORDINARY)
+def test_ordinary_calls_have_the_bits_of_every_other(name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch):
+    options = tensors(ORDINARY[name])
+    ordinary = [evaluated(dtype, options) for _ in range(2)]
+    monkeypatch.setattr(addressed, "kind_of", lambda *_: None)
+    for found in ordinary:
+        assert all(map(torch.equal, found, evaluated(dtype, options)))
+
+
+def evaluated(dtype: torch.dtype, options: dict[str, Any]) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    x, t = torch.randn(40, 7, generator=generator, dtype=dtype), (torch.rand(40, 7, generator=generator) < 0.3).float()
+    logits = x.clone().requires_grad_()
+    loss = ll.binary_cross_entropy_with_logits(logits, t, **options)
+    (slope,) = torch.autograd.grad(loss.sum(), logits, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.sum(), logits)
+    (kept,) = torch.autograd.grad(ll.binary_cross_entropy_with_logits(logits, t, **options).sum(), logits)
+    value = ll.binary_cross_entropy_with_logits(x, t, **options)
+    return [loss.detach(), slope.detach(), curvature, kept, value, *ll.value_and_grad(x, t, **options)]
 
 
 def test_tensors_that_have_outlived_their_transform():

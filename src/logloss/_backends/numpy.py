@@ -42,7 +42,7 @@ def shifted(x: Array, shift: Any) -> Array:
 
 # ---- the common case ------------------------------------------------------------------------------------------------
 
-_PRICES = (1.0, 0.0, 1.0, 0.0)
+PRICES = (1.0, 0.0, 1.0, 0.0)
 PLAIN_OPTIONS = {
     "pos_weight": (float, int),
     "label_weight": (float, int),
@@ -76,7 +76,7 @@ def _by_loop(
     elif not _takes(out, x, t):
         return None
     plain = ELEMENTWISE.isdisjoint(options.given)
-    prices = _PRICES if plain else terms_of(primitive, options, t, x.itemsize).prices
+    prices = PRICES if plain else terms_of(primitive, options, t, x.itemsize).prices
     divisor = denominator(t, options) if options.given else float(x.size)
     total, flags = loop(x, t, out, prices, 1.0 / divisor)
     if flags and options.validate:

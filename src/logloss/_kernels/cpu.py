@@ -93,16 +93,6 @@ def run(entry: Any, n: int, x: Any, t: Any, grad: Any, prices: Prices, scale: fl
     return float(np.sum(totals)), functools.reduce(int.__or__, flags)
 
 
-def plain(
-    loss: Loss, terms: Terms, n: int, x: int, t: int, grad: int | None, types: tuple[Any, Any], scale: float
-) -> tuple[float, int] | None:
-    """The same by addresses; None for types and losses without a loop of their own."""
-    entry = entries.plain(loss.name, *types) if fits_float32(scale) else None
-    if entry is None or any(terms.parameters) or (grad is not None and loss.name not in entries.WITH_GRADIENT):
-        return None
-    return run(entry, n, x, t, 0 if grad is None else grad, terms.prices, scale)
-
-
 # ---- without logits -------------------------------------------------------------------------------------------------
 
 

@@ -72,12 +72,16 @@ def value(
         )
         return _traced(primitive.loss.name, given, logits, targets, positive_price, names, values)
     primitive = reduced(primitive)
-    if positive_price is None and not inplace:
-        wants_graph = torch.is_grad_enabled() and getattr(logits, "requires_grad", False)
-        found = addressed.found(primitive, logits, targets, options, wants_graph)
+    kind = addressed.kind_of(primitive, logits, targets) if positive_price is None and not inplace else None
+    if kind is not None:
+        wants_graph = torch.is_grad_enabled() and logits.requires_grad
+        found = addressed.found(kind, primitive, logits, targets, options, wants_graph)
         if found is not None:
             loss, grad, numbers = found  # tensors may change until the backward, numbers do not
             return _apply(logits, targets, Call(primitive, numbers), cpu, (loss, grad)) if wants_graph else loss
+        if addressed.is_ordinary(primitive, logits, targets, options):
+            call = Call(primitive, options)
+            return _apply(logits, targets, call, cpu) if wants_graph else cpu.value(call, logits, targets)
     return _value(Call(primitive, options, inplace), logits, targets, positive_price)
 
 
@@ -115,11 +119,14 @@ def value_and_grad(
 ) -> tuple[Any, Any]:
     """The loss, reduced, and its gradient, both without a graph."""
     primitive = reduced(primitive)
-    if out is None:
-        found = addressed.found(primitive, logits, targets, options, True)
+    call = Call(primitive, options)
+    kind = addressed.kind_of(primitive, logits, targets) if out is None else None
+    if kind is not None:
+        found = addressed.found(kind, primitive, logits, targets, options, True)
         if found is not None:
             return found[:2]
-    call = Call(primitive, options)
+        if addressed.is_ordinary(primitive, logits, targets, options):
+            return cpu.value_and_grad(call, logits, targets)
     with torch.no_grad():
         x, t = _operands(call, logits, targets)
         if out is not None:

@@ -1,22 +1,26 @@
-"""Small steps: contiguous CPU tensors under options that are numbers, by address, for views cost more than the loss.
+"""Ordinary calls: dense CPU tensors of PyTorch's own classes, of which only the logits may need a gradient.
 
 Whether a call is of that kind is asked once for each loss, dtype, device, layout and wrapper of its tensors; what is
-left to ask of each call is what can differ between two of one kind.
+left to ask of each call is what can differ between two of one kind. Small steps take longer to be looked at than to be
+computed: contiguous tensors under options that are numbers go to the kernels by address, without views.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from ..._kernels import cpu as kernels
 from ..._kernels import entries
+from ..._kernels.layout import fits_float32
 from ..._spec.losses import Primitive
 from ..._spec.options import Options
+from ..._spec.reductions import REDUCTIONS
 from .. import numpy
 from . import cpu, state
+from .arrays import NUMPY_TARGETS
 from .call import Call
 
 _TYPES = {
@@ -24,40 +28,75 @@ _TYPES = {
     for name in ("float32", "float64", "uint8", "int8", "bool", "int32", "int64", "uint64")
 }
 _OWN = (torch.Tensor, torch.nn.Parameter)
-_KINDS: dict[Any, Any] = {}
-"""NumPy's names of both types for each kind of call, None for kinds that go another way: asked once, kept."""
+_NUMBERS = (float, int, bool, str, type(None))
+_DENSE = state.kind(torch.empty(0))
 
 
-def found(primitive: Primitive, x: Any, t: Any, options: Options, wants_grad: bool) -> tuple[Any, Any, Options] | None:
-    """The loss, the gradient if wanted, and the options as numbers; None for all calls that are not of this kind."""
-    types = _types(primitive, x, t)
-    if types is None or primitive.given or not _is_plain(x, t):
-        return None
-    numbers = _numbers(options)
-    return None if numbers is None else _by_address(primitive, x, t, numbers, types, wants_grad)
+class Kind(NamedTuple):
+    """Calls of one loss on ordinary tensors of two types."""
+
+    entry: Any
+    """The plain loop of these types, if there is one."""
 
 
-def _types(primitive: Primitive, x: Any, t: Any) -> Any:
-    """The types of logits and targets for a kind of call that goes this way."""
+_KINDS: dict[Any, Kind | None] = {}
+"""The kinds that were met, None for those that go another way."""
+
+
+def kind_of(primitive: Primitive, x: Any, t: Any) -> Kind | None:
+    """The kind of an ordinary call; None for all others."""
     try:
         kind = primitive.loss.name, type(x), type(t), state.kind(x), state.kind(t), x.dtype, t.dtype
     except (AttributeError, TypeError):  # no tensors
         return None
-    types = _KINDS.get(kind, _KINDS)
-    if types is _KINDS:
-        types = _KINDS[kind] = _served(primitive, x, t)
-    return types
+    if kind not in _KINDS:
+        _KINDS[kind] = _described(primitive, x, t)
+    return _KINDS[kind]
 
 
-def _served(primitive: Primitive, x: Any, t: Any) -> Any:
+def _described(primitive: Primitive, x: Any, t: Any) -> Kind | None:
     own = type(x) in _OWN and type(t) in _OWN and x.is_cpu and t.is_cpu and not x.is_nested and not t.is_nested
     strided = own and x.layout is t.layout is torch.strided and not x.is_neg() and not t.is_neg()
     if not strided or not all(state.has_memory(one) and not state.outlived_transform(one) for one in (x, t)):
         return None
-    if primitive.loss.name not in entries.WITH_GRADIENT or x.dtype not in _TYPES or t.dtype not in _TYPES:
+    if x.dtype not in (torch.float32, torch.float64) or not cpu.has_kernel(Call(primitive, Options())):
         return None
-    types = _TYPES[x.dtype], _TYPES[t.dtype]
-    return None if entries.plain(primitive.loss.name, *types) is None else types
+    if t.dtype not in _TYPES:
+        return Kind(None) if t.dtype in NUMPY_TARGETS else None
+    differentiable = primitive.loss.name in entries.WITH_GRADIENT
+    return Kind(entries.plain(primitive.loss.name, _TYPES[x.dtype], _TYPES[t.dtype]) if differentiable else None)
+
+
+def is_ordinary(primitive: Primitive, x: Any, t: Any, options: Options) -> bool:
+    """Of a kind of ordinary calls: are the options ordinary, too, and is nobody else at work?"""
+    return (
+        x.shape == t.shape
+        and not t.requires_grad
+        and state.outside_of_transforms()
+        and not state.is_recorded()
+        and options.reduction in REDUCTIONS
+        and all(map(_is_ordinary_option, options.given.values()))
+        and all(type(number) in _NUMBERS for number in primitive.given)
+    )
+
+
+def _is_ordinary_option(value: Any) -> bool:
+    kind = type(value)
+    if kind in _NUMBERS:
+        return True
+    return kind in _OWN and not value.requires_grad and state.kind(value) == _DENSE
+
+
+def found(
+    kind: Kind, primitive: Primitive, x: Any, t: Any, options: Options, wants_grad: bool
+) -> tuple[Any, Any, Options] | None:
+    """The loss, the gradient if wanted, and the options as numbers; None where a plain loop cannot serve the call."""
+    if kind.entry is None or primitive.given:
+        return None
+    numbers = _numbers(options)
+    if numbers is None or not _is_plain(x, t):
+        return None
+    return _by_address(kind.entry, primitive, x, t, numbers, wants_grad)
 
 
 def _is_plain(x: Any, t: Any) -> bool:
@@ -98,17 +137,19 @@ def _is_number(value: Any) -> bool:
 
 
 def _by_address(
-    primitive: Primitive, x: Any, t: Any, options: Options, types: tuple[Any, Any], wants_grad: bool
+    entry: Any, primitive: Primitive, x: Any, t: Any, options: Options, wants_grad: bool
 ) -> tuple[Any, Any, Options] | None:
     """None where no plain loop fits: a factor beyond float32, say."""
-    grad = cpu.buffer(x) if wants_grad else None
-    divisor = numpy.denominator(t, options)
-    terms = numpy.terms_of(primitive, options, t, x.element_size())
-    into = None if grad is None else grad.data_ptr()
-    result = kernels.plain(primitive.loss, terms, x.numel(), x.data_ptr(), t.data_ptr(), into, types, 1.0 / divisor)
-    if result is None:
+    divisor, prices = float(x.numel()), numpy.PRICES
+    if options.given:
+        divisor = numpy.denominator(t, options)
+        prices = numpy.terms_of(primitive, options, t, x.element_size()).prices
+    scale = 1.0 / divisor
+    if not fits_float32(scale):
         return None
-    total, flags = result
+    grad = cpu.buffer(x) if wants_grad else None
+    into = 0 if grad is None else grad.data_ptr()
+    total, flags = kernels.run(entry, x.numel(), x.data_ptr(), t.data_ptr(), into, prices, scale)
     if flags and options.validate:
         cpu.problem_of(Call(primitive, options), x, t).refuse()
     return cpu.scalar(total / divisor, x.dtype), grad, options

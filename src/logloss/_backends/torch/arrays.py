@@ -24,6 +24,8 @@ _TARGETS = FLOATS | {
     getattr(torch, name) for name in ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
 }
 _WITHOUT_OPERATIONS = frozenset((torch.uint16, torch.uint32, torch.uint64))
+NUMPY_TARGETS = _TARGETS - {torch.bfloat16}
+"""Types of targets that NumPy knows too."""
 _CASTS = {torch.float16: np.float16, torch.float32: np.float32, torch.float64: np.float64}
 
 
