@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ._errors import InvalidInputError, MissingDependencyError
+from ._errors import MissingDependencyError
 from ._spec.losses import ASYMMETRIC, FOCAL, PLAIN_LOSS, PROBABILITY, Loss, Primitive, primitive
-from ._spec.options import FIELDS, SIGNED, Options, given_options
+from ._spec.options import FIELDS, Options, given_options
 from ._spec.reductions import check_reduction
 from ._spec.terms import number
 from .dialects import pytorch
@@ -24,9 +24,8 @@ except ImportError:
         "logloss.torch needs PyTorch, which is not installed. Run: pip install 'logloss[torch]'"
     ) from None
 
-from ._backends import torch as _backend
 from ._backends.torch import clamped, state
-from ._backends.torch.arrays import option_tensor
+from ._backends.torch.broadcasting import evaluate
 
 __all__ = ["AsymmetricLoss", "BCELoss", "BCEWithLogitsLoss", "SigmoidFocalLoss", "binary_cross_entropy_with_logits"]
 
@@ -87,7 +86,7 @@ def binary_cross_entropy_with_logits(
         raise TypeError(f"binary_cross_entropy_with_logits() got an unexpected option {min(unknown)!r}.")
     reduction = reduction if size_average is reduce is None else _reduction(size_average, reduce, reduction)
     given = {**options, "weight": weight, "pos_weight": pos_weight, "reduction": reduction}
-    return _evaluate(PLAIN_LOSS, input, target, given_options(given))
+    return evaluate(PLAIN_LOSS, input, target, given_options(given))
 
 
 _SETTINGS = {name: option for name, option in FIELDS.items() if not option.of_batch}
@@ -145,7 +144,7 @@ class _Loss(torch.nn.Module):
             value = own[name] if name in own else buffers[name] if name in buffers else getattr(self, name)
             if value is not default:
                 data[name] = value
-        return _evaluate(self.primitive(), input, target, Options(**data), self.inplace)
+        return evaluate(self.primitive(), input, target, Options(**data), self.inplace)
 
     def extra_repr(self) -> str:
         """The settings that are not the defaults."""
@@ -358,47 +357,3 @@ def _set_numbers(module: _Loss, loss: Loss, **values: Any) -> None:
         else:
             number(one, value)
         setattr(module, one.name, value)
-
-
-def _evaluate(one: Primitive, logits: Any, targets: Any, options: Options, inplace: bool = False) -> Any:
-    """The loss after torch's broadcasting of `weight` and `pos_weight`."""
-    positive_price = None
-    if not isinstance(logits, torch.Tensor) or logits.is_nested:
-        return _backend.value(one, logits, targets, options)  # refuses them
-    weight, pos_weight = options.weight, options.pos_weight
-    if weight is not None:
-        if options.validate in SIGNED:  # torch takes negative ones
-            options = options.replace(validate=SIGNED[options.validate])
-        weight = option_tensor("weight", weight, logits)
-        if weight.ndim < logits.ndim:
-            options = options.replace(weight=_aligned(weight, logits.ndim))
-    if isinstance(pos_weight, torch.Tensor | list | tuple):
-        pos_weight = option_tensor("pos_weight", pos_weight, logits)
-        if pos_weight.ndim:
-            options, positive_price = _placed(pos_weight, tuple(logits.shape), options)
-    return _backend.value(one, logits, targets, options, inplace=inplace, positive_price=positive_price)
-
-
-def _aligned(value: Any, ndim: int) -> Any:
-    """The tensor with as many axes as the logits: torch aligns the last ones."""
-    return value.reshape((1,) * (ndim - value.ndim) + tuple(value.shape))
-
-
-def _placed(pos_weight: Any, shape: tuple[int, ...], options: Options) -> tuple[Options, Any]:
-    """`pos_weight` along the label axis where it varies along one axis, else as a price of its own."""
-    ndim = len(shape)
-    if pos_weight.numel() == 1:
-        return options.replace(pos_weight=pos_weight.reshape(())), None
-    if pos_weight.ndim == 1 and ndim > 1:
-        return options, None
-    got = tuple(pos_weight.shape)
-    if any(one not in (1, full) for one, full in zip(got[::-1], shape[::-1], strict=False)) or len(got) > ndim:
-        raise InvalidInputError(
-            f"pos_weight must broadcast to the logits' shape {shape}; got shape {got}. "
-            "Give one number per label, with 1 for the axes behind the labels' one."
-        )
-    aligned = _aligned(pos_weight, ndim)
-    varying = [axis for axis, length in enumerate(aligned.shape) if length != 1]
-    if len(varying) == 1 and ndim > 1 and options.label_weight is None:
-        return options.replace(pos_weight=aligned.reshape(-1), label_axis=varying[0]), None
-    return options.replace(pos_weight=None), aligned
