@@ -110,13 +110,13 @@ def in_graphs() -> None:
     same(counted(tf.constant([[-0.5]])), FLOOR)
 
 
-def fit(loss: Any, bias: float, policy: str) -> tuple[list[float], list[float]]:
+def fit(loss: Any, bias: float, policy: str, **settings: Any) -> tuple[list[float], list[float]]:
     """The losses of three steps with a learning rate of 1 from a weight of 0, and weight and bias after them."""
     layer = keras.layers.Dense(
         1, "sigmoid", kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(bias), dtype=policy
     )
     model = keras.Sequential([keras.Input((1,)), layer])
-    model.compile(keras.optimizers.SGD(1.0), loss)
+    model.compile(keras.optimizers.SGD(1.0), loss, **settings)
     x, y = np.full((4, 1), 0.5, "float32"), np.ones((4, 1), "float32")
     history = model.fit(x, y, batch_size=4, epochs=3, verbose=0)
     return history.history["loss"], [float(weight.item()) for weight in model.get_weights()]
@@ -140,4 +140,14 @@ def trained() -> None:
         assert abs(weights[1] - bias) >= abs(theirs[1] - bias) - 1e-3
 
 
-CHECKS = (types, lists, ends, remembered, trained)
+def compiled() -> None:
+    """What a compiler makes of a step of training is what the step is without one."""
+    warnings.simplefilter("ignore")  # PyTorch's compiler has much to say
+    for loss in (BinaryCrossentropy(), BinaryCrossentropy(exact=True), BinaryFocalCrossentropy(gamma=2.0)):
+        (losses, weights), (slow, slow_weights) = (fit(loss, -0.5, "float32", jit_compile=jit) for jit in (True, False))
+        same(losses, slow, 1e-6)
+        same(weights, slow_weights, 1e-6)
+        assert losses[2] < losses[0]
+
+
+CHECKS = (types, lists, ends, remembered, trained, compiled)

@@ -26,7 +26,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 CHECKS = {
     "losses": ["tails", "options", "masks", "saved", "fitted"],
-    "saturation": ["types", "lists", "ends", "remembered", "trained"],
+    "saturation": ["types", "lists", "ends", "remembered", "trained", "compiled"],
     "settings": ["annealed", "annealed_in_other_ways", "per_label", "written", "refused"],
 }
 

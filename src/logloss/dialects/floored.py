@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._formula import wants_hessian
-from .._spec.losses import PROBABILITIES, Loss, Number
+from .._spec.losses import PROBABILITIES, Loss, Number, named
 from .keras import EPSILON
 
 
@@ -33,14 +33,16 @@ def _floored(xp: Any, x: Any, u: Any, v: Any, yes: Any, no: Any, p: Any) -> tupl
     return loss, slope, u * curve_u + v * curve_v
 
 
-FLOORED = Loss(
-    "floored_probabilities",
-    PROBABILITIES,
-    (
-        Number("eps", EPSILON, 0.0, 0.5, "keras.config.epsilon() is 1e-7."),
-        Number("rest", EPSILON, 0.0, 0.5, "It is what the floor leaves of 1 - p."),
-        Number("least", EPSILON, 0.0, 1.0, "It is what slopes are divided by at least."),
-    ),
-    formula=_floored,
+FLOORED = named(
+    Loss(
+        "floored_probabilities",
+        PROBABILITIES,
+        (
+            Number("eps", EPSILON, 0.0, 0.5, "keras.config.epsilon() is 1e-7."),
+            Number("rest", EPSILON, 0.0, 0.5, "It is what the floor leaves of 1 - p."),
+            Number("least", EPSILON, 0.0, 1.0, "It is what slopes are divided by at least."),
+        ),
+        formula=_floored,
+    )
 )
 """The loss of probabilities as Keras clips them, for models that are trained."""

@@ -14,7 +14,7 @@ import torch
 
 from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._spec import reductions
-from ..._spec.losses import PLAIN_LOSS, Primitive, reduced
+from ..._spec.losses import BY_NAME, PLAIN_LOSS, Primitive, reduced
 from ..._spec.options import SIGNED, VARYING, Options
 from ..._targets.positives import Positives
 from .. import numpy
@@ -99,7 +99,7 @@ def _traced(
 ) -> Any:
     """One node of Dynamo's graph; what it does is traced on the next level, with tensors that have no memory."""
     options = Options(**dict(zip(names, values, strict=True)))
-    return _value(Call(Primitive(compiled.LOSSES[loss], tuple(given)), options), logits, targets, positive_price)
+    return _value(Call(Primitive(BY_NAME[loss], tuple(given)), options), logits, targets, positive_price)
 
 
 def _value(call: Call, logits: Any, targets: Any, positive_price: Any) -> Any:

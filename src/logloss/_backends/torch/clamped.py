@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ... import _formula
-from ..._spec.losses import PROBABILITIES, PROBABILITY, Loss, Number, Primitive, primitive
+from ..._spec.losses import PROBABILITIES, PROBABILITY, Loss, Number, Primitive, named, primitive
 from ..._spec.options import Options
 from ..._spec.terms import Terms
 from .. import numpy, operations
@@ -31,11 +31,13 @@ def formula(xp: Any, x: Any, u: Any, v: Any, yes: Any, no: Any, p: Any) -> _form
     return _formula.probabilities(xp, x, u, v, yes, no, (eps,))[0], pull / steep, curve
 
 
-LOSS = Loss(
-    "clamped_probabilities",
-    PROBABILITIES,
-    (Number("eps", 0.0, 0.0, 0.5, "It floors p."), Number("least", 0.0, 0.0, 0.25, "It floors p·(1-p).")),
-    formula=formula,
+LOSS = named(
+    Loss(
+        "clamped_probabilities",
+        PROBABILITIES,
+        (Number("eps", 0.0, 0.0, 0.5, "It floors p."), Number("least", 0.0, 0.0, 0.25, "It floors p·(1-p).")),
+        formula=formula,
+    )
 )
 
 

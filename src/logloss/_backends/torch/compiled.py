@@ -12,14 +12,13 @@ from typing import Any
 
 import torch
 
-from ..._spec.losses import ROWS, Loss, primitive, reduced
+from ..._spec.losses import BY_NAME, Loss, primitive, reduced
 from ..._spec.options import FIELDS, STATIC, VARYING, given_options
 from ..._spec.reductions import reduced_shape
 from . import autograd, clamped, cpu, state
 from .arrays import option_tensor, result_dtype
 from .call import Call
 
-LOSSES = {loss.name: loss for loss in (*ROWS, clamped.LOSS)}
 _ARGUMENTS = "(Tensor x, Tensor t, str loss, str names, Tensor[] values, " + ", ".join(
     f"{FIELDS[name].schema} {name}" for name in STATIC
 )
@@ -28,8 +27,8 @@ _ABSENT = "no "
 
 
 def serves(call: Call, x: Any, t: Any) -> bool:  # noqa: ARG001 - other ways look at them
-    """Traced code on the CPU."""
-    return x.is_cpu and state.is_traced(x)
+    """Traced code on the CPU, of losses that have a kernel."""
+    return x.is_cpu and state.is_traced(x) and cpu.has_kernel(call)
 
 
 def value(call: Call, x: Any, t: Any) -> Any:
@@ -68,7 +67,7 @@ _STATIC: dict[str, Callable[[Any], Any]] = {
 
 
 def _call(loss: str, names: str, values: list[Any], static: tuple[Any, ...]) -> Call:
-    row: Loss = LOSSES[loss]
+    row: Loss = BY_NAME[loss]
     named = names.split(",") if names else []
     given: dict[str, Any] = dict(zip(named, values, strict=False))
     own = {one.name: given.pop(one.name) for one in row.numbers if one.name in given}
