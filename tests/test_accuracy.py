@@ -22,7 +22,7 @@ pytestmark = pytest.mark.numerical
 
 LARGEST = int(np.float32(104.0).view(np.uint32))  # beyond, e^-|x| is below half the smallest float32
 CHUNK = (1 << 16) - 1  # with one before it and in four cases, as much as a call leaves to one thread
-PROBABILITIES = 1 << 20
+STRETCH = 1 << 20
 
 
 _part = njit(error_model="numpy", forceinline=True, fastmath={"contract"})
@@ -227,42 +227,118 @@ def test_float64_probabilities(target: int) -> None:
     oracle.assert_ulp(losses, [oracle.from_probability(value, target, 1 - target).loss for value in p], 1.0)
 
 
-def _probability_error(first: int, step: int) -> float:
-    top = int(np.float32(1.0).view(np.uint32))
-    p = np.arange(first, min(first + PROBABILITIES * step, top + 1), step, dtype=np.uint32).view(np.float32)
-    errors = [
-        _probability_ulp(p, ll.binary_cross_entropy(p, np.full(p.shape, target, np.uint8), reduction="none"), target)
-        for target in (0, 1)
-    ]
-    return max(errors)
+@_part
+def _of_probability(x, target):
+    """Loss and gradient of a probability in float64."""
+    p = np.float64(x)
+    return (-math.log(p), -1.0 / p) if target else (-math.log1p(-p), 1.0 / (1.0 - p))
 
 
-@njit(error_model="numpy", nogil=True)
-def _probability_ulp(p, losses, target):
-    worst = 0.0
-    for i in range(p.size):
-        exact = -math.log(np.float64(p[i])) if target else -math.log1p(-np.float64(p[i]))
-        if math.isinf(exact) or exact == 0.0:
-            error = 0.0 if losses[i] == exact else np.inf
-        else:
-            error = abs(np.float64(losses[i]) - exact) / 2.0 ** max(math.frexp(exact)[1] - 24, -149)
-        worst = max(worst, error)
-    return worst
+@_part
+def _of_log_probability(x, target):
+    """Loss and gradient of a logarithm of one."""
+    if target:
+        return -np.float64(x), -1.0
+    rest, e = -math.expm1(x), math.exp(x)
+    return (-math.log(rest) if rest < 0.5 else -math.log1p(-e)), e / rest
 
 
-def _worst_probability(step: int) -> float:
-    top = int(np.float32(1.0).view(np.uint32))
+def _of_focal(gamma: float) -> Any:
+    """Loss and gradient of a focal loss of a logit x >= 0."""
+
+    @_part
+    def of_logit(x, target):
+        low, high, below, above = _exact(x)
+        softplus, m, rest = (low, below, above) if target else (high, above, below)
+        power = m**gamma
+        slope = power * (m + gamma * rest * softplus)
+        return power * softplus, (-slope if target else slope)
+
+    return of_logit
+
+
+def _worst(of: Any) -> Any:
+    """The largest errors of losses and gradients of one target."""
+
+    @_loop
+    def search(x, losses, gradient, target):
+        loss = slope = 0
+        for i in range(x.size):
+            exactly, steep = of(np.float64(x[i]), target)
+            if math.isinf(exactly) or exactly == 0.0:
+                loss = max(loss, np.float64(0.0 if losses[i] == exactly else np.inf).view(np.int64))
+            else:
+                loss = max(loss, _error(losses[i], exactly))
+            if abs(steep) > 3.4028235e38:
+                slope = max(slope, np.float64(0.0 if abs(gradient[i]) > 3.4e38 else np.inf).view(np.int64))
+            else:
+                slope = max(slope, _error(gradient[i] * np.sign(steep), abs(steep)))
+        return np.int64(loss).view(np.float64), np.int64(slope).view(np.float64)
+
+    return search
+
+
+class Searched(NamedTuple):
+    """A loss of float32 arithmetic, the numbers over which its errors are searched, and how large these may be."""
+
+    function: Any
+    search: Any
+    last: float
+    limits: tuple[float, float]
+    sign: int = 1
+    numbers: dict[str, float] = {}  # noqa: RUF012 - nobody writes into it
+
+
+SEARCHED = {
+    "probabilities": Searched(ll.binary_cross_entropy, _worst(_of_probability), 1.0, (1.0, 2.0)),
+    "log-probabilities": Searched(
+        ll.binary_cross_entropy_with_log_probs, _worst(_of_log_probability), 105.0, (2.0, 2.0), -1
+    ),
+    **{
+        f"focal, gamma = {gamma}": Searched(
+            ll.sigmoid_focal_loss, _worst(_of_focal(gamma)), 104.0, (3 + 2.5 * gamma,) * 2, numbers={"gamma": gamma}
+        )
+        for gamma in (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)
+    },
+}
+
+
+def _hard_errors(one: Searched, first: int, step: int) -> tuple[float, float]:
+    """The largest errors of loss and gradient among a stretch of numbers; the plain loops give the same bits."""
+    last = int(np.float32(one.last).view(np.uint32))
+    x = one.sign * np.arange(first, min(first + STRETCH * step, last + 1), step, dtype=np.uint32).view(np.float32)
+    found = []
+    for target in (0, 1):
+        t = np.full(x.shape, target, np.uint8)
+        losses, gradient = ll.value_and_grad(x, t, loss=one.function, reduction="none", **one.numbers)
+        total, plain = ll.value_and_grad(x, t, loss=one.function, reduction="sum", **one.numbers)
+        assert _same_bits(plain, gradient)
+        exact = losses.sum(dtype=np.float64)
+        assert total == exact or abs(total - exact) <= 1e-12 * exact
+        found.append(one.search(x, losses, gradient, target))
+    loss, slope = np.max(found, axis=0)
+    return loss, slope
+
+
+def _check_hard_targets(name: str, step: int) -> None:
+    one = SEARCHED[name]
+    starts = range(0, int(np.float32(one.last).view(np.uint32)) + 1, STRETCH * step)
     with ThreadPoolExecutor(2) as pool:
-        return max(pool.map(lambda first: _probability_error(first, step), range(0, top + 1, PROBABILITIES * step)))
+        loss, slope = np.max(list(pool.map(lambda first: _hard_errors(one, first, step), starts)), axis=0)
+    print(name, loss, slope)
+    assert loss <= one.limits[0]
+    assert slope <= one.limits[1]
 
 
-def test_float32_probabilities() -> None:
-    assert _worst_probability(step=31) <= 1.0
+@pytest.mark.parametrize("name", SEARCHED)
+def test_float32_arithmetic(name: str) -> None:
+    _check_hard_targets(name, step=511)
 
 
 @pytest.mark.exhaustive
-def test_every_float32_probability() -> None:
-    assert _worst_probability(step=1) <= 1.0
+@pytest.mark.parametrize("name", ["probabilities", "log-probabilities", "focal, gamma = 2.0"])
+def test_every_float32(name: str) -> None:
+    _check_hard_targets(name, step=1)
 
 
 def test_never_less_accurate_than_the_textbook() -> None:

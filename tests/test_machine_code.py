@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numba import from_dtype, types
 
-from logloss._kernels import entries
+from logloss._kernels import entries, plain
 from logloss._kernels.blocks import JOB
+from logloss._spec.losses import CROSS_ENTROPY
 
 JOBS = types.Array(from_dtype(JOB), 1, "C")
 PRICES = types.UniTuple(types.float64, 4)
@@ -30,7 +31,7 @@ def _plain_signatures(x: Any, t: Any) -> dict[str, tuple[Any, ...]]:
 
 
 PLAIN = [
-    pytest.param(entries.plain("cross_entropy", np.dtype(x.name), np.dtype(t.name)), signature, id=f"{x}-{t}-{name}")
+    pytest.param(plain.entry(CROSS_ENTROPY, np.dtype(x.name), np.dtype(t.name), True), signature, id=f"{x}-{t}-{name}")
     for x in (types.float32, types.float64)
     for t in (types.float32, types.uint8)
     for name, signature in _plain_signatures(x, t).items()

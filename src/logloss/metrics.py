@@ -8,11 +8,11 @@ import numpy as np
 
 from ._backends.kinds import backend_of, host
 from ._errors import InvalidInputError
-from ._spec.losses import PROBABILITY, Primitive, primitive
+from ._spec.losses import METRIC, Primitive, primitive
 from ._spec.options import given_options
 
 AVERAGES = ("micro", "macro", None)
-_EXACT = Primitive(PROBABILITY)
+_EXACT = Primitive(METRIC)
 
 
 def log_loss(
@@ -70,7 +70,7 @@ def log_loss(
     axis = None if average == "micro" or len(p.shape) < 2 else 0
     given = {"sample_weight": sample_weight, "ignore_index": ignore_index, "mask": mask}
     options = given_options({**given, "reduction": reduction, "axis": axis})
-    losses = backend.value(_EXACT if eps is None else primitive(PROBABILITY, eps=eps), p, y, options)
+    losses = backend.value(_EXACT if eps is None else primitive(METRIC, eps=eps), p, y, options)
     _check_weight(backend.denominator(y, options), losses)
     if average is None:
         losses = np.atleast_1d(losses)

@@ -42,7 +42,6 @@ def shifted(x: Array, shift: Any) -> Array:
 
 # ---- the common case ------------------------------------------------------------------------------------------------
 
-PRICES = (1.0, 0.0, 1.0, 0.0)
 PLAIN_OPTIONS = {
     "pos_weight": (float, int),
     "label_weight": (float, int),
@@ -53,35 +52,47 @@ PLAIN_OPTIONS = {
 }
 """The options that a plain loop serves, where their values are of these types."""
 _LOOPS: dict[Any, Any] = {}
-"""The plain loop of each kind of call, None for kinds that have none: asked once, kept."""
+"""The plain loop of each kind of call, None for kinds that have none, and what it takes of defaults: asked once."""
+_UNKNOWN = None, None
 
 
 def _by_loop(
     primitive: Primitive, x: Any, t: Any, options: Options, wants_grad: bool, out: Any = None
 ) -> tuple[Any, Any] | None:
     """The loss, and the gradient if wanted, by the plain loop of such calls; None where there is none."""
-    if type(x) is not np.ndarray or type(t) is not np.ndarray or x.shape != t.shape or primitive.given:
+    if type(x) is not np.ndarray or type(t) is not np.ndarray or x.shape != t.shape:
+        return None
+    if primitive.given and not are_numbers(primitive.given):
         return None
     for name, given in options.given.items():
         if type(given) not in PLAIN_OPTIONS.get(name, ()):
             return None
-    kind = primitive.loss.name, wants_grad, x.dtype, t.dtype, x.flags.carray, t.flags.carray
-    loop = _LOOPS.get(kind, _LOOPS)
-    if loop is _LOOPS:
-        loop = _LOOPS[kind] = cpu.loop(primitive.loss, x, t, wants_grad)
+    kind = primitive.loss.name, primitive.loss.wide, wants_grad, x.dtype, t.dtype, x.flags.carray, t.flags.carray
+    loop, usual = _LOOPS.get(kind, _UNKNOWN)
+    if usual is None:
+        loop = cpu.loop(primitive.loss, x, t, wants_grad)
+        usual = () if loop is None else loop.numbers(terms_of(Primitive(primitive.loss), DEFAULTS, t, x.itemsize))
+        _LOOPS[kind] = loop, usual
     if loop is None or not x.size or options.reduction not in TO_ONE_NUMBER:
         return None
     if out is None:
         out = np.empty(x.shape, x.dtype) if wants_grad else None
     elif not _takes(out, x, t):
         return None
-    plain = ELEMENTWISE.isdisjoint(options.given)
-    prices = PRICES if plain else terms_of(primitive, options, t, x.itemsize).prices
+    plain = not primitive.given and ELEMENTWISE.isdisjoint(options.given)
+    numbers = usual if plain else loop.numbers(terms_of(primitive, options, t, x.itemsize))
+    if numbers is None:
+        return None
     divisor = denominator(t, options) if options.given else float(x.size)
-    total, flags = loop(x, t, out, prices, 1.0 / divisor)
+    total, flags = loop(x, t, out, numbers, 1.0 / divisor)
     if flags and options.validate:
         problem_of(primitive, x, t, options).refuse()
     return np.float64(total / divisor), out
+
+
+def are_numbers(values: Any) -> bool:
+    """Are a loss's own numbers such of Python, whose values a plain loop takes as they are?"""
+    return all(value is None or type(value) in (float, int) for value in values)
 
 
 TO_ONE_NUMBER = ("mean", "sum", "batchmean")

@@ -27,6 +27,7 @@ from .ops import (
     half_from_float,
     int_bits,
     is_outside,
+    is_positive,
     keep_bits,
     like,
     narrowed,
@@ -348,7 +349,7 @@ def outside_domain(x, domain):
         bad = outside_unit(x)
     elif domain == NOT_POSITIVE:
         for i in range(x.size):
-            bad = bit_or(bad, int_bits(not (x[i] <= like(x[i], 0.0))))
+            bad = bit_or(bad, is_positive(x[i]))
     return np.int32(4 * bad)
 
 

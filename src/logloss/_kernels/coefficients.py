@@ -1,8 +1,8 @@
 """Constants of the approximations, shared by the kernels of every device: minimax polynomials, lowest power first.
 
-e^r = 1 + r + r²·P(r) on |r| <= ln(2)/2; in float32 log1p(z) = z + z·Q(z - 1/2) on [0, 1]; log((1+s)/(1-s)) = 2s +
-s³·R(s²), for s up to 1/3 (z = 1) and up to 0.1716 (a mantissa within sqrt(2) of 1). ln 2 is split into a part of few
-bits, so that whole multiples of it are exact, and the rest.
+e^r = 1 + r + r²·P(r) on |r| <= ln(2)/2; in float32 log1p(z) = z + z·Q(z - 1/2) on [0, 1], and log(1+w) = w + w²·S(w)
+for a mantissa 1 + w within sqrt(2) of 1; in float64 log((1+s)/(1-s)) = 2s + s³·R(s²), for s up to 1/3 (z = 1) and up to
+0.1716 (such a mantissa). ln 2 is split into a part of few bits, so that whole multiples of it are exact, and the rest.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ EXPM1_32 = _floats("0x1.fffffcp-2 0x1.555492p-3 0x1.5558aap-5 0x1.12396ep-7 0x1.
 LOG1P_32 = _floats(
     "-0x1.833704p-3 -0x1.2773a6p-2 0x1.0f952ep-3 -0x1.15401cp-4 0x1.2c273ep-5 -0x1.50f0bcp-6 0x1.7a7f0ep-7 "
     "-0x1.bc078ep-8 0x1.5b6744p-8 -0x1.a38500p-9"
+)
+LOG_NEAR_ONE_32 = _floats(
+    "-0x1p-1 0x1.555548p-2 -0x1.000006p-2 0x1.99a476p-3 -0x1.555c44p-3 0x1.233ba2p-3 -0x1.fc28cap-4 0x1.e6c00ep-4 "
+    "-0x1.de01eep-4 0x1.147352p-4"
 )
 EXPM1_64 = _floats(
     "0x1.000000000000ap-1 0x1.55555555554fap-3 0x1.5555555550879p-5 0x1.1111111127cdep-7 "

@@ -15,7 +15,7 @@ from .._spec.losses import Loss
 from .._spec.terms import Terms
 from .._targets.positives import Positives
 from .._types import Array
-from . import blocks, entries, general, threads
+from . import blocks, general, parameters, plain, threads
 from .layout import fits_float32
 from .operands import Call
 
@@ -43,8 +43,9 @@ def evaluate(
     if losses is None and hess is None and not kept and type(scale) is float and _is_scalar(terms):
         usable = grad is None or (grad is not x and grad.flags.carray and grad.dtype == x.dtype and x.ndim == grad.ndim)
         found = loop(loss, x, t, grad is not None) if usable else None
-        if found is not None and not isinstance(t, Positives) and fits_float32(scale) and not any(terms.parameters):
-            return found(x, t, grad, terms.prices, scale)
+        numbers = found.numbers(terms) if found is not None and fits_float32(scale) else None
+        if found is not None and numbers is not None and not isinstance(t, Positives):
+            return found(x, t, grad, numbers, scale)
     call = Call(loss, x, t, terms, scale, losses, grad, hess, kept)
     return (_zeros(call), 0) if 0 in t.shape else general.evaluate(call, kinds)
 
@@ -56,16 +57,24 @@ class Loop(NamedTuple):
     """The loop of contiguous elements of two types: prices that are numbers, at most the gradient is wanted."""
 
     entry: Any
+    loss: Loss
+    type: np.dtype[Any]
     read: Any
     """The type under which the entry reads targets, None for their own."""
 
-    def __call__(self, x: Array, t: Array, grad: Array | None, prices: Prices, scale: float) -> tuple[float, int]:
+    def numbers(self, terms: Terms) -> tuple[float, ...] | None:
+        """What the entry takes of these terms; None where these need another arithmetic."""
+        return parameters.numbers(self.loss, terms, self.type)
+
+    def __call__(
+        self, x: Array, t: Array, grad: Array | None, numbers: tuple[float, ...], scale: float
+    ) -> tuple[float, int]:
         """The sum of the losses and the flags; into `grad`, of x's type and overlapping no input, the gradient."""
         if x.ndim != 1:
             x, t, grad = x.ravel(), t.ravel(), None if grad is None else grad.ravel()
         if self.read is not None:
             t = t.view(self.read)
-        return run(self.entry, x.size, x, t, 0 if grad is None else grad, prices, scale)
+        return run(self.entry, x.size, x, t, 0 if grad is None else grad, numbers, scale)
 
 
 def loop(loss: Loss, x: Array, t: Array | Positives, wants_grad: bool) -> Loop | None:
@@ -75,19 +84,19 @@ def loop(loss: Loss, x: Array, t: Array | Positives, wants_grad: bool) -> Loop |
     """
     if isinstance(t, Positives) or not (x.flags.carray and t.flags.carray):
         return None
-    entry = entries.plain(loss.name, x.dtype, t.dtype)
-    if entry is None or (wants_grad and loss.name not in entries.WITH_GRADIENT):
+    entry = plain.entry(loss, x.dtype, t.dtype, wants_grad)
+    if entry is None:
         return None
-    read = entries.PLAIN_TYPES[t.dtype]
-    return Loop(entry, None if read == t.dtype else read)
+    read = plain.TYPES[t.dtype]
+    return Loop(entry, loss, x.dtype, None if read == t.dtype else read)
 
 
-def run(entry: Any, n: int, x: Any, t: Any, grad: Any, prices: Prices, scale: float) -> tuple[float, int]:
+def run(entry: Any, n: int, x: Any, t: Any, grad: Any, numbers: tuple[float, ...], scale: float) -> tuple[float, int]:
     """The sum of the losses and the flags, of flat arrays or addresses: ranges of blocks on all threads."""
     count = -(-n // blocks.BLOCK)
     if count <= _STEP:
-        return entry(x, t, grad, n, prices, scale, 0, count)  # type: ignore[no-any-return]
-    args = x, t, grad, n, prices, scale
+        return entry(x, t, grad, n, numbers, scale, 0, count)  # type: ignore[no-any-return]
+    args = x, t, grad, n, numbers, scale
     tasks = [functools.partial(entry, *args, low, min(low + _STEP, count)) for low in range(0, count, _STEP)]
     totals, flags = zip(*threads.run(tasks), strict=True)
     return float(np.sum(totals)), functools.reduce(int.__or__, flags)
@@ -118,7 +127,7 @@ def _zeros(call: Call) -> Any:
 
 
 def _is_scalar(terms: Terms) -> bool:
-    """Prices that are numbers, and nothing else."""
+    """Prices and parameters that are numbers, and nothing else."""
     return (
         terms.row is None
         and terms.element is None
@@ -126,4 +135,5 @@ def _is_scalar(terms: Terms) -> bool:
         and terms.ignored is None
         and type(terms.prices[0]) is float
         and type(terms.prices[2]) is float
+        and all(type(one) is float for one in terms.parameters)
     )

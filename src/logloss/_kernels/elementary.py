@@ -25,6 +25,7 @@ from .coefficients import (
     LN2_LOW_64,
     LOG1P_32,
     LOG2_E,
+    LOG_NEAR_ONE_32,
     LOG_RATIO_64,
     LOG_RATIO_NEAR_ONE_64,
 )
@@ -49,7 +50,7 @@ def polynomial(values: Sequence[float]) -> Callable[..., Any]:
     return cast("Callable[..., Any]", evaluate)
 
 
-_P32, _Q32 = polynomial(EXPM1_32), polynomial(LOG1P_32)
+_P32, _Q32, _S32 = polynomial(EXPM1_32), polynomial(LOG1P_32), polynomial(LOG_NEAR_ONE_32)
 _P64, _R64, _R64_NEAR_ONE = polynomial(EXPM1_64), polynomial(LOG_RATIO_64), polynomial(LOG_RATIO_NEAR_ONE_64)
 _SQRT_HALF = 0.5**0.5
 
@@ -136,8 +137,13 @@ def _log1p_unit(z):
 
 
 @inline
-def _minus_log_split(w, k):
-    """-(log(1 + w) + k·ln 2) for w in [sqrt(1/2) - 1, sqrt(2) - 1], float64."""
+def _minus_log_split32(w, k):
+    tail = fma(w * w, _S32(w), k * like(k, LN2_LOW_32))
+    return fma(-k, like(k, LN2_HIGH_32), -w - tail)  # the product is exact
+
+
+@inline
+def _minus_log_split64(w, k):
     half_square = 0.5 * w * w
     s = w / (2.0 + w)
     s2 = s * s
@@ -145,43 +151,68 @@ def _minus_log_split(w, k):
     return fma(-k, LN2_HIGH_64, (half_square - tail) - w)  # the product is exact
 
 
+def _minus_log_split(w, k):
+    """-(log(1 + w) + k·ln 2) for w in [sqrt(1/2) - 1, sqrt(2) - 1]."""
+
+
+@overload(_minus_log_split, jit_options=_JIT)
+def _minus_log_of_split(w, k):
+    minus_log = _minus_log_split32 if w == types.float32 else _minus_log_split64
+    return lambda w, k: minus_log(w, k)
+
+
 @inline
 def _split_log(m):
     """(w, k) with m = (1 + w)·2^k: the arguments of `_minus_log_split` for -log m."""
-    tiny = m < 2.0**-1022
-    mantissa, k = split_exponent(select(tiny, m * 2.0**54, m), _SQRT_HALF)
-    return mantissa - 1.0, select(tiny, k - 54.0, k)
+    tiny = m < like(m, 2.0**-126)  # below that float32 is subnormal; to scale is exact
+    mantissa, k = split_exponent(select(tiny, m * like(m, 2.0**54), m), like(m, _SQRT_HALF))
+    return mantissa - like(m, 1.0), select(tiny, k - like(m, 54.0), k)
 
 
 @inline
 def _split_log1m(m):
     """(w, k) with 1 - m = (1 + w)·2^k, for m in [0, 1/2]; exact in both branches."""
-    far = m > 1.0 - _SQRT_HALF
-    return select(far, fma(-2.0, m, 1.0), -m), select(far, -1.0, 0.0)
+    far = m > like(m, 1.0 - _SQRT_HALF)
+    return select(far, fma(like(m, -2.0), m, like(m, 1.0)), -m), select(far, like(m, -1.0), like(m, 0.0))
 
 
 @inline
 def minus_log(m):
-    """-log m for m in [0, 1], float64: within 1 ulp; inf at 0; NaN for NaN."""
+    """-log m for m in [0, 1]: within 1 ulp; inf at 0; NaN for NaN."""
     w, k = _split_log(m)
     value = _minus_log_split(w, k)
-    return select(m > 0.0, value, select(m == 0.0, like(m, float("inf")), m))
+    return select(m > like(m, 0.0), value, select(m == like(m, 0.0), like(m, float("inf")), m))
 
 
 @inline
 def minus_log_of_normal(m):
-    """`minus_log`, the same bits in fewer steps, for a normal number m."""
+    """`minus_log`, the same bits in fewer steps, for a normal number m, float64."""
     mantissa, k = split_exponent(m, _SQRT_HALF)
     return _minus_log_split(mantissa - 1.0, k)
 
 
 @inline
-def minus_log1m(m):
-    """-log(1 - m) for m in [0, 1/2], float64: within 1 ulp, relative, down to the smallest m."""
+def _minus_log1m32(m):
+    w, k = _split_log1m(m)
+    return _minus_log_split(w, k)
+
+
+@inline
+def _minus_log1m64(m):
     half_square = 0.5 * m * m
     s = m / (2.0 - m)
     s2 = s * s
     return m + fma(s, fma(s2, _R64(s2), half_square), half_square)
+
+
+def minus_log1m(m):
+    """-log(1 - m) for m in [0, 1/2]: within 1 ulp, relative, down to the smallest m."""
+
+
+@overload(minus_log1m, jit_options=_JIT)
+def _minus_log1m(m):
+    minus_log1m = _minus_log1m32 if m == types.float32 else _minus_log1m64
+    return lambda m: minus_log1m(m)
 
 
 @inline
@@ -190,5 +221,50 @@ def minus_log_either(m, of_rest):
     w, k = _split_log(m)
     w1, k1 = _split_log1m(m)
     value = _minus_log_split(select(of_rest, w1, w), select(of_rest, k1, k))
-    at_zero = select(of_rest, 0.0, like(m, float("inf")))
-    return select(m > 0.0, value, select(m == 0.0, at_zero, m))
+    at_zero = select(of_rest, like(m, 0.0), like(m, float("inf")))
+    return select(m > like(m, 0.0), value, select(m == like(m, 0.0), at_zero, m))
+
+
+@inline
+def _minus_log1m_exp64(x):
+    rest, e = one_minus_exp(x), exp_neg(x)
+    small = rest <= 0.5
+    return minus_log_either(select(small, rest, e), not small), e / rest, rest
+
+
+@inline
+def _minus_log1m_exp32(x):
+    """What the roundings of e^x and 1 - e^x leave is exact, and corrects what comes of them."""
+    one = like(x, 1.0)
+    r, raised = exp_reduced(x)
+    power = raised * like(x, 2.0**-64)
+    m = _expm1_polynomial(r)
+    mantissa = one + m
+    e, e_left = (mantissa * raised) * like(x, 2.0**-64), (m - (mantissa - one)) * power
+    rest = fma(-power, m, one - power)
+    rest_left = fma(-power, m, (one - power) - rest)
+    small, inverse = rest <= like(x, 0.5), one / rest
+    infinite = inverse == like(x, float("inf"))
+    finite = select(infinite, like(x, 0.0), inverse)
+    value = minus_log_either(select(small, rest, e), not small)
+    odds = e * inverse
+    left = fma(-odds, rest, e) + fma(-odds, rest_left, e_left)
+    return (
+        fma(select(small, -rest_left, e_left), finite, value),
+        select(infinite, inverse, fma(left, finite, odds)),
+        rest,
+    )
+
+
+def minus_log1m_exp(x):
+    """(-log(1 - e^x), e^x/(1 - e^x), 1 - e^x) for x <= 0.
+
+    The first comes from 1 - e^x where this is small and from e^x where that is (Mächler 2012, *Accurately computing
+    log(1 - exp(-|a|))*).
+    """
+
+
+@overload(minus_log1m_exp, jit_options=_JIT)
+def _minus_log1m_exp(x):
+    both = _minus_log1m_exp32 if x == types.float32 else _minus_log1m_exp64
+    return lambda x: both(x)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._types import Array
-from . import blocks, entries, threads
+from . import blocks, entries, parameters, threads
 from .again import Kind
 from .layout import Piece, address, fits_float32, natural_axes, pieces, span
 from .operands import Call, Operands, packed
@@ -32,8 +32,9 @@ def evaluate(call: Call, kinds: Kinds | None = None) -> tuple[Any, int]:
     if call.loss is None or call.x is None:
         entry, bits = entries.tally, 64
     else:
-        narrow = call.loss.bits(call.x.dtype.itemsize) == 32 and fits_float32(call.scale)
-        bits = 32 if narrow else 64
+        bits = (
+            parameters.bits(call.loss, call.x.dtype.itemsize, call.terms.parameters) if fits_float32(call.scale) else 64
+        )
         entry = entries.GENERAL[call.loss.name, bits]
     kind = bits, *map(_kind_of_output, (call.losses, call.grad, call.hess))
     if type(call.scale) is not float or call.kept:

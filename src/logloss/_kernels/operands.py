@@ -18,7 +18,7 @@ from .._spec.losses import Loss
 from .._spec.terms import Terms
 from .._targets.positives import Positives
 from .._types import Array
-from . import blocks, entries
+from . import blocks, entries, parameters
 from .layout import PIECE, Factor, Piece, address, code_of, factor, is_direct, span, staging_dtype
 
 _DOMAINS = {"logits": blocks.ANY, "probabilities": blocks.UNIT, "log_probs": blocks.NOT_POSITIVE}
@@ -74,7 +74,7 @@ class Operands:
         fields["domain"] = blocks.UNIT if loss is None and self.call.check else blocks.ANY
         if loss is not None:
             fields["domain"] = _DOMAINS[loss.quantity.name]
-            self._parameters(loss.name, terms.parameters)
+            self._parameters(loss, terms.parameters)
         if terms.mask is not None:
             self._operand("mask", np.broadcast_to(_nonscalar(terms.mask), self.shape))
         if terms.ignored is not None:
@@ -89,12 +89,10 @@ class Operands:
             first, last = span(self.call.kept, len(self.shape))
             self.cells, fields["sums_inner"] = math.prod(self.shape[first:last]), math.prod(self.shape[last:])
 
-    def _parameters(self, name: str, values: tuple[Any, ...]) -> None:
+    def _parameters(self, loss: Loss, values: tuple[Any, ...]) -> None:
         """The loss's own numbers, as its core takes them."""
-        if name == "probabilities":
-            (eps,) = values
-            values = (-math.log(eps) if eps else math.inf, eps)
-        elif name in entries.BALANCED and isinstance(values[-1], np.ndarray):
+        values = parameters.of_core(loss, values, self.dtype)
+        if loss.name in entries.BALANCED and isinstance(values[-1], np.ndarray):
             self._table("balance", values[-2:])
             values = values[:-2]
         for k, value in enumerate(values):

@@ -14,6 +14,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
+from .jit import inline
+
 _I8, _I16, _I32, _I64 = (ir.IntType(width) for width in (8, 16, 32, 64))
 _INT = {types.float32: _I32, types.float64: _I64}
 _SIGN = {types.float32: 0x8000_0000, types.float64: 0x8000_0000_0000_0000}
@@ -84,10 +86,30 @@ def _is_outside(t):
     return lambda t: int_bits(not ((t >= 0.0) & (t <= 1.0)))
 
 
+@inline
+def is_positive(x):
+    """1 unless x <= 0."""
+    return int_bits(not (x <= like(x, 0.0)))
+
+
 @intrinsic
 def fma(typing, x, y, z):
     """x·y + z, rounded once."""
     return x(x, y, z), lambda context, b, signature, args: b.fma(*args)
+
+
+@intrinsic
+def square_root(typing, x):
+    """sqrt(x), rounded correctly."""
+    kind = {types.float32: "f32", types.float64: "f64"}[x]
+
+    def codegen(context, b, signature, args):
+        function = cgutils.get_or_insert_function(
+            b.module, ir.FunctionType(args[0].type, [args[0].type]), f"llvm.sqrt.{kind}"
+        )
+        return b.call(function, args)
+
+    return x(x), codegen
 
 
 @intrinsic
@@ -141,12 +163,32 @@ def power_of_two(typing, x):
     return x(x), codegen
 
 
-@intrinsic
-def split_exponent(typing, x, low):
-    """(m, k) with x = m·2^k and m in [low, 2·low), for float64; x positive and normal.
+def split_exponent(x, low):
+    """(m, k) with x = m·2^k and m in [low, 2·low), for x positive and normal."""
 
-    AVX2 has neither an arithmetic shift of int64 nor a conversion from it: k is held as k + 2048, never negative, and
-    becomes a float as the lowest bits of 2^52 + k.
+
+@overload(split_exponent, jit_options=_JIT)
+def _split_exponent(x, low):
+    split = _split_exponent32 if x == types.float32 else _split_exponent64
+    return lambda x, low: split(x, low)
+
+
+@intrinsic
+def _split_exponent32(typing, x, low):
+    def codegen(context, b, signature, args):
+        bits, base = (b.bitcast(arg, _I32) for arg in args)
+        k = b.ashr(b.sub(bits, base), ir.Constant(_I32, 23))
+        mantissa = b.bitcast(b.sub(bits, b.shl(k, ir.Constant(_I32, 23))), ir.FloatType())
+        return context.make_tuple(b, signature.return_type, (mantissa, b.sitofp(k, ir.FloatType())))
+
+    return types.UniTuple(types.float32, 2)(x, low), codegen
+
+
+@intrinsic
+def _split_exponent64(typing, x, low):
+    """k is held as k + 2048, never negative, and becomes a float as the lowest bits of 2^52 + k.
+
+    AVX2 has neither an arithmetic shift of int64 nor a conversion from it.
     """
 
     def codegen(context, b, signature, args):

@@ -55,7 +55,9 @@ class Loss(NamedTuple):
     focused: bool = False
     """Does it depend on the target not through the prices alone?"""
     single: bool = False
-    """Is float32 enough for logits of up to 32 bits? The kernels of all others compute in float64."""
+    """Is float32 enough for its formula in logits of up to 32 bits? Kernels know better (`_kernels.parameters`)."""
+    wide: bool = False
+    """Is it computed in float64 whatever the data's type, by kernels too?"""
     formula: Callable[..., tuple[Any, Any, Any]] | None = None
     """Its mathematics, where that is another framework's; else the function of its name in `_formula`."""
 
@@ -65,7 +67,7 @@ class Loss(NamedTuple):
         return tuple(number.default for number in self.numbers)
 
     def bits(self, itemsize: int) -> int:
-        """The width of the kernels' arithmetic for a first array of so many bytes per element."""
+        """The width of the formula's arithmetic for a first array of so many bytes per element."""
         return 32 if self.single and itemsize <= 4 else 64
 
 
@@ -101,6 +103,7 @@ EPS = Number("eps", None, 0.0, 0.5, "Leave it out for the exact loss.", optional
 
 CROSS_ENTROPY = Loss("cross_entropy", LOGITS, single=True)
 PROBABILITY = Loss("probabilities", PROBABILITIES, (EPS,), compiled=lambda eps: (_or_zero(eps),))
+METRIC = PROBABILITY._replace(wide=True)
 LOG_PROBABILITY = Loss("log_probabilities", LOG_PROBS)
 FOCAL = Loss(
     "focal",

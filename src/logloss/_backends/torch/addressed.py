@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from ..._kernels import cpu as kernels
-from ..._kernels import entries
+from ..._kernels import parameters, plain
 from ..._kernels.layout import fits_float32
 from ..._spec.losses import Primitive
 from ..._spec.options import Options
 from ..._spec.reductions import REDUCTIONS
 from .. import numpy
-from . import cpu, state
+from . import clamped, cpu, state
 from .arrays import NUMPY_TARGETS
 from .call import Call
 
@@ -35,8 +35,12 @@ _DENSE = state.kind(torch.empty(0))
 class Kind(NamedTuple):
     """Calls of one loss on ordinary tensors of two types."""
 
-    entry: Any
-    """The plain loop of these types, if there is one."""
+    first: Any
+    """The first type as NumPy's."""
+    alone: Any
+    """The plain loops of these types, if there are any: for the loss alone,"""
+    with_gradient: Any
+    """and for loss and gradient."""
 
 
 _KINDS: dict[Any, Kind | None] = {}
@@ -62,9 +66,10 @@ def _described(primitive: Primitive, x: Any, t: Any) -> Kind | None:
     if x.dtype not in (torch.float32, torch.float64) or not cpu.has_kernel(Call(primitive, Options())):
         return None
     if t.dtype not in _TYPES:
-        return Kind(None) if t.dtype in NUMPY_TARGETS else None
-    differentiable = primitive.loss.name in entries.WITH_GRADIENT
-    return Kind(entries.plain(primitive.loss.name, _TYPES[x.dtype], _TYPES[t.dtype]) if differentiable else None)
+        return Kind(None, None, None) if t.dtype in NUMPY_TARGETS else None
+    first, targets = _TYPES[x.dtype], _TYPES[t.dtype]
+    loss = clamped.as_kernels(primitive).loss
+    return Kind(first, *(plain.entry(loss, first, targets, gradient) for gradient in (False, True)))
 
 
 def is_ordinary(primitive: Primitive, x: Any, t: Any, options: Options) -> bool:
@@ -91,12 +96,13 @@ def found(
     kind: Kind, primitive: Primitive, x: Any, t: Any, options: Options, wants_grad: bool
 ) -> tuple[Any, Any, Options] | None:
     """The loss, the gradient if wanted, and the options as numbers; None where a plain loop cannot serve the call."""
-    if kind.entry is None or primitive.given:
+    entry = kind.with_gradient if wants_grad else kind.alone
+    if entry is None or not numpy.are_numbers(primitive.given):
         return None
     numbers = _numbers(options)
     if numbers is None or not _is_plain(x, t):
         return None
-    return _by_address(kind.entry, primitive, x, t, numbers, wants_grad)
+    return _by_address(entry, kind.first, clamped.as_kernels(primitive), x, t, numbers, wants_grad)
 
 
 def _is_plain(x: Any, t: Any) -> bool:
@@ -137,19 +143,17 @@ def _is_number(value: Any) -> bool:
 
 
 def _by_address(
-    entry: Any, primitive: Primitive, x: Any, t: Any, options: Options, wants_grad: bool
+    entry: Any, first: Any, primitive: Primitive, x: Any, t: Any, options: Options, wants_grad: bool
 ) -> tuple[Any, Any, Options] | None:
     """None where no plain loop fits: a factor beyond float32, say."""
-    divisor, prices = float(x.numel()), numpy.PRICES
-    if options.given:
-        divisor = numpy.denominator(t, options)
-        prices = numpy.terms_of(primitive, options, t, x.element_size()).prices
-    scale = 1.0 / divisor
-    if not fits_float32(scale):
+    terms = numpy.terms_of(primitive, options, t, x.element_size())
+    divisor = numpy.denominator(t, options) if options.given else float(x.numel())
+    numbers, scale = parameters.numbers(primitive.loss, terms, first), 1.0 / divisor
+    if numbers is None or not fits_float32(scale):
         return None
     grad = cpu.buffer(x) if wants_grad else None
     into = 0 if grad is None else grad.data_ptr()
-    total, flags = kernels.run(entry, x.numel(), x.data_ptr(), t.data_ptr(), into, prices, scale)
+    total, flags = kernels.run(entry, x.numel(), x.data_ptr(), t.data_ptr(), into, numbers, scale)
     if flags and options.validate:
         cpu.problem_of(Call(primitive, options), x, t).refuse()
     return cpu.scalar(total / divisor, x.dtype), grad, options

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
 from ... import _formula
-from ..._spec.losses import PROBABILITIES, PROBABILITY, Loss, Number, Primitive, named, primitive
+from ..._spec.losses import PROBABILITIES, PROBABILITY, Loss, Number, Primitive, named
 from ..._spec.options import Options
-from ..._spec.terms import Terms
-from .. import numpy, operations
-from .arrays import dense
-from .operations import OPERATIONS
+from .. import operations
 from .operations import problem as of_tensors
 
 
@@ -41,9 +37,17 @@ LOSS = named(
 )
 
 
+_KERNEL = PROBABILITY._replace(numbers=LOSS.numbers, compiled=lambda eps, least: (eps, least))
+
+
 def as_kernels(given: Primitive) -> Primitive:
-    """The loss as the kernels know it: of the same value, with a slope to amend."""
-    return primitive(PROBABILITY, eps=given.given[0]) if given.loss is LOSS else given
+    """The loss as the kernels know it: that of probabilities, with one number more."""
+    return given._replace(loss=_KERNEL) if given.loss is LOSS else given
+
+
+def is_too_steep(given: Primitive, grad: Any) -> bool:
+    """May slopes be more than the gradient's type holds?"""
+    return given.loss is LOSS and grad.dtype is torch.float16
 
 
 def hold(slope: Any) -> Any:
@@ -70,27 +74,3 @@ def problem(
     """Any loss on tensors (`operations.problem`)."""
     kind = _Held if given.loss is LOSS and x.dtype is torch.float16 else operations.Problem
     return of_tensors(given, x, t, options, checked, positive_price, kind)
-
-
-def amend(given: Primitive, problem: numpy.Problem, x: Any, t: Any, grad: Any, scale: Any) -> None:
-    """Torch's slope of probabilities where p·(1-p) comes near its least denominator: 1/p is too steep there."""
-    p, grad = torch.atleast_1d(x.detach()), torch.atleast_1d(grad)
-    shape = p.shape
-    least = given.given[1]
-    near = ((p.double() < 2 * least) | (p.double() >= 1 - 2 * least)).nonzero(as_tuple=True)
-    if not near[0].numel():
-        return
-
-    def there(value: Any) -> Any:
-        if not isinstance(value, np.ndarray):
-            return value
-        return torch.from_numpy(np.broadcast_to(value, shape)[tuple(axis.numpy() for axis in near)])
-
-    found = problem.terms
-    terms = Terms(tuple(map(there, found.prices)), there(found.row), there(found.element))
-    p, target = p[near].double(), torch.atleast_1d(dense(t, x.device))[near]
-    u, v = _formula.prices(target.double(), 1 - target.double(), terms)
-    slopes = formula(torch, p, u, v, None, None, given.given)[1] * there(scale)
-    counts = operations.counted(OPERATIONS, target, found._replace(mask=there(found.mask)))
-    slopes = slopes if counts is None else torch.where(counts, slopes, 0.0)
-    grad[near] = (hold(slopes) if grad.dtype is torch.float16 else slopes).to(grad.dtype)

@@ -87,14 +87,16 @@ def value_and_grad(call: Call, x: Any, t: Any, out: Any = None, upstream: Any = 
     """The loss and its gradient, in one pass; into `out` if given, which may be the logits."""
     problem = problem_of(call, x, t)
     if upstream is not None:
-        return None, _scaled_by(call, problem, x, t, upstream)
+        return None, _scaled_by(call, problem, x, upstream)
     grad = buffer(x) if out is None else out
-    loss, _ = numpy.both(problem, view(grad)) if out is None else numpy.into(problem, view(grad))
-    if out is not None:
+    if clamped.is_too_steep(call.primitive, grad):
+        loss, slopes = numpy.both(problem, view(buffer(x, torch.float32)))
+        grad.copy_(clamped.hold(tensor_of(slopes)))
+    elif out is None:
+        loss, _ = numpy.both(problem, view(grad))
+    else:
+        loss, _ = numpy.into(problem, view(grad))
         torch.autograd.graph.increment_version(out)
-    if call.primitive.loss is clamped.LOSS:
-        scale = 1.0 if call.options.reduction == "none" else numpy.scale_of(problem, problem.denominator())
-        clamped.amend(call.primitive, problem, x, t, grad, scale)
     return _as_tensor(loss, call, x), grad
 
 
@@ -109,14 +111,16 @@ def multiply(grad: Any, factor: Any) -> Any:
     return grad if not factor.ndim and factor.item() == 1.0 else grad.mul_(factor)
 
 
-def _scaled_by(call: Call, problem: numpy.Problem, x: Any, t: Any, upstream: Any) -> Any:
+def _scaled_by(call: Call, problem: numpy.Problem, x: Any, upstream: Any) -> Any:
     """The gradient times the upstream one, rounded once."""
     grad = buffer(x)
     up = view(upstream.double()) if upstream.ndim else upstream.item()
     scale = up * numpy.scale_of(problem, problem.denominator())
+    if clamped.is_too_steep(call.primitive, grad):
+        slopes = buffer(x, torch.float32)
+        problem.run(grad=view(slopes), scale=scale)
+        return grad.copy_(clamped.hold(slopes))
     problem.run(grad=view(grad), scale=scale)
-    if call.primitive.loss is clamped.LOSS:
-        clamped.amend(call.primitive, problem, x, t, grad, scale)
     return grad
 
 
