@@ -80,11 +80,10 @@ def formula(xp: Any, loss: Loss, x: Any, u: Any, v: Any, rest: tuple[Any, ...]) 
     return _formula.of(loss)(xp, x, u, v, *rest)
 
 
-class Problem:
-    """One loss on one pair of arrays: operands in the arithmetic's type, and what counts.
+class Setting:
+    """One loss on one pair of arrays: its coefficients in the arithmetic's type, what counts, what sums are divided by.
 
     `checked`: targets and weights are known to be in their domains; otherwise those that are not make the loss NaN.
-    `positive_price` multiplies the price of missing a positive, as an array that broadcasts against the logits.
     """
 
     def __init__(
@@ -97,16 +96,55 @@ class Problem:
         dtypes: Dtypes,
         *,
         checked: bool = False,
-        positive_price: Any = None,
     ) -> None:
         reductions.check_reduction(options)
         self.xp, self.loss, self.given, self.options, self.arrays = xp, primitive.loss, given, options, arrays
         self.dtypes, self.checked = dtypes, checked or not options.validate
-        found = _cast(xp, terms(primitive, options, given.shape, given.target_dtype, arrays), dtypes.arithmetic)
-        self.counts = counted(xp, given.t, found)
+        self.terms = _cast(xp, terms(primitive, options, given.shape, given.target_dtype, arrays), dtypes.arithmetic)
+
+    def axes(self) -> tuple[int, ...]:
+        """The axes that are reduced."""
+        return reductions.axes_of(self.options, len(self.given.shape))
+
+    def denominator(self) -> Any:
+        """What the reduction divides by."""
+        return denominator(self.xp, self.given, self.options, self.arrays, self.dtypes.sums, checked=self.checked)
+
+    def scale(self, upstream: Any = 1.0) -> Any:
+        """What slopes are multiplied by: a number, or an array that broadcasts against the elements."""
+        scale = upstream
+        if self.options.reduction != "none":
+            scale = divide(self.xp, upstream, self.denominator())
+            if self.options.axis is not None and len(getattr(scale, "shape", ())):
+                scale = self.xp.expand(scale, self.axes())
+        return scale if isinstance(scale, float) else self.xp.cast(scale, self.dtypes.arithmetic)
+
+    def reduced(self, losses: Any) -> Any:
+        """Losses of the elements, summed and divided."""
+        return self.mean(self.xp.total(losses, self.axes(), self.dtypes.sums))
+
+    def mean(self, total: Any) -> Any:
+        """A sum, divided."""
+        return self.xp.cast(divide(self.xp, total, self.denominator()), self.dtypes.result)
+
+    def as_given(self, array: Any) -> Any:
+        """Elementwise results have the logits' type."""
+        return self.xp.cast(array, self.given.x.dtype)
+
+
+class Problem(Setting):
+    """A setting with its operands in the arithmetic's type.
+
+    `positive_price` multiplies the price of missing a positive, as an array that broadcasts against the logits.
+    """
+
+    def __init__(self, *setting: Any, checked: bool = False, positive_price: Any = None) -> None:
+        super().__init__(*setting, checked=checked)
+        xp, found, loss = self.xp, self.terms, self.loss
+        self.counts = counted(xp, self.given.t, found)
         x, t, rest = self._arithmetic()
-        if primitive.loss.focused:
-            t, rest = xp.fixed(t, primitive.loss), xp.fixed(rest, primitive.loss)
+        if loss.focused:
+            t, rest = xp.fixed(t, loss), xp.fixed(rest, loss)
         u, v = _formula.prices(t, rest, found)
         if positive_price is not None:
             u = u * positive_price
@@ -116,7 +154,7 @@ class Problem:
                 fine = fine if isinstance(parameter, float) else fine & (parameter == parameter)
             u, v = xp.where(fine, u, math.nan), xp.where(fine, v, math.nan)
         yes = no = None  # the target acts through the prices
-        if primitive.loss.focused:
+        if loss.focused:
             yes, no = _formula.smoothed(t, rest, found)
         self.operands = x, u, v, (yes, no, found.parameters)
 
@@ -145,40 +183,19 @@ class Problem:
         values = self.xp.derivative(order, self.loss, *self.operands)
         return values if self.counts is None else self.xp.where(self.counts, values, 0.0)
 
-    def as_given(self, array: Any) -> Any:
-        """Elementwise results have the logits' type."""
-        return self.xp.cast(array, self.given.x.dtype)
-
-    def axes(self) -> tuple[int, ...]:
-        """The axes that are reduced."""
-        return reductions.axes_of(self.options, len(self.given.shape))
-
     def value(self) -> Any:
         """The loss, reduced."""
         losses = self.elementwise(0)
-        if self.options.reduction == "none":
-            return self.as_given(losses)
-        total = self.xp.total(losses, self.axes(), self.dtypes.sums)
-        return self.xp.cast(divide(self.xp, total, self.denominator()), self.dtypes.result)
+        return self.as_given(losses) if self.options.reduction == "none" else self.reduced(losses)
 
     def gradient(self, upstream: Any = 1.0) -> Any:
         """The derivative of Σ upstream·value with respect to the logits."""
         return self.as_given(self.scaled_slopes(upstream))
 
-    def scaled_slopes(self, upstream: Any) -> Any:
+    def scaled_slopes(self, upstream: Any = 1.0) -> Any:
         """The same in the arithmetic's type."""
-        slopes, scale = self.elementwise(1), upstream
-        if self.options.reduction != "none":
-            scale = divide(self.xp, upstream, self.denominator())
-            if self.options.axis is not None and len(getattr(scale, "shape", ())):
-                scale = self.xp.expand(scale, self.axes())
-        if not isinstance(scale, float):
-            scale = self.xp.cast(scale, self.dtypes.arithmetic)
+        slopes, scale = self.elementwise(1), self.scale(upstream)
         return slopes if isinstance(scale, float) and scale == 1.0 else slopes * scale
-
-    def denominator(self) -> Any:
-        """What the reduction divides by."""
-        return denominator(self.xp, self.given, self.options, self.arrays, self.dtypes.sums, checked=self.checked)
 
 
 def value(problem: Problem) -> Any:
@@ -189,6 +206,11 @@ def value(problem: Problem) -> Any:
 def value_and_grad(problem: Problem) -> tuple[Any, Any]:
     """The loss, reduced, and its gradient."""
     return problem.value(), problem.gradient()
+
+
+def value_and_slopes(problem: Problem) -> tuple[Any, Any]:
+    """The loss, reduced, and its gradient in the arithmetic's type."""
+    return problem.value(), problem.scaled_slopes()
 
 
 def grad_and_hess(problem: Problem) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""How kernels compile: the two decorators and where the machine code is kept."""
+"""How kernels compile: the decorators and where the machine code is kept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from numba import config, njit
+from numba.core import sigutils
 from numba.core.caching import FunctionCache, NullCache
+from numba.core.ccallback import CFunc
 from numba.core.errors import NumbaWarning
 
 # Numba's disk cache notices a change in the file that defines an entry and in no other. The name of every entry
@@ -77,17 +79,37 @@ class _Nowhere(NullCache):  # type: ignore[misc]
         _tell(f"neither {' nor '.join([*filter(None, [config.CACHE_DIR]), *folders])} can be written")
 
 
+def _cache_of(function: Callable[..., Any]) -> NullCache:
+    """Where a function's machine code is kept."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NumbaWarning)
+        try:
+            return _Cache(function)  # what `cache=True` does
+        except RuntimeError:  # "no locator available"
+            return _Nowhere()
+
+
 def entry(function: Callable[..., Any]) -> Any:
     """Compile a kernel that Python calls: without the GIL, and kept on disk where the disk allows it."""
     function.__qualname__ += "_" + _SOURCES
     dispatcher = njit(nogil=True, **_OPTIONS)(function)
+    dispatcher._cache = _cache_of(function)
+    return dispatcher
+
+
+def callback(template: Callable[..., Any], signature: Any, **meaning: Any) -> Any:
+    """A function that C calls, kept on disk like an entry: without the GIL, and it must raise nothing.
+
+    It has an `address`, and a name as no other version's has.
+    """
+    function = _filled(template, meaning)
+    function.__qualname__ += "_" + _SOURCES
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NumbaWarning)
-        try:
-            dispatcher._cache = _Cache(function)  # what `cache=True` does
-        except RuntimeError:  # "no locator available"
-            dispatcher._cache = _Nowhere()
-    return dispatcher
+        compiled: Any = CFunc(function, sigutils.normalize_signature(signature), {}, dict(_OPTIONS))
+    compiled._cache = _cache_of(function)
+    compiled.compile()
+    return compiled
 
 
 def specialise(template: Callable[..., Any], **meaning: Any) -> Any:
@@ -96,9 +118,14 @@ def specialise(template: Callable[..., Any], **meaning: Any) -> Any:
     Not a closure (its cached code would depend on the identity of the pieces) and not a call of an inlined function
     (LLVM would optimise the whole body twice).
     """
+    return entry(_filled(template, meaning))
+
+
+def _filled(template: Callable[..., Any], meaning: dict[str, Any]) -> Callable[..., Any]:
+    """The template as a function of its own, named after what it was given."""
     name = "_".join(
         [template.__name__.strip("_"), *(getattr(value, "__name__", str(value)) for value in meaning.values())]
     )
     function = types.FunctionType(template.__code__, {**template.__globals__, **meaning}, name)
     function.__qualname__, function.__doc__ = name, template.__doc__
-    return entry(function)
+    return function

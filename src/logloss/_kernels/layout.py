@@ -134,7 +134,7 @@ def factor(array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Factor
         with np.errstate(over="ignore"):  # what becomes inf here is for the kernel to find, not for a warning
             array = np.ascontiguousarray(array, dtype=dtype)
     values = array.reshape((*lead, -1))
-    return _lengthened(values, math.prod(shape[last:]), rounds=math.prod(shape[:first]))
+    return lengthened(values, math.prod(shape[last:]), rounds=math.prod(shape[:first]))
 
 
 def span(axes: Sequence[int], ndim: int) -> tuple[int, int]:
@@ -142,13 +142,13 @@ def span(axes: Sequence[int], ndim: int) -> tuple[int, int]:
     return (axes[0], axes[-1] + 1) if axes else (ndim, ndim)
 
 
-def _lengthened(values: Array, inner: int, rounds: int) -> Factor:
+def lengthened(values: Any, inner: int, rounds: int, xp: Any = np) -> Factor:
     """Short runs cost a loop each: a vector that comes round again is repeated and tiled until it fills a block."""
     length = values.shape[-1]
     if rounds == 1 or length == 1 or rounds * length * inner < 16 * BLOCK:
         return Factor(values, inner)
     if 1 < inner < 64:
-        values, inner, length = np.repeat(values, inner, axis=-1), 1, length * inner
+        values, inner, length = xp.repeat(values, inner, axis=-1), 1, length * inner
     if inner == 1 and length < BLOCK:
-        values = np.tile(values, -(-BLOCK // length))
+        values = xp.tile(values, -(-BLOCK // length))
     return Factor(values, inner)

@@ -21,7 +21,8 @@ from .._types import Array
 from . import blocks, entries, parameters
 from .layout import PIECE, Factor, Piece, address, code_of, factor, is_direct, span, staging_dtype
 
-_DOMAINS = {"logits": blocks.ANY, "probabilities": blocks.UNIT, "log_probs": blocks.NOT_POSITIVE}
+DOMAINS = {"logits": blocks.ANY, "probabilities": blocks.UNIT, "log_probs": blocks.NOT_POSITIVE}
+"""What kernels check of the first argument, by its name."""
 _WEIGHTS = ("row", "element", "scale")
 SLOTS = list(blocks.JOB.names or ())
 _BLANK: dict[str, Any] = dict.fromkeys(SLOTS, 0)
@@ -73,13 +74,12 @@ class Operands:
         fields["keep"], fields["half"] = terms.smoothing
         fields["domain"] = blocks.UNIT if loss is None and self.call.check else blocks.ANY
         if loss is not None:
-            fields["domain"] = _DOMAINS[loss.quantity.name]
+            fields["domain"] = DOMAINS[loss.quantity.name]
             self._parameters(loss, terms.parameters)
         if terms.mask is not None:
             self._operand("mask", np.broadcast_to(_nonscalar(terms.mask), self.shape))
         if terms.ignored is not None:
-            fields["ignore"] = blocks.NOT_NAN if terms.ignored != terms.ignored else blocks.NOT_VALUE
-            fields["ignored"] = terms.ignored + (256 if _is_negative_byte(terms.ignored, self.call.t) else 0)
+            fields.update(ignoring(terms.ignored, self.call.t.dtype))
         self._table("price", terms.prices)
         self._weight("row", terms.row)
         self._weight("element", terms.element)
@@ -182,9 +182,13 @@ def _numbers(numbers: tuple[float, ...], dtype: np.dtype[Any]) -> Factor:
     return Factor(np.array(numbers, dtype).reshape(-1, 1), 1)
 
 
-def _is_negative_byte(value: float, t: Any) -> bool:
-    """int8 targets are read as uint8 (`blocks.UINT8`): there -1 is 255."""
-    return value < 0 and isinstance(t, np.ndarray) and t.dtype == np.int8
+def ignoring(value: float, dtype: Any) -> dict[str, Any]:
+    """The fields of a target that does not count. int8 is read as uint8 (`blocks.UINT8`): there -1 is 255."""
+    wraps = value < 0 and dtype == np.int8
+    return {
+        "ignore": blocks.NOT_NAN if value != value else blocks.NOT_VALUE,
+        "ignored": value + (256 if wraps else 0),
+    }
 
 
 def _nonscalar(array: Any) -> Any:

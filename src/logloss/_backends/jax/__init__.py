@@ -27,11 +27,10 @@ from ..._errors import UnsupportedTypeError
 from ..._spec import reductions
 from ..._spec.losses import PLAIN_LOSS, Loss, Primitive, reduced
 from ..._spec.options import Options
-from ..._targets.positives import Positives
 from .. import operations
 from ..operands import check_shapes
-from .derivatives import XP
-from .operands import Arrays, dense, floating, numbers_of, split, target_array
+from .operands import floating, numbers_of, split, target_array
+from .primitive import Evaluation, arithmetic, evaluate
 
 __all__ = ["floating", "target_array"]
 
@@ -57,28 +56,12 @@ def current(read: Callable[[], Any], like: Any) -> Any:
 
 def shifted(x: Any, shift: Any) -> Any:
     """The array plus a number or a vector of numbers, rounded once."""
-    dtype = _arithmetic(x)
+    dtype = arithmetic(x)
     shift = jnp.asarray(shift).astype(dtype)
     return (x.astype(dtype) + shift.reshape((1,) * (x.ndim - shift.ndim) + shift.shape)).astype(x.dtype)
 
 
-def _arithmetic(x: Any) -> Any:
-    return jnp.dtype("float64" if x.dtype == jnp.float64 else "float32")
-
-
 # ---- evaluation ------------------------------------------------------------------------------------------------------
-
-
-def _problem(loss: Loss, options: Options, x: Any, t: Any, numbers: Any, arrays: Arrays) -> operations.Problem:
-    full = dense(t) if isinstance(t, Positives) else t
-    given = operations.Operands(x, full, x.shape, x.shape, t.dtype)
-    dtypes = operations.Dtypes(arrays.dtype, arrays.dtype, arrays.dtype)
-    return operations.Problem(XP, _primitive(loss, numbers), given, options, arrays, dtypes)
-
-
-def _primitive(loss: Loss, numbers: dict[str, Any]) -> Primitive:
-    """The loss with these numbers, and the defaults of all others."""
-    return Primitive(loss, tuple(numbers.get(one.name, one.default) for one in loss.numbers) if numbers else ())
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
@@ -86,17 +69,17 @@ def _compiled(
     what: Callable[[operations.Problem], Any],
     loss: Loss,
     options: Options,
-    spelt: str,  # noqa: ARG001 - as keys 1, 1.0 and True are one, as options they are not
+    spelt: str,
     x: Any,
     t: Any,
     numbers: Any,
     operands: Any,
 ) -> tuple[Any, Any]:
     """The result, and whether anything in it is NaN or a number is out of its interval."""
-    arrays = Arrays(_arithmetic(x))
-    result = what(_problem(loss, options.replace(**operands), x, t, numbers, arrays))
-    suspicious = jnp.isnan(result[0] if isinstance(result, tuple) else result).any()
-    return result, functools.reduce(jnp.logical_or, arrays.outside, suspicious)
+    leaves, tree = jax.tree.flatten((x, t, numbers, operands))
+    *results, outside = evaluate(Evaluation(what, loss, options, spelt, tree), leaves)
+    suspicious = outside | jnp.isnan(results[0]).any()
+    return results[0] if len(results) == 1 else tuple(results), suspicious
 
 
 def _checked_denominator(problem: operations.Problem) -> Any:
