@@ -13,7 +13,8 @@ from jax import export
 
 import logloss as ll
 from logloss._backends.jax import kernels
-from logloss._kernels import entries, xla
+from logloss._kernels import plain, xla
+from logloss._spec.losses import CROSS_ENTROPY
 from on_jax.programs import CALLED, assert_near, calls
 from reference import data
 from worker import python
@@ -50,7 +51,7 @@ def test_a_handler_that_xla_refuses(monkeypatch):
     """XLA asks each handler for its version: one that is made for none is not taken."""
     x, t = jnp.linspace(-2, 2, 300), jnp.zeros(300)
     want = ll.value_and_grad(x, t)
-    old = xla.made(entries.plain("cross_entropy", x.dtype, x.dtype), xla._plain, np.float32, 0, 0)
+    old = xla.made(plain.entry(CROSS_ENTROPY, x.dtype, x.dtype, True), xla._plain, np.float32, 0, 0)
     monkeypatch.setattr(kernels.Call, "_handler", lambda _: old)
     jax.clear_caches()
     assert calls(jax.value_and_grad(bce), x, t) == 0
@@ -151,7 +152,7 @@ FIRST = """
 import sys, jax.numpy as jnp, numpy as np, logloss as ll
 value, gradient = ll.value_and_grad(jnp.array([5.0, -2.0, 0.5]), jnp.array([1.0, 0.0, 1.0]))
 assert abs(float(value) - 0.2025734479040657) < 1e-7, value
-from logloss._kernels import entries, xla
+from logloss._kernels import xla
 print(len(xla._handlers), sum(one.code.cache_hits for one in xla._handlers.values()))
 """
 
