@@ -41,10 +41,25 @@ def step(name: str, loss: Callable[..., Any], x: Any, t: Any, elements: int | No
 
 def beside(title: str, x: Any, t: Any, rounds: int, elements: int | None = None, **options: Any) -> Table:
     """The same step with this package's loss, PyTorch's, and PyTorch's compiled."""
-    import torch
     from torch.nn.functional import binary_cross_entropy_with_logits as theirs
 
     from logloss.torch import binary_cross_entropy_with_logits as ours
+
+    return of_three(title, ours, theirs, x, t, rounds, elements, **options)
+
+
+def of_three(
+    title: str,
+    ours: Any,
+    theirs: Any,
+    x: Any,
+    t: Any,
+    rounds: int,
+    elements: int | None = None,
+    **options: Any,
+) -> Table:
+    """A step with this package's loss, with PyTorch's operations, and with these compiled."""
+    import torch
 
     torch._dynamo.reset()
     losses = {OURS: ours, EAGER: theirs, COMPILED: torch.compile(theirs, **COMPILER)}
@@ -74,6 +89,38 @@ def small(_elements: int, rounds: int) -> list[Table]:
         x, t = data(shape)
         tables.append(beside(f"one step on {shape[0]} × {shape[1]}, ns per step", x, t, 3 * rounds, elements=1))
     return tables
+
+
+def losses(elements: int, rounds: int) -> list[Table]:
+    """Each loss beside the operations that PyTorch users write for it."""
+    import torch
+    from torch.nn import functional
+
+    from logloss import torch as package
+
+    def focal(x: Any, t: Any) -> Any:
+        p, cost = torch.sigmoid(x), functional.binary_cross_entropy_with_logits(x, t, reduction="none")
+        error, weight = p + t - 2 * p * t, 0.25 * t + 0.75 * (1 - t)
+        return (weight * error**2 * cost).mean()
+
+    def asymmetric(x: Any, t: Any) -> Any:
+        p = torch.sigmoid(x)
+        rest = (1 - p + 0.05).clamp(max=1)
+        cost = t * torch.log(p.clamp(min=1e-8)) + (1 - t) * torch.log(rest.clamp(min=1e-8))
+        return -(cost * (1 - p * t - rest * (1 - t)) ** (t + 4 * (1 - t))).mean()
+
+    x, t = data((elements,))
+    p = torch.sigmoid(x.detach()).requires_grad_()
+    each = {
+        "BCEWithLogitsLoss": (package.BCEWithLogitsLoss(), functional.binary_cross_entropy_with_logits, x),
+        "BCELoss": (package.BCELoss(), functional.binary_cross_entropy, p),
+        "SigmoidFocalLoss(2, 0.25)": (package.SigmoidFocalLoss(2.0, 0.25), focal, x),
+        "AsymmetricLoss()": (package.AsymmetricLoss(), asymmetric, x),
+    }
+    return [
+        of_three(f"{name}, forward + backward, {elements:,} float32", ours, theirs, first, t, rounds)
+        for name, (ours, theirs, first) in each.items()
+    ]
 
 
 def options(elements: int, rounds: int) -> list[Table]:
@@ -181,7 +228,7 @@ def memory(elements: int) -> dict[str, float]:
     }
 
 
-SUITES = {"large": large, "small": small, "options": options, "loader": loader}
+SUITES = {"large": large, "losses": losses, "small": small, "options": options, "loader": loader}
 
 
 def main() -> None:
