@@ -81,8 +81,7 @@ def binary_cross_entropy_with_logits(
     References:
         `torch.nn.functional.binary_cross_entropy_with_logits`; docs/coming-from-torch-nn.md.
     """
-    unknown = options.keys() - FIELDS.keys()
-    if unknown:
+    if options and (unknown := options.keys() - FIELDS.keys()):
         raise TypeError(f"binary_cross_entropy_with_logits() got an unexpected option {min(unknown)!r}.")
     reduction = reduction if size_average is reduce is None else _reduction(size_average, reduce, reduction)
     given = {**options, "weight": weight, "pos_weight": pos_weight, "reduction": reduction}

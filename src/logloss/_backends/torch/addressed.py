@@ -16,7 +16,7 @@ from ..._kernels import cpu as kernels
 from ..._kernels import parameters, plain
 from ..._kernels.layout import fits_float32
 from ..._spec.losses import Primitive
-from ..._spec.options import Options
+from ..._spec.options import DEFAULTS, Options
 from ..._spec.reductions import REDUCTIONS
 from .. import numpy
 from . import clamped, cpu, state
@@ -41,6 +41,8 @@ class Kind(NamedTuple):
     """The plain loops of these types, if there are any: for the loss alone,"""
     with_gradient: Any
     """and for loss and gradient."""
+    usual: Any
+    """What they take where nothing but the tensors is given."""
 
 
 _KINDS: dict[Any, Kind | None] = {}
@@ -66,10 +68,15 @@ def _described(primitive: Primitive, x: Any, t: Any) -> Kind | None:
     if x.dtype not in (torch.float32, torch.float64) or not cpu.has_kernel(Call(primitive, Options())):
         return None
     if t.dtype not in _TYPES:
-        return Kind(None, None, None) if t.dtype in NUMPY_TARGETS else None
+        return Kind(None, None, None, None) if t.dtype in NUMPY_TARGETS else None
     first, targets = _TYPES[x.dtype], _TYPES[t.dtype]
     loss = clamped.as_kernels(primitive).loss
-    return Kind(first, *(plain.entry(loss, first, targets, gradient) for gradient in (False, True)))
+    alone, with_gradient = (plain.entry(loss, first, targets, gradient) for gradient in (False, True))
+    usual = None
+    if alone is not None and loss is primitive.loss:
+        terms = numpy.terms_of(Primitive(loss), DEFAULTS, t, x.element_size())
+        usual = parameters.numbers(loss, terms, first)
+    return Kind(first, alone, with_gradient, usual)
 
 
 def is_ordinary(primitive: Primitive, x: Any, t: Any, options: Options) -> bool:
@@ -97,12 +104,24 @@ def found(
 ) -> tuple[Any, Any, Options] | None:
     """The loss, the gradient if wanted, and the options as numbers; None where a plain loop cannot serve the call."""
     entry = kind.with_gradient if wants_grad else kind.alone
-    if entry is None or not numpy.are_numbers(primitive.given):
+    if entry is None or (primitive.given and not numpy.are_numbers(primitive.given)):
         return None
-    numbers = _numbers(options)
-    if numbers is None or not _is_plain(x, t):
+    known = _numbers(options)
+    if known is None or not _is_plain(x, t):
         return None
-    return _by_address(entry, kind.first, clamped.as_kernels(primitive), x, t, numbers, wants_grad)
+    numbers, divisor = kind.usual, float(x.numel())
+    if known.given or primitive.given or numbers is None:
+        primitive = clamped.as_kernels(primitive)
+        numbers = parameters.numbers(primitive.loss, numpy.terms_of(primitive, known, t, x.element_size()), kind.first)
+        divisor = numpy.denominator(t, known)
+    if numbers is None or not fits_float32(1.0 / divisor):  # a factor beyond float32, say
+        return None
+    grad = cpu.buffer(x) if wants_grad else None
+    into = 0 if grad is None else grad.data_ptr()
+    total, flags = kernels.run(entry, x.numel(), x.data_ptr(), t.data_ptr(), into, numbers, 1.0 / divisor)
+    if flags and known.validate:
+        cpu.problem_of(Call(primitive, known), x, t).refuse()
+    return cpu.scalar(total / divisor, x.dtype), grad, known
 
 
 def _is_plain(x: Any, t: Any) -> bool:
@@ -140,20 +159,3 @@ def _is_number(value: Any) -> bool:
         and value.is_cpu
         and not value.requires_grad
     )
-
-
-def _by_address(
-    entry: Any, first: Any, primitive: Primitive, x: Any, t: Any, options: Options, wants_grad: bool
-) -> tuple[Any, Any, Options] | None:
-    """None where no plain loop fits: a factor beyond float32, say."""
-    terms = numpy.terms_of(primitive, options, t, x.element_size())
-    divisor = numpy.denominator(t, options) if options.given else float(x.numel())
-    numbers, scale = parameters.numbers(primitive.loss, terms, first), 1.0 / divisor
-    if numbers is None or not fits_float32(scale):
-        return None
-    grad = cpu.buffer(x) if wants_grad else None
-    into = 0 if grad is None else grad.data_ptr()
-    total, flags = kernels.run(entry, x.numel(), x.data_ptr(), t.data_ptr(), into, numbers, scale)
-    if flags and options.validate:
-        cpu.problem_of(Call(primitive, options), x, t).refuse()
-    return cpu.scalar(total / divisor, x.dtype), grad, options

@@ -51,7 +51,7 @@ class Loss(torch.autograd.Function):
         elif grad is None:
             _, found = ctx.way.value_and_grad(ctx.call, x, t, upstream=raised(upstream, ctx.call, x.ndim))
         else:
-            found = _multiplied(ctx.way, grad, raised(upstream, ctx.call, grad.ndim))
+            found = _multiplied(ctx.way, grad, raised(upstream, ctx.call, grad.ndim) if upstream.ndim else upstream)
         return found, None, None, None, None
 
 
