@@ -28,11 +28,12 @@ ARROW = (
     ("dialects",),
     ("boosting", "torch", "keras"),
 )
-# Scoring: source → batch → State → Summary → report. A report reads the Summary only.
+# Scoring: source → batch → partial → State → Summary → report. A report reads the Summary only.
 SCORING = {
     "sources": {"_errors"},
     "evaluate": {"_errors", "_types", "_spec", "_formula", "_kernels"},
-    "engines": {"_errors", "_kernels", "sources", "evaluate"},
+    "partial": {"_errors", "sources", "evaluate"},
+    "engines": {"_errors", "_kernels", "sources", "evaluate", "partial"},
     "report": {"_errors", "evaluate.summary"},
     "scores": {"_errors", "sources", "engines", "evaluate", "report"},
     "explaining": {"_errors", "losses", "dialects", "sources", "report"},
@@ -43,7 +44,8 @@ SCORING = {
 LIBRARIES = {
     "numba": {"_kernels"},
     "llvmlite": {"_kernels"},
-    "polars": {"sources"},
+    "polars": {"sources", "report.frames", "scores"},
+    "msgspec": {"evaluate.documents", "evaluate.storage"},
     "rich": {"report", "cli"},
     "torch": {"_backends.torch", "torch"},
     "triton": {"_kernels.gpu", "_backends.torch.launches"},
@@ -65,6 +67,7 @@ HEAVY = [
     "pandas",
     "pyarrow",
     "ml_dtypes",
+    "msgspec",
     "sklearn",
 ]
 

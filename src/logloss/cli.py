@@ -60,7 +60,6 @@ _FILES = (
     "Parquet, CSV, TSV, JSON lines (.gz, .zst) or Arrow IPC; a directory, a quoted glob, @list.txt, "
     "or - for standard input; directories such as day=2026-11-01 become columns"
 )
-_FORMATS = ("table", "json", "jsonl", "csv", "md")
 
 
 class _Once(argparse.Action):
@@ -127,12 +126,30 @@ def _parser() -> argparse.ArgumentParser:
     for command in (score, merge):
         gate_help = 'exit with 1 if this holds over all groups, as "ne > 0.9"; again for another gate'
         command.add_argument("--fail-if", metavar="GATE", action="append", default=[], help=gate_help)
-        formats = command.add_mutually_exclusive_group()
-        formats.add_argument("--format", choices=_FORMATS, default="table", help="how to print (default: table)")
-        formats.add_argument(
-            "--json", action="store_const", const="json", dest="format", help="short for --format json"
-        )
+        _add_output(command)
     return parser
+
+
+def _add_output(command: Any) -> None:
+    from .report.formats import FORMATS
+
+    formats = command.add_mutually_exclusive_group()
+    printed = tuple(one.name for one in FORMATS.values() if one.printed)
+    formats.add_argument("--format", choices=printed, default="table", help="how to print (default: table)")
+    formats.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")
+    endings = ", ".join(ending for one in FORMATS.values() for ending in one.endings)
+    command.add_argument(
+        "--output", action=_Once, metavar="FILE", help=f"also write the results to a file, by its ending: {endings}"
+    )
+    formats.add_argument(
+        "--quiet", action="store_const", const=None, dest="format", help="print nothing: files and exit code tell"
+    )
+    command.add_argument(
+        "--top", type=int, metavar="N", default=50, help="groups that the table shows, the largest ones (default: 50)"
+    )
+    command.add_argument(
+        "--sort", action=_Once, metavar="STATISTIC", help="order of the table's groups, as log_loss: the largest first"
+    )
 
 
 def _add_explain(commands: Any) -> None:
@@ -198,13 +215,23 @@ def _merge(arguments: argparse.Namespace) -> Scores:
     return merge(*map(load, arguments.states))
 
 
-def _report(scores: Scores, arguments: argparse.Namespace) -> str:
-    from .report import json, rows, text
+def _report(scores: Scores, arguments: argparse.Namespace) -> None:
+    """Print the results, and write them to the file that was asked for."""
+    from .report import formats
 
-    render = {"json": json.render, "jsonl": rows.render_jsonl, "csv": rows.render_csv, "md": text.render_markdown}
-    if arguments.format in render:
-        return render[arguments.format](scores.summary)
-    return text.render(scores.summary, *_terminal())
+    if arguments.format:
+        _print(formats.render(arguments.format, scores.summary, _view(arguments)))
+    if arguments.output is not None:
+        scores.write(arguments.output, top=arguments.top, sort=arguments.sort)
+
+
+def _view(arguments: argparse.Namespace) -> Any:
+    from .report.view import View
+
+    width, color = _terminal()
+    encoding = getattr(sys.stdout, "encoding", None) or ""
+    bars = sys.stdout is not None and sys.stdout.isatty() and encoding.lower().startswith("utf")
+    return View(width, color, bars, arguments.top, arguments.sort)
 
 
 def _terminal() -> tuple[int, bool]:
@@ -227,22 +254,27 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _run_command(arguments: argparse.Namespace) -> int:
+    from .report.formats import format_of
     from .scores import Gate, Interrupted, check_place
 
     gates = [Gate.of(text) for text in arguments.fail_if]  # before hours of reading
-    if arguments.save_state is not None:
-        check_place(arguments.save_state)
+    _view(arguments)  # refuses an order that there is not
+    if arguments.output is not None:
+        format_of(arguments.output)
+    for place in (arguments.save_state, arguments.output):
+        if place is not None:
+            check_place(place)
     try:
         scores = _score(arguments) if arguments.command == "score" else _merge(arguments)
     except Interrupted as stop:
-        _print(_report(stop.scores, arguments))
+        _report(stop.scores, arguments)
         _complain(f"interrupted: the result is partial, of {stop.scores.summary.rows:,} rows; no state was saved")
         return INTERRUPTED
     try:
         if arguments.save_state is not None:
             scores.save(arguments.save_state)
     finally:  # a full disk must not cost the result of hours
-        _print(_report(scores, arguments))
+        _report(scores, arguments)
     failures = [failure for gate in gates for failure in gate.failures(scores.summary)]
     for failure in failures:
         _complain(failure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._errors import InvalidInputError
 from .engines import local
@@ -15,12 +15,16 @@ from .evaluate.gate import Gate
 from .evaluate.problems import Predictions, make_plan
 from .evaluate.state import State
 from .evaluate.summary import Summary, summarize
-from .report import json, rows, text
+from .report import frames, json, rows, text
+from .report.formats import format_of
+from .report.view import TOP, View
 from .sources import Source, open_source
 from .sources.columns import check_columns, lists_among
-from .sources.frames import from_rows
 from .sources.lists import unpack
 from .sources.paths import shown
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["Gate", "Interrupted", "Progress", "Scores", "check_place", "load", "merge", "score", "score_and_tell"]
 
@@ -51,10 +55,32 @@ class Scores:
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The rows as an Arrow stream: `pl.DataFrame(scores)`, `pa.table(scores)` and others take it."""
-        return from_rows(self.to_rows()).__arrow_c_stream__(requested_schema)
+        return frames.frame(self.summary).__arrow_c_stream__(requested_schema)
+
+    def to_polars(self) -> pl.DataFrame:
+        """The rows as a Polars data frame; a group column whose values are of several types is text."""
+        return frames.frame(self.summary)
+
+    def to_arrow(self) -> Any:
+        """The rows as an Arrow table; needs PyArrow."""
+        return frames.arrow_table(self.summary)
+
+    def to_pandas(self) -> Any:
+        """The rows as a pandas data frame; needs pandas."""
+        return frames.pandas_frame(self.summary)
+
+    def write(self, path: str | os.PathLike[str], *, top: int = TOP, sort: str | None = None) -> None:
+        """Write the results to a file, in the format that its ending names; half a file never replaces a whole one.
+
+        `top` and `sort` are for tables: how many groups, by which statistic. Raises InvalidInputError if it cannot be
+        written, or if no format has this ending.
+        """
+        check_place(path)
+        rendered = format_of(os.fspath(path)).render(self.summary, View(top=top, sort=sort))
+        _write(Path(path), rendered.encode() if isinstance(rendered, str) else rendered)
 
     def _repr_html_(self) -> str:
-        return text.render_html(self.summary)
+        return text.render_html(self.summary, View())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to a file that `load` and `logloss merge` read; half a file never replaces a whole one.
@@ -66,10 +92,10 @@ class Scores:
                 "only whole results can be saved; these are of an interrupted run, and lack rows; run it again."
             )
         check_place(path)
-        _write(Path(path), storage.dumps(self.state, self.summary.sources))
+        _write(Path(path), storage.dumps(self.state, self.summary.sources).encode())
 
     def __str__(self) -> str:
-        return text.render(self.summary, width=80)
+        return text.render(self.summary, View())
 
     __repr__ = __str__
 
@@ -158,11 +184,11 @@ def check_place(path: str | os.PathLike[str]) -> None:
         raise InvalidInputError(f"{shown(place)} cannot be written: {reason}; choose another place.")
 
 
-def _write(path: Path, content: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     """Write a file beside its place and move it there when it is whole."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(content, encoding="utf-8")
+        part.write_bytes(content)
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)

@@ -87,7 +87,7 @@ def test_a_full_disk_does_not_cost_the_result(
 
     path = tmp_path / "good.csv"
     path.write_text(GOOD)
-    monkeypatch.setattr(Path, "write_text", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     assert main(["score", str(path), *Y_AND_P, "--json", "--save-state", str(tmp_path / "state.json")]) == 2
     out, err = capsys.readouterr()
     assert json.loads(out)["input"]["rows"] == 2

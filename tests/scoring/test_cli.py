@@ -155,9 +155,11 @@ def test_only_zero_weights(run: Run, csv: Callable[[str], Path]):
     assert_refused(result, "some weight must be positive")
 
 
-def test_missing_group(run: Run, csv: Callable[[str], Path]):
-    result = run("score", csv("y,p,g\n1,0.5,a\n1,0.5,\n"), *Y_AND_P, "--group", "g")
-    assert_refused(result, "column 'g' must have a value in every row; it has none in row 2 of")
+def test_a_missing_value_is_a_group(run: Run, csv: Callable[[str], Path]):
+    code, out, _ = run("score", csv("y,p,g\n1,0.5,a\n1,0.25,\n"), *Y_AND_P, "--group", "g", "--json")
+    results = json.loads(out)["results"]
+    assert (code, [one["group"] for one in results]) == (0, [{"g": "a"}, {"g": None}, None])
+    assert [(one["rows"], one["brier"]) for one in results] == [(1, 0.25), (1, 0.5625), (2, 0.40625)]
 
 
 def test_the_first_bad_row_of_a_large_file(run: Run, tmp_path: Path):

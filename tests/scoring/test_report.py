@@ -13,8 +13,9 @@ import pyarrow as pa
 import pytest
 
 from logloss.cli import main
-from logloss.report import rows, text
+from logloss.report import frames, rows, text
 from logloss.report.json import render
+from logloss.report.view import View
 from logloss.scores import Scores, score
 
 
@@ -25,7 +26,7 @@ def scores() -> Scores:
 
 
 def test_csv(scores: Scores):
-    lines = list(csv.DictReader(io.StringIO(rows.render_csv(scores.summary))))
+    lines = list(csv.DictReader(io.StringIO(frames.render_csv(scores.summary).decode())))
     assert len(lines) == 6
     assert (lines[0]["model"], lines[0]["group_model"], lines[0]["rows"]) == ("first", "<c>", "2")
     assert [float(line["log_loss"]) for line in lines] == [one.statistics.log_loss for one in scores.summary.results]
@@ -48,10 +49,10 @@ def test_json_has_every_statistic(scores: Scores):
 
 
 def test_markdown(scores: Scores):
-    lines = text.render_markdown(scores.summary).splitlines()
+    lines = text.render_markdown(scores.summary, View()).splitlines()
     assert lines[1] == "| :-- | :-- | --: | --: | --: | --: | --: | --: | --: |"
     assert lines[3].startswith(r"| first | a\|b | 3 | 0.66667 | inf |")
-    assert len(lines) == 8
+    assert len(lines) == 2 + 2 * (2 + 2)  # of two models the groups, the whole and the mean over groups
 
 
 def test_html_escapes(scores: Scores):
@@ -85,10 +86,10 @@ def test_partial_results_are_marked_in_every_format(scores: Scores):
     assert json.loads(render(summary))["partial"] is True
     assert json.loads(render(scores.summary))["partial"] is False
     assert {json.loads(line)["partial"] for line in rows.render_jsonl(summary).splitlines()} == {True}
-    assert {line["partial"] for line in csv.DictReader(io.StringIO(rows.render_csv(summary)))} == {"True"}
-    assert "partial" not in rows.render_csv(scores.summary)
-    assert text.render(summary, 80).startswith(mark)
-    assert text.render_markdown(summary).startswith(mark)
+    assert {line["partial"] for line in csv.DictReader(io.StringIO(frames.render_csv(summary).decode()))} == {"True"}
+    assert "partial" not in frames.render_csv(scores.summary).decode()
+    assert text.render(summary, View()).startswith(mark)
+    assert text.render_markdown(summary, View()).startswith(mark)
     assert f"<caption>{mark}" in partial._repr_html_()
 
 
@@ -101,7 +102,7 @@ def test_few_positives_are_warned_of(positives: int, warned: bool):
 
 @pytest.mark.parametrize("width", [40, 50, 60, 70, 80, 120])
 def test_numbers_are_shown_whole_or_not_at_all(scores: Scores, width: int):
-    lines = text.render(scores.summary, width).splitlines()
+    lines = text.render(scores.summary, View(width)).splitlines()
     assert all(len(line) <= width for line in lines)
     assert "…" not in "".join(lines)
     assert "log loss" in "".join(lines)
@@ -121,9 +122,9 @@ def test_numbers_that_are_not_finite():
 
 
 def test_colours_only_where_asked(scores: Scores):
-    assert "\x1b[" in text.render(scores.summary, 80, color=True)
-    assert "\x1b[" not in text.render(scores.summary, 80)
-    assert str(scores) == repr(scores) == text.render(scores.summary, 80)
+    assert "\x1b[" in text.render(scores.summary, View(color=True))
+    assert "\x1b[" not in text.render(scores.summary, View())
+    assert str(scores) == repr(scores) == text.render(scores.summary, View())
 
 
 @pytest.mark.parametrize("kind", ["json", "jsonl", "csv", "md", "table"])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from logloss.report.json import SCHEMA_VERSION
+from logloss.report.schema import render
 from logloss.scores import Scores, merge, score
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "score.schema.json").read_text(encoding="utf-8"))
@@ -53,10 +54,21 @@ def undescribed(value: Any, schema: dict[str, Any], path: str = "$") -> Iterator
             if below is None:
                 yield f"{path}.{name}"
             else:
-                yield from undescribed(item, below, f"{path}.{name}")
+                yield from undescribed(item, resolved(below), f"{path}.{name}")
     elif isinstance(value, list):
         for item in value:
-            yield from undescribed(item, schema["items"], f"{path}[]")
+            yield from undescribed(item, resolved(schema["items"]), f"{path}[]")
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema that a reference names."""
+    place = schema.get("$ref", "").removeprefix("#/$defs/")
+    return {**SCHEMA["$defs"][place], **schema} if place else schema
+
+
+def test_the_published_schema_is_that_of_the_program():
+    """`python -m logloss.report.schema > docs/score.schema.json` writes it."""
+    assert (Path(__file__).parents[2] / "docs" / "score.schema.json").read_text(encoding="utf-8") == render()
 
 
 def test_the_schema_is_one_of_this_version():

@@ -198,8 +198,8 @@ def test_partitions_of_escaped_and_missing_values(tmp_path: Path):
         ROWS.write_parquet(tmp_path / f"time={name}" / "part.parquet")
     found = score(tmp_path, target="y", probability="p", group="time", nulls="drop").summary
     assert ([one.group for one in found.results], found.dropped["missing"]) == ([("a:b",), None], 5)
-    with pytest.raises(InvalidInputError, match="column 'time' must have a value in every row"):
-        score(tmp_path, target="y", probability="p", group="time")
+    found = score(tmp_path, target="y", probability="p", group="time").summary
+    assert [one.group for one in found.results] == [("a:b",), (None,), None]
     (tmp_path / "time=a%3Ab").rename(tmp_path / "time=3")
     found = score(tmp_path, target="y", probability="p", group="time", nulls="drop").summary
     assert [one.group for one in found.results] == [(3,), None]

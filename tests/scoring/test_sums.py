@@ -23,7 +23,7 @@ def weighted_state(weights: list[float]) -> State:
     """A state whose sum "w" is the exact sum of the weights."""
     state = State(Plan((Problem("y", "p"),), weight="w"))
     half, w = np.full(len(weights), 0.5), np.array(weights, float)
-    state.add([()], np.array([len(w)]), {"y": half, "p": half, "w": w})
+    state.add({"y": half, "p": half, "w": w})
     return state
 
 
@@ -78,7 +78,7 @@ def test_many_batches_carry_between_digits():
     for start in range(0, 5000, 7):
         part = weights[start : start + 7]
         half = np.full(part.size, 0.5)
-        state.add([()], np.array([part.size]), {"y": half, "p": half, "w": part})
+        state.add({"y": half, "p": half, "w": part})
     assert sum_of(state, "w") == sum(map(Fraction, weights.tolist()))
     assert float(sum_of(state, "w")) == math.fsum(weights)
 

@@ -252,3 +252,32 @@ def deposit(totals, levels, e, low, digits):
         digits[j + 1] += (lower >> 32) + (upper & 0xFFFFFFFF)
         digits[j + 2] += upper >> 32
         e = _lower(e)
+
+
+@inline
+def is_held(e_low, e_high, low, width):
+    """Whether the digits low … low + width - 1 can take numbers with 2^e_low <= |x| < 2^e_high, all bits of them."""
+    lowest = (max(e_low - 52, -1074) - _LOWEST_DIGIT) >> 5
+    highest = (e_high - 53 - _LOWEST_DIGIT) >> 5
+    return (lowest >= low) & (highest + 2 < low + width) | (low == 0)
+
+
+@inline
+def deposit_one(x, low, digits):
+    """Add a number to a long integer; one from 2^1022 on adds nothing. Returns whether it is such a one."""
+    raw = bits(x)
+    exponent = (raw >> 52) & 0x7FF
+    if exponent > _LARGEST_EXPONENT:
+        return True
+    if raw & _ALL_BUT_SIGN != 0:
+        mantissa = raw & ((1 << 52) - 1)
+        mantissa |= np.int64(exponent > 0) << 52
+        mantissa = -mantissa if raw < 0 else mantissa
+        shift = max(exponent, 1) - 1075 - _LOWEST_DIGIT
+        j, r = (shift >> 5) - low, shift & 31
+        lower = (mantissa & 0xFFFFFFFF) << r
+        upper = (mantissa >> 32) << r
+        digits[j] += lower & 0xFFFFFFFF
+        digits[j + 1] += (lower >> 32) + (upper & 0xFFFFFFFF)
+        digits[j + 2] += upper >> 32
+    return False

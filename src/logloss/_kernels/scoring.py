@@ -1,15 +1,16 @@
 """One touch of a batch for all scoring sums: loss, moments and counts of every row, added exactly to its cell.
 
-Rows come sorted by cell, as segments. Per block of rows the *columns* below are computed, and every *term* of the state
-is the exact sum of one of them. With target y, prediction p, d = y - p, z = log(p / (1 - p)), loss l and weight w:
+Rows come sorted by cell, as segments. Per block of rows the *columns* of `terms` are computed, and every *term* of the
+state is the exact sum of one of them, or of a product of some. With target y, prediction p, d = y - p,
+z = log(p / (1 - p)), loss l and weight w:
 
     q = d²    s = d·(1 - 2p)    g = d·z    vs = (1 - 2p)²·p(1 - p)    vg = z²·p(1 - p)
 
 On the way: m = min(p, 1 - p), near = -log(1 - m), far = -log m, and the side, negative where p is the larger. Of the
 columns' smallest and largest magnitudes the kernel knows, or measures, enough to say how many levels each sum needs.
 
-`evaluate.moments` names the terms in the same order. What a row adds to a term is a function of that row alone, and
-sums are exact: however rows are cut into blocks, and whichever path a block takes here, the state is the same.
+What a row adds to a term is a function of that row alone, and sums are exact: however rows are cut into blocks, and
+whichever path a block takes here, the state is the same.
 """
 
 from __future__ import annotations
@@ -26,32 +27,51 @@ from .._types import Array
 from .blocks import FLOAT32, FLOAT64, load
 from .cores import small_sigmoid
 from .elementary import exp_neg, log1p_unit, minus_log, minus_log1m, minus_log_of_normal
-from .exact import BLOCK, MAX_LEVELS, bits, deposit, highest, lowest, split, window_holds
+from .exact import BLOCK, MAX_LEVELS, bits, deposit, deposit_one, highest, is_held, lowest, split, window_holds
 from .jit import entry, inline
 from .layout import address, code_of, staging_dtype
 from .ops import flip_sign, is_negative, magnitude, select
-
-_P, _Y, _L, _Q, _S, _G, _LL, _LY, _QQ, _VS, _VG, _REST, _SPREAD, _NEAR, _FAR, _M, _Z = range(17)
-_X, _SIDE, _D, _YY, _W, _WW, _WY, _WL, _WQ, _INFINITE, _ZERO, _ONE, _SPARE = range(17, 30)
-_WEIGHTED_Y, _WEIGHTED_P, _WEIGHTED_L, _WEIGHTED_Q, _WEIGHTED_S, _WEIGHTED_G, _COLUMNS = range(30, 37)
-
-_PLAIN = np.array([_Y, _P, _L, _Q, _S, _G, _LL, _LY, _YY, _QQ, _VS, _VG])
-_HARD = np.array([_Y, _P, _L, _Q, _S, _G, _LL, _LY, _Y, _QQ, _VS, _VG])
-_WEIGHTED = np.array([
-    *(_WEIGHTED_Y, _WEIGHTED_P, _WEIGHTED_L, _WEIGHTED_Q, _WEIGHTED_S, _WEIGHTED_G),
-    *(_LL, _LY, _YY, _QQ, _VS, _VG, _W, _WW, _WY, _WL, _WQ, _INFINITE, _ZERO, _ONE),
-])  # fmt: skip
-"""The columns of the terms. The last three are 0 where no prediction of a block is certain."""
-
-_PRODUCTS = np.array([
-    (_W, _W, _WW), (_W, _Y, _WEIGHTED_Y), (_W, _P, _WEIGHTED_P), (_W, _L, _WEIGHTED_L), (_W, _Q, _WEIGHTED_Q),
-    (_W, _S, _WEIGHTED_S), (_W, _G, _WEIGHTED_G), (_WW, _Y, _WY), (_WW, _L, _WL), (_WW, _Q, _WQ), (_WL, _L, _LL),
-    (_WL, _Y, _LY), (_WY, _Y, _YY), (_WQ, _Q, _QQ), (_WW, _VS, _VS), (_WW, _VG, _VG),
-    (_W, _INFINITE, _INFINITE), (_W, _ZERO, _ZERO), (_W, _ONE, _ONE),
-])  # fmt: skip
-"""What weights do, one after another: third column = first times second."""
+from .terms import (
+    CERTAIN_COLUMNS,
+    CERTAIN_PRODUCTS,
+    COLUMNS,
+    FACTORS,
+    FAR,
+    HARD_COLUMNS,
+    HARD_PRODUCTS,
+    INFINITE,
+    NEAR,
+    ONE,
+    PAIRS,
+    PLAIN_COLUMNS,
+    PLAIN_PRODUCTS,
+    POWERS,
+    REST,
+    SIDE,
+    SPARE,
+    SPREAD,
+    VG,
+    VS,
+    WEIGHTED_COLUMNS,
+    WEIGHTED_PRODUCTS,
+    ZERO,
+    D,
+    G,
+    L,
+    M,
+    P,
+    Q,
+    S,
+    W,
+    X,
+    Y,
+    Z,
+)
 
 DONE, INVALID, TOO_NARROW = range(3)
+
+_SHORT = 16
+"""Segments of fewer rows are added number by number, many in a block: to split a block costs as much as that."""
 
 
 class Operand(NamedTuple):
@@ -77,7 +97,7 @@ def _scratch(typing, zero):
 
     def codegen(context, b, signature, args):
         with b.goto_entry_block():
-            room = b.alloca(ir.ArrayType(ir.DoubleType(), _COLUMNS * BLOCK))
+            room = b.alloca(ir.ArrayType(ir.DoubleType(), COLUMNS * BLOCK))
             room.align = 64
         return b.bitcast(room, cgutils.voidptr_t)
 
@@ -139,14 +159,13 @@ def _mark(y, side, far, infinite, zero, one):
 
 
 @inline
-def _fill(i, l, d, y, p, rest, spread, z, columns):
-    """The terms of a row without weights but those of y alone."""
-    loss, q, s, g, ll, ly, qq, vs, vg = columns
+def _fill(i, l, d, p, rest, spread, z, columns):
+    """The columns of a row that follow from its loss, and from d = y - p."""
+    loss, q, s, g, vs, vg = columns
     loss[i] = l
     q[i] = d * d
     s[i] = d * spread
     g[i] = d * z
-    ll[i], ly[i], qq[i] = l * l, l * y, (d * d) * (d * d)
     vs[i] = (p * spread) * (rest * spread)
     vg[i] = (p * z) * (rest * z)
 
@@ -158,27 +177,37 @@ def _hard(y, p, rest, spread, side, near, far, z, columns):
         upper, positive = side[i] < 0.0, y[i] == 1.0
         z[i] = flip_sign(near[i] - far[i], side[i])
         l, d = select(upper == positive, near[i], far[i]), select(positive, rest[i], -p[i])
-        _fill(i, l, d, y[i], p[i], rest[i], spread[i], z[i], columns)
+        _fill(i, l, d, p[i], rest[i], spread[i], z[i], columns)
 
 
 @inline
-def _soft(y, p, rest, spread, side, near, far, z, d, yy, columns):
+def _soft(y, p, rest, spread, side, near, far, z, d, columns):
     """The same of any targets; in two loops, since a loop that writes still more columns is not vectorised."""
     for i in range(y.size):
-        d[i], yy[i] = y[i] * rest[i] - (1.0 - y[i]) * p[i], y[i] * y[i]
+        d[i] = y[i] * rest[i] - (1.0 - y[i]) * p[i]
     for i in range(y.size):
         upper, t = side[i] < 0.0, y[i]
         z[i] = flip_sign(near[i] - far[i], side[i])
         l = t * select(upper, near[i], far[i]) + (1.0 - t) * select(upper, far[i], near[i])
-        _fill(i, l, d[i], t, p[i], rest[i], spread[i], z[i], columns)
+        _fill(i, l, d[i], p[i], rest[i], spread[i], z[i], columns)
 
 
 @inline
-def _multiply(n, products, columns):
+def _products(n, products, columns):
     for k in range(products.shape[0]):
         a, b, out = columns[products[k, 0]][:n], columns[products[k, 1]][:n], columns[products[k, 2]][:n]
         for i in range(n):
             out[i] = a[i] * b[i]
+
+
+@inline
+def _multiply(n, weighted, hard, certain, columns):
+    """Form the products of columns that are terms. Returns the columns of all terms."""
+    if not weighted:
+        _products(n, HARD_PRODUCTS if hard else PLAIN_PRODUCTS, columns)
+        return HARD_COLUMNS if hard else PLAIN_COLUMNS
+    _products(n, CERTAIN_PRODUCTS if certain else WEIGHTED_PRODUCTS, columns)
+    return CERTAIN_COLUMNS if certain else WEIGHTED_COLUMNS
 
 
 @inline
@@ -200,60 +229,51 @@ def _all_within(x, low, high):
 @inline
 def _compute(n, logits, hard, columns):
     """Fill the columns of a block. Returns (whether its predictions are valid, infinite losses, p = 0, p = 1)."""
-    y, p, rest, spread = columns[_Y][:n], columns[_P][:n], columns[_REST][:n], columns[_SPREAD][:n]
-    m, near, far, side, z = columns[_M][:n], columns[_NEAR][:n], columns[_FAR][:n], columns[_SIDE][:n], columns[_Z][:n]
+    y, p, rest, spread = columns[Y][:n], columns[P][:n], columns[REST][:n], columns[SPREAD][:n]
+    m, near, far, side, z = columns[M][:n], columns[NEAR][:n], columns[FAR][:n], columns[SIDE][:n], columns[Z][:n]
     if logits:
-        good = _from_logits(columns[_X][:n], p, rest, spread, side, m, near, far)
+        good = _from_logits(columns[X][:n], p, rest, spread, side, m, near, far)
     else:
         good = _from_probabilities(p, rest, spread, m, near, far)
         side = spread
     infinite, ones, certain = 0, 0, _count(far, np.inf)
     if certain:
-        infinite = _mark(y, side, far, columns[_INFINITE][:n], columns[_ZERO][:n], columns[_ONE][:n])
-        ones = _count(columns[_ONE][:n], 1.0)
-    terms = (
-        *(columns[_L][:n], columns[_Q][:n], columns[_S][:n], columns[_G][:n]),
-        *(columns[_LL][:n], columns[_LY][:n], columns[_QQ][:n], columns[_VS][:n], columns[_VG][:n]),
+        infinite = _mark(y, side, far, columns[INFINITE][:n], columns[ZERO][:n], columns[ONE][:n])
+        ones = _count(columns[ONE][:n], 1.0)
+    found = (
+        *(columns[L][:n], columns[Q][:n], columns[S][:n]),
+        *(columns[G][:n], columns[VS][:n], columns[VG][:n]),
     )
     if hard:
-        _hard(y, p, rest, spread, side, near, far, z, terms)
+        _hard(y, p, rest, spread, side, near, far, z, found)
     else:
-        _soft(y, p, rest, spread, side, near, far, z, columns[_D][:n], columns[_YY][:n], terms)
+        _soft(y, p, rest, spread, side, near, far, z, columns[D][:n], found)
     return good, infinite, certain - ones, ones
 
 
-_MEASURED = np.array([_M, _SPREAD, _Z, _Y, _D, _L])
-
-
 @inline
-def _bound(n, logits, hard, columns, low, high):
-    """For every term without weights, numbers with 2^low <= |its values but 0| <= 2^high."""
-    for k in range(3 if hard else 6):
-        low[k] = lowest(columns[_MEASURED[k]][:n])
-    m, spread, z, y, d, l = low[0], low[1], low[2], low[3], low[4], low[5]
-    if hard:
-        y, d, l = 0, m, m - 1  # d is p or p - 1, and the loss at least -log(1-m) >= m
+def _bound_columns(n, logits, hard, weighted, columns, low, high):
+    """For every column that is a factor, numbers with 2^low <= |its values but 0| <= 2^high."""
+    low[:], high[:] = 0, 0
+    m, spread, z = lowest(columns[M][:n]), lowest(columns[SPREAD][:n]), lowest(columns[Z][:n])
+    d = m if hard else lowest(columns[D][:n])  # of hard targets d is p or p - 1, and the loss at least -log(1-m) >= m
     far = 5 if m >= -45 else 10  # -log 2^-46 < 32
     if logits:
-        far = max(highest(columns[_Z][:n]), 0) + 1
-    low[0], low[1], low[2], low[3], low[4], low[5] = y, m, l, 2 * d, d + spread, d + z
-    low[6], low[7], low[8], low[9], low[10], low[11] = 2 * l, l + y, 2 * y, 4 * d, 2 * spread + m - 2, 2 * z + m - 2
-    high[0], high[1], high[2], high[3], high[4], high[5] = 0, 0, far, 0, 0, far
-    high[6], high[7], high[8], high[9], high[10], high[11] = 2 * far, far, 0, 0, -3, -1
+        far = max(highest(columns[Z][:n]), 0) + 1
+    if not hard:
+        low[Y] = lowest(columns[Y][:n])
+    low[P], low[L], low[Q] = m, m - 1 if hard else lowest(columns[L][:n]), 2 * d
+    low[S], low[G], low[VS], low[VG] = d + spread, d + z, 2 * spread + m - 2, 2 * z + m - 2
+    high[L], high[G], high[VS], high[VG] = far, far, -3, -1
+    if weighted:
+        low[W], high[W] = lowest(columns[W][:n]), highest(columns[W][:n])
 
 
 @inline
-def _bound_weighted(n, columns, low, high):
-    """The same with weights, from those without."""
-    w, top = lowest(columns[_W][:n]), highest(columns[_W][:n])
-    low[12], low[13], low[14], low[15], low[16] = w, 2 * w, 2 * w + low[0], 2 * w + low[2], 2 * w + low[3]
-    high[12], high[13], high[14], high[15], high[16] = top, 2 * top, 2 * top, 2 * top + high[2], 2 * top
-    for t in range(12):
-        times = 1 if t < 6 else 2
-        low[t] += times * w
-        high[t] += times * top
-    for t in range(17, 20):
-        low[t], high[t] = w, top
+def _bound_terms(count, of_columns, of_terms):
+    """The bounds of products: the sums of their factors'."""
+    for t in range(count):
+        of_terms[t] = of_columns[PAIRS[t, 0]] + of_columns[PAIRS[t, 1]] + POWERS[t] * of_columns[W]
 
 
 @inline
@@ -262,7 +282,7 @@ def _split_terms(n, terms, columns, low, high, tops, levels, totals):
     overflowed = np.int64(0)
     for t in range(terms.size):
         e, unit = high[t] + 1, max(low[t] - 52, -1074)
-        tops[t], levels[t], overflow = split(columns[terms[t]][:n], columns[_SPARE][:n], e, unit, totals[t])
+        tops[t], levels[t], overflow = split(columns[terms[t]][:n], columns[SPARE][:n], e, unit, totals[t])
         if overflow:
             overflowed |= np.int64(1) << t
     return overflowed
@@ -276,6 +296,59 @@ def _all_held(count, tops, levels, low, width):
     return held
 
 
+@inline
+def _load(x, y, w, logits, row, n, columns):
+    """The block's rows. Returns whether all targets are 0 or 1, and whether targets and weights are valid."""
+    targets = columns[Y][:n]
+    load(targets, y[0], y[1], row)
+    load(columns[X if logits else P][:n], x[0], x[1], row)
+    hard = _count(targets, 0.0) + _count(targets, 1.0) == n
+    good = hard or _all_within(targets, 0.0, 1.0)
+    if w[0] != 0:
+        load(columns[W][:n], w[0], w[1], row)
+        good &= _all_within(columns[W][:n], 0.0, 1e300)
+    return hard, good
+
+
+@inline
+def _all_numbers_held(n, terms, columns, lows, highs, low, width):
+    """Whether the digits can take every number of the block by itself: by its bounds, or else by looking at each."""
+    held = True
+    for t in range(terms.size):
+        if not is_held(lows[t], highs[t] + 1, low, width):
+            column = columns[terms[t]][:n]
+            held &= is_held(lowest(column), highest(column), low, width)
+    return held
+
+
+@inline
+def _add_scattered(n, segment, row, ends, cells, terms, columns, certain, low, sums, counts, overflows):
+    """Add a block of short segments number by number."""
+    k = segment
+    for i in range(n):
+        while row + i >= ends[k]:
+            k += 1
+        cell = cells[k]
+        counts[cell, 0] += 1
+        if certain:
+            counts[cell, 1] += np.int64(columns[INFINITE, i])
+            counts[cell, 2] += np.int64(columns[ZERO, i])
+            counts[cell, 3] += np.int64(columns[ONE, i])
+        for t in range(terms.size):
+            if deposit_one(columns[terms[t], i], low, sums[cell, t]):
+                overflows[cell] |= np.int64(1) << t
+
+
+@inline
+def _end_of_short(segment, row, ends):
+    """Where the short segments from this one on end, within a block; the row itself if it is not short."""
+    stop, k = row, segment
+    while k < ends.size and ends[k] - stop < _SHORT and ends[k] - row <= BLOCK:
+        stop = ends[k]
+        k += 1
+    return stop, k
+
+
 @entry
 def add_rows(x, y, w, logits, ends, cells, segment, row, low, sums, counts, overflows):
     """Add rows from `row` of segment number `segment` on to their cells.
@@ -286,39 +359,42 @@ def add_rows(x, y, w, logits, ends, cells, segment, row, low, sums, counts, over
     block that starts there holds an invalid value or a magnitude that needs more digits, and nothing of it was added.
     """
     weighted = w[0] != 0
-    columns = carray(_scratch(0.0), (_COLUMNS, BLOCK), np.float64)
-    lows, highs, tops, levels = np.empty((4, _WEIGHTED.size), np.int64)
-    totals = np.empty((_WEIGHTED.size, MAX_LEVELS), np.int64)
-    for k in range(segment, ends.size):
-        cell = cells[k]
-        while row < ends[k]:
-            n = min(BLOCK, ends[k] - row)
-            targets, weights = columns[_Y][:n], columns[_W][:n]
-            load(targets, y[0], y[1], row)
-            load(columns[_X if logits else _P][:n], x[0], x[1], row)
-            hard = _count(targets, 0.0) + _count(targets, 1.0) == n
-            good, infinite, zeros, ones = _compute(n, logits, hard, columns)
-            good &= hard or _all_within(targets, 0.0, 1.0)
-            _bound(n, logits, hard, columns, lows, highs)
-            terms = _HARD if hard else _PLAIN
-            if weighted:
-                load(weights, w[0], w[1], row)
-                good &= _all_within(weights, 0.0, 1e300)
-                _bound_weighted(n, columns, lows, highs)
-                certain = zeros + ones > 0
-                _multiply(n, _PRODUCTS if certain else _PRODUCTS[:-3], columns)
-                terms = _WEIGHTED if certain else _WEIGHTED[:-3]
-            if not good:
-                return INVALID, k, row
+    columns = carray(_scratch(0.0), (COLUMNS, BLOCK), np.float64)
+    bounds, bounds_above = np.empty((2, FACTORS), np.int64)
+    lows, highs, tops, levels = np.empty((4, POWERS.size), np.int64)
+    totals = np.empty((POWERS.size, MAX_LEVELS), np.int64)
+    while segment < ends.size:
+        stop, following = _end_of_short(segment, row, ends)
+        scattered = stop > row
+        if following > segment and not scattered:  # none but empty ones
+            segment = following
+            continue
+        if not scattered:
+            stop = min(row + BLOCK, ends[segment])
+            following = segment + (stop == ends[segment])
+        n = stop - row
+        hard, good = _load(x, y, w, logits, row, n, columns)
+        valid, infinite, zeros, ones = _compute(n, logits, hard, columns)
+        if not (good & valid):
+            return INVALID, segment, row
+        certain = zeros + ones > 0
+        terms = _multiply(n, weighted, hard, certain, columns)
+        _bound_columns(n, logits, hard, weighted, columns, bounds, bounds_above)
+        _bound_terms(terms.size, bounds, lows)
+        _bound_terms(terms.size, bounds_above, highs)
+        if scattered:
+            if not _all_numbers_held(n, terms, columns, lows, highs, low, sums.shape[2]):
+                return TOO_NARROW, segment, row
+            _add_scattered(n, segment, row, ends, cells, terms, columns, certain, low, sums, counts, overflows)
+        else:
+            cell = cells[segment]
             overflowed = _split_terms(n, terms, columns, lows, highs, tops, levels, totals)
             if not _all_held(terms.size, tops, levels, low, sums.shape[2]):
-                return TOO_NARROW, k, row
+                return TOO_NARROW, segment, row
             for t in range(terms.size):
                 deposit(totals[t], levels[t], tops[t], low, sums[cell, t])
-            counts[cell, 0] += n
-            counts[cell, 1] += infinite
-            counts[cell, 2] += zeros
-            counts[cell, 3] += ones
+            for count, more in enumerate((n, infinite, zeros, ones)):
+                counts[cell, count] += more
             overflows[cell] |= overflowed
-            row += n
+        segment, row = following, stop
     return DONE, ends.size, row

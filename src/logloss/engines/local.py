@@ -8,13 +8,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from .._errors import InvalidInputError
-from ..evaluate.plan import Domain, Plan
-from ..evaluate.state import InvalidRowsError, State
-from ..sources.batch import Batch, Choice, complete, refuse_missing, segments
+from ..evaluate.plan import Plan
+from ..evaluate.state import State
+from ..partial import add
+from ..sources.batch import Batch
 from .progress import Meter
 
 _PATIENCE = 2.0
@@ -80,60 +78,11 @@ class _Worker:
             self._batches.stop()
 
     def _add(self, number: int, batch: Batch) -> None:
-        plan = self.state.plan
         try:
-            batch = self._without_missing(batch)
-            if plan.drop_invalid:
-                batch = self._without_invalid(batch)
-            rows = segments(batch, plan.numbers, plan.groups)
-            self.state.add(rows.keys, rows.ends, rows.columns)
-        except InvalidRowsError:
-            self.failure = number, _refusal(batch, plan)
-            self._batches.stop()
+            add(self.state, batch)
         except InvalidInputError as error:
             self.failure = number, error
             self._batches.stop()
-
-    def _without_missing(self, batch: Batch) -> Batch:
-        plan = self.state.plan
-        if not plan.drop_missing:
-            refuse_missing(batch, plan.numbers, plan.groups)
-            return batch
-        return self._keep(batch, complete(batch, plan.numbers, plan.groups), "missing")
-
-    def _without_invalid(self, batch: Batch) -> Batch:
-        outside = [_outside(batch, domain) for domain in self.state.plan.domains()]
-        return self._keep(batch, ~np.logical_or.reduce(outside), "invalid")
-
-    def _keep(self, batch: Batch, choice: Choice, reason: str) -> Batch:
-        """The rows for which the choice is true; the others are counted."""
-        kept, weight = batch.keep(choice), self.state.plan.weight
-        if kept is not batch:
-            left = batch.keep(~choice)
-            weights = left.numbers(weight) if weight else np.empty(0)
-            self.state.drop(reason, left.frame.height, weights)
-        return kept
-
-
-def _refusal(batch: Batch, plan: Plan) -> InvalidInputError:
-    """Which value, of which row, is outside its domain: the first one in the order of rows."""
-    found = [(index, domain) for domain in plan.domains() if (index := _first_outside(batch, domain)) is not None]
-    index, domain = min(found, key=lambda pair: pair[0])
-    value = float(batch.numbers(domain.column)[index])
-    return InvalidInputError(
-        f"column {domain.column!r} ({domain.role}) must be {domain.rule}; it is {value!r} {batch.place(index)}; "
-        f"{domain.remedy}."
-    )
-
-
-def _outside(batch: Batch, domain: Domain) -> NDArray[np.bool_]:
-    values = batch.numbers(domain.column)
-    return ~((values >= domain.low) & (values <= domain.high))
-
-
-def _first_outside(batch: Batch, domain: Domain) -> int | None:
-    outside = _outside(batch, domain)
-    return int(outside.argmax()) if outside.any() else None
 
 
 def partial(batches: Iterator[Batch], plan: Plan, meter: Meter | None = None) -> State:

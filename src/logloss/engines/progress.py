@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..evaluate.state import State
-from ..evaluate.statistics import ratio
+from ..evaluate.summary import loss_so_far
 
 _PERIOD = 0.2
 _MOST_COST = 0.02
@@ -46,16 +46,9 @@ class Meter:
         now = time.monotonic()
         if now < self._due.get(state, 0.0):
             return
-        loss = _total_loss(state)
+        loss = loss_so_far(state)
         with self._lock:
             self._losses[state] = loss
             losses, weights = (sum(part) for part in zip(*self._losses.values(), strict=True))
             self._tell(Progress(self._rows, self.total, losses / weights if weights else math.nan))
         self._due[state] = now + max(_PERIOD, (time.monotonic() - now) / _MOST_COST)
-
-
-def _total_loss(state: State) -> tuple[float, float]:
-    """(Σwl, Σw) over all problems and groups."""
-    found = state.moments(range(len(state.plan.problems)), None)
-    infinite = found.infinite or "wl" in found.overflowed
-    return math.inf if infinite else ratio(found["wl"], found.one), ratio(found["w"], found.one)

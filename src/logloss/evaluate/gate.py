@@ -6,10 +6,10 @@ import math
 import operator
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from .._errors import InvalidInputError
-from .statistics import Statistics
+from .statistics import STATISTICS
 from .summary import Summary
 
 _SHORT = {"ne": "normalized_entropy", "ll": "log_loss"}
@@ -29,7 +29,7 @@ class Gate:
     @classmethod
     def of(cls, text: str) -> Gate:
         """The gate that a text such as "ne > 0.9" describes. Raises InvalidInputError if it describes none."""
-        known = {field.name for field in fields(Statistics)}
+        known = {one.name for one in STATISTICS}
         match = _PATTERN.fullmatch(text)
         name = _SHORT.get(match[1], match[1]) if match else ""
         try:
@@ -45,12 +45,12 @@ class Gate:
 
     def failures(self, summary: Summary) -> Iterator[str]:
         """One sentence per model and label for which the condition holds, or cannot be told."""
-        for result in summary.results:
-            if result.group is not None or result.average is not None:
+        for block in summary.results.blocks:
+            if block.average is not None:
                 continue
-            value = getattr(result.statistics, self.statistic)
+            value = getattr(block.statistics(-1), self.statistic)
             if math.isnan(value) or _OPERATORS[self.operator](value, self.limit):
-                which = " ".join(name for name in (result.model, result.label) if name is not None)
+                which = " ".join(name for name in (block.model, block.label) if name is not None)
                 of = f" of {which}" if which else ""
                 is_ = "is undefined" if math.isnan(value) else f"is {value!r}"
                 yield f"gate {self.text!r} failed: {self.statistic}{of} {is_}."

@@ -58,6 +58,7 @@ class Plan:
     drop_missing: bool = False
     drop_invalid: bool = False
     eps: float | None = None
+    components: tuple[str, ...] = ("moments",)  # what its states keep; see `components`
 
     def __post_init__(self) -> None:
         for problem in self.problems:

@@ -1,4 +1,4 @@
-"""Formulas from moments to the numbers of a report.
+"""Every statistic once: its name, what it means, how it adds over labels, where tables show it, and its formula.
 
 Means and variances are quotients of exact integers, so that centring raw moments costs no digits. With weights w, the
 variance of a weighted mean and the covariance of two are (importance weights, first-order delta method)
@@ -8,189 +8,343 @@ variance of a weighted mean and the covariance of two are (importance weights, f
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .moments import Moments
+import numpy as np
+from numpy.typing import NDArray
+
+from .cells import Floats, Quotients, ratio
+from .moments import Cells
+
+__all__ = ["FEW", "STATISTICS", "Shown", "Statistic", "Statistics", "quantile", "ratio", "statistics"]
 
 Z95 = 1.959963984540054
 
 FEW = 50
 """Fewer positives or negatives than this, and 95 % intervals need not cover 95 %."""
 
-
-@dataclass(frozen=True)
-class Statistics:
-    """What is known about the predictions of a group; `_se` is a standard error, `_low` and `_high` a 95 % interval."""
-
-    rows: int
-    weight: float
-    effective_rows: float
-    base_rate: float
-    log_loss: float
-    log_loss_se: float
-    log_loss_low: float
-    log_loss_high: float
-    log_loss_bits: float
-    finite_log_loss: float
-    normalized_entropy: float
-    normalized_entropy_se: float
-    normalized_entropy_low: float
-    normalized_entropy_high: float
-    d2: float
-    d2_se: float
-    d2_low: float
-    d2_high: float
-    brier: float
-    brier_se: float
-    brier_low: float
-    brier_high: float
-    brier_skill: float
-    calibration_ratio: float
-    calibration_difference: float
-    spiegelhalter_z: float
-    log_score_z: float
-    infinite_rows: int
-    infinite_weight: float
-    zero_rows: int
-    zero_weight: float
-    one_rows: int
-    one_weight: float
-
-    @property
-    def few(self) -> bool:
-        """Whether there are too few positives or negatives for the intervals to be trusted."""
-        return not min(self.base_rate, 1 - self.base_rate) * self.effective_rows >= FEW
+Columns = dict[str, NDArray[Any]]
+"""Statistics of many cells: an array for each name."""
 
 
-def entropy(part: float, rest: float) -> float:
-    """H = -q log q - (1-q) log(1-q), from q and 1-q, each with full relative accuracy."""
-    if part == 0 or rest == 0:
-        return 0.0
-    smaller, larger = min(part, rest), max(part, rest)
-    return -smaller * math.log(smaller) - larger * math.log1p(-smaller)
+def _each(function: Callable[..., float], values: Floats) -> Floats:
+    """A function of Python's, element by element: NumPy's own logarithms and powers differ in the last digit."""
+    return np.fromiter(map(function, values.tolist()), np.float64, values.size)
 
 
-def ratio(part: int, whole: int) -> float:
-    """part / whole, correctly rounded; NaN for 0 / 0 and ±inf beyond the largest number."""
-    if whole == 0:
-        return math.nan if part == 0 else math.inf if part > 0 else -math.inf
-    try:
-        return part / whole
-    except OverflowError:
-        return math.inf if (part > 0) == (whole > 0) else -math.inf
+def _log(values: Floats) -> Floats:
+    return _each(math.log, values)
 
 
-def over(a: float, b: float) -> float:
+def over(a: Floats, b: Floats) -> Floats:
     """a / b with NaN where b is 0."""
-    return a / b if b else math.nan
+    return np.where(b == 0, math.nan, a / b)
 
 
-def _mean(m: Moments, term: str) -> float:
-    return math.inf if term in m.overflowed else ratio(m[term], m["w"])
-
-
-def _covariance(m: Moments, a: str, b: str) -> float:
-    """V_ab of the columns named by letters; NaN for fewer than two rows or where a product was too large."""
-    both = "ww" + (a + b if "ww" + a + b in m.sums else b + a)
-    w, ww = m["w"], m["ww"]
-    if m.rows < 2 or w == 0 or not m.overflowed.isdisjoint({both, "ww", "ww" + a, "ww" + b}):
-        return math.nan
-    first, second = m["w" + a], m["w" + b]
-    centred = m[both] * w * w - (first * m["ww" + b] + second * m["ww" + a]) * w + first * second * ww
-    return ratio(centred * m.one, w**4) * m.rows / (m.rows - 1)
-
-
-def _root(variance: float) -> float:
+def _root(variance: Floats) -> Floats:
     """The square root; rounding of the products may leave a variance of 0 a little below 0."""
-    return math.sqrt(max(variance, 0.0)) if math.isfinite(variance) else math.nan
+    return np.where(np.isfinite(variance), np.sqrt(np.where(variance < 0, 0.0, variance)), math.nan)
 
 
-def quantile(degrees: float) -> float:
+def quantile(degrees: Any) -> Any:
     """The 97.5 % quantile of Student's t, by its expansion around the normal one (Abramowitz and Stegun 26.7.5)."""
-    if not degrees > 0:
-        return math.nan
+    degrees = np.asarray(degrees, np.float64)
     z = Z95
     first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
     third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first / degrees + second / degrees**2 + third / degrees**3
+    distinct, places = np.unique(degrees.ravel(), return_inverse=True)
+    squares, cubes = (_each(lambda one, power=power: _power(one, power), distinct)[places] for power in (2, 3))
+    with np.errstate(all="ignore"):
+        found = z + first / degrees + second / squares.reshape(degrees.shape) + third / cubes.reshape(degrees.shape)
+    return np.where(degrees > 0, found, math.nan)[()]
 
 
-def _with_interval(name: str, value: float, se: float, effective: float) -> dict[str, float]:
-    half = quantile(effective - 1) * se
-    return {name: value, f"{name}_se": se, f"{name}_low": value - half, f"{name}_high": value + half}
+def _power(base: float, exponent: int) -> float:
+    try:
+        return float(base**exponent)
+    except OverflowError:
+        return math.inf
 
 
-def statistics(m: Moments) -> Statistics:
-    """The statistics of a group; NaN where one is not defined, as entropy where all targets are the same."""
-    effective = ratio(m["w"] * m["w"], m["ww"] * m.one) if "ww" not in m.overflowed else math.nan
-    q, rest = ratio(m["wy"], m["w"]), ratio(m["w"] - m["wy"], m["w"])
-    brier = _mean(m, "wq")
-    return Statistics(
-        rows=m.rows,
-        weight=ratio(m["w"], m.one),
-        effective_rows=effective,
-        base_rate=q,
-        **_losses(m, q, rest, effective),
-        **_with_interval("brier", brier, _root(_covariance(m, "q", "q")), effective),
-        brier_skill=1 - over(brier, q * rest),
-        calibration_ratio=ratio(m["wp"], m["wy"]),
-        calibration_difference=ratio(m["wp"] - m["wy"], m["w"]),
-        spiegelhalter_z=_standardized(m, "ws", "wwvs"),
-        log_score_z=math.inf if m["w_infinite"] else -_standardized(m, "wg", "wwvg"),
-        infinite_rows=m.infinite,
-        infinite_weight=ratio(m["w_infinite"], m.one),
-        zero_rows=m.zero,
-        zero_weight=ratio(m["w_zero"], m.one),
-        one_rows=m.one_,
-        one_weight=ratio(m["w_one"], m.one),
+class Found:
+    """What the formulas share, of all cells."""
+
+    def __init__(self, cells: Cells) -> None:
+        self.sums = Quotients(cells)
+
+    @cached_property
+    def effective(self) -> Floats:
+        """(Σw)² ÷ Σw²."""
+        found = self.sums.quotient(lambda m: m["w"] * m["w"], lambda m: m["ww"] * m["one"])
+        return np.where(self.sums.overflowed("ww"), math.nan, found)
+
+    @cached_property
+    def q(self) -> Floats:
+        """The base rate."""
+        return self.sums.quotient(lambda m: m["wy"], lambda m: m["w"])
+
+    @cached_property
+    def rest(self) -> Floats:
+        """1 - q, with full relative accuracy."""
+        return self.sums.quotient(lambda m: m["w"] - m["wy"], lambda m: m["w"])
+
+    @cached_property
+    def entropy(self) -> Floats:
+        """H = -q log q - (1-q) log(1-q), from q and 1-q, each with full relative accuracy."""
+        part, rest = self.q, self.rest
+        smaller, larger = np.where(rest < part, rest, part), np.where(rest > part, rest, part)
+        one = (part == 0) | (rest == 0)
+        smaller, larger = np.where(one, 0.5, smaller), np.where(one, 0.5, larger)
+        return np.where(one, 0.0, -smaller * _log(smaller) - larger * _each(math.log1p, -smaller))
+
+    @cached_property
+    def certain(self) -> NDArray[np.bool_]:
+        """Whether a loss is infinite: then there is no variance to speak of."""
+        return self.sums.sum("w_infinite") > 0
+
+    @cached_property
+    def loss(self) -> Floats:
+        """The log loss."""
+        return np.where(self.certain, math.inf, self.sums.mean("wl"))
+
+    @cached_property
+    def ne(self) -> Floats:
+        """Normalized entropy."""
+        return over(self.loss, self.entropy)
+
+    @cached_property
+    def loss_variance(self) -> Floats:
+        """V_ll."""
+        return self.sums.covariance("l", "l")
+
+    @cached_property
+    def loss_se(self) -> Floats:
+        """The standard error of the log loss."""
+        return np.where(self.certain, math.nan, _root(self.loss_variance))
+
+    @cached_property
+    def ne_se(self) -> Floats:
+        """The standard error of normalized entropy."""
+        known = ~self.certain & (self.entropy > 0)
+        q, rest = np.where(known, self.q, 0.5), np.where(known, self.rest, 0.5)
+        slope = -self.ne * (_log(rest) - _log(q))
+        both = self.loss_variance + 2 * slope * self.sums.covariance("l", "y", known)
+        both = both + slope * slope * self.sums.covariance("y", "y", known)
+        return np.where(known, _root(both) / self.entropy, math.nan)
+
+    @cached_property
+    def finite_loss(self) -> Floats:
+        """The log loss of the rows with a finite one."""
+        found = self.sums.quotient(lambda m: m["wl"], lambda m: m["w"] - m["w_infinite"])
+        return np.where(self.sums.overflowed("wl"), math.inf, found)
+
+    @cached_property
+    def brier(self) -> Floats:
+        """The Brier score."""
+        return self.sums.mean("wq")
+
+    @cached_property
+    def brier_se(self) -> Floats:
+        """Its standard error."""
+        return _root(self.sums.covariance("q", "q"))
+
+    @cached_property
+    def t(self) -> Floats:
+        """How many standard errors make half an interval."""
+        return np.asarray(quantile(self.effective - 1))
+
+    def standardized(self, total: str, variance: str) -> Floats:
+        """total / sqrt(variance), about standard normal if the predictions are calibrated."""
+        unknown = self.sums.overflowed(total, variance)
+        return np.where(unknown, math.nan, over(self.sums.sum(total), _root(self.sums.sum(variance))))
+
+
+class Shown(NamedTuple):
+    """A column of tables for people."""
+
+    title: str
+    legend: str
+    leaves: int
+    """Which column gives way first where a table is too wide: the one with the least number; 0 stays."""
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One number of a result."""
+
+    name: str
+    meaning: str
+    formula: Callable[[Found], NDArray[Any]]
+    whole: bool = False
+    added: bool = False
+    """Over labels, whether it adds; others are averaged."""
+    spread: bool = False
+    """Whether it is about the sampling error, which for averages over labels is not known."""
+    shown: Shown | None = None
+    margin: Shown | None = None
+    """Half of its interval, beside it."""
+
+
+def _with_interval(
+    name: str, meaning: str, value: Callable[[Found], Floats], se: Callable[[Found], Floats], **more: Any
+) -> Iterator[Statistic]:
+    yield Statistic(name, meaning, value, **more)
+    yield Statistic(f"{name}_se", f"standard error of {name}", se, spread=True)
+    of = f"of the 95 % interval of {name}"
+    yield Statistic(f"{name}_low", f"lower end {of}", lambda f: value(f) - f.t * se(f), spread=True)
+    yield Statistic(f"{name}_high", f"upper end {of}", lambda f: value(f) + f.t * se(f), spread=True)
+
+
+def _counted(name: str, which: str, count: Callable[[Found], NDArray[Any]]) -> Iterator[Statistic]:
+    yield Statistic(f"{name}_rows", f"rows whose {which}", count, whole=True, added=True)
+    weight = f"sum of the weights of rows whose {which}"
+    yield Statistic(f"{name}_weight", weight, lambda f: f.sums.sum(f"w_{name}"), added=True)
+
+
+STATISTICS: tuple[Statistic, ...] = (
+    Statistic(
+        "rows",
+        "rows counted; over all labels (average micro or macro), of every label",
+        lambda f: f.sums.rows,
+        whole=True,
+        added=True,
+        shown=Shown("rows", "", 0),
+    ),
+    Statistic("weight", "sum of weights; without weights, the rows", lambda f: f.sums.sum("w"), added=True),
+    Statistic("effective_rows", "(sum of weights)² ÷ sum of squared weights", lambda f: f.effective),
+    Statistic(
+        "base_rate",
+        "q, the weighted mean of the targets",
+        lambda f: f.q,
+        shown=Shown("base rate", "share of positive targets", 4),
+    ),
+    *_with_interval(
+        "log_loss",
+        "weighted mean of -y log p - (1 - y) log(1 - p), in nats; inf if one of them is",
+        lambda f: f.loss,
+        lambda f: f.loss_se,
+        shown=Shown("log loss", "mean of -log(probability given to what happened), in nats; 0 is perfect", 0),
+        margin=Shown("±", "half of a 95 % interval of log loss", 3),
+    ),
+    Statistic("log_loss_bits", "log_loss ÷ log 2", lambda f: f.loss / math.log(2)),
+    Statistic("finite_log_loss", "log loss of the rows whose loss is finite", lambda f: f.finite_loss),
+    *_with_interval(
+        "normalized_entropy",
+        "log_loss ÷ H(q), where H(q) is the log loss of always predicting the base rate; "
+        "nan where all targets are the same",
+        lambda f: f.ne,
+        lambda f: f.ne_se,
+        shown=Shown(
+            "normalized entropy",
+            "log loss ÷ log loss of always predicting the base rate; below 1 is better than that",
+            5,
+        ),
+    ),
+    *_with_interval(
+        "d2",
+        "1 - normalized_entropy",
+        lambda f: 1 - f.ne,
+        lambda f: f.ne_se,
+        shown=Shown("D²", "1 - normalized entropy: the share of uncertainty that the predictions remove", 2),
+    ),
+    *_with_interval(
+        "brier",
+        "weighted mean of (p - y)²",
+        lambda f: f.brier,
+        lambda f: f.brier_se,
+        shown=Shown("Brier", "mean of (probability - target)²; 0 is perfect", 1),
+    ),
+    Statistic("brier_skill", "1 - brier ÷ (q (1 - q))", lambda f: 1 - over(f.brier, f.q * f.rest)),
+    Statistic(
+        "calibration_ratio",
+        "sum of predictions ÷ sum of targets, weighted",
+        lambda f: f.sums.quotient(lambda m: m["wp"], lambda m: m["wy"]),
+    ),
+    Statistic(
+        "calibration_difference",
+        "weighted mean of p - y",
+        lambda f: f.sums.quotient(lambda m: m["wp"] - m["wy"], lambda m: m["w"]),
+    ),
+    Statistic(
+        "spiegelhalter_z",
+        "Spiegelhalter's z; about standard normal if the predictions are calibrated",
+        lambda f: f.standardized("ws", "wwvs"),
+        spread=True,
+    ),
+    Statistic(
+        "log_score_z",
+        "the same test for the log score",
+        lambda f: np.where(f.certain, math.inf, -f.standardized("wg", "wwvg")),
+        spread=True,
+    ),
+    *_counted("infinite", "loss is inf", lambda f: f.sums.infinite),
+    *_counted("zero", "prediction is 0", lambda f: f.sums.zero),
+    *_counted("one", "prediction is 1", lambda f: f.sums.one),
+)
+
+if TYPE_CHECKING:
+
+    class Statistics:
+        """What is known about the predictions of a group: a field for each of STATISTICS."""
+
+        def __init__(self, **values: Any) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    Statistics = dataclasses.make_dataclass(
+        "Statistics", [(one.name, int if one.whole else float) for one in STATISTICS], frozen=True
+    )
+    Statistics.__doc__ = (
+        "What is known about the predictions of a group; `_se` is a standard error, `_low` and `_high` ends."
+    )
+    Statistics.few = property(lambda self: bool(few(self.base_rate, self.effective_rows)))
+
+
+def few(base_rate: Any, effective_rows: Any) -> Any:
+    """Whether there are too few positives or negatives for the intervals to be trusted."""
+    return ~(np.minimum(base_rate, 1 - base_rate) * effective_rows >= FEW)
+
+
+def statistics(cells: Cells) -> Columns:
+    """The statistics of cells; NaN where one is not defined, as entropy where all targets are the same."""
+    found = Found(cells)
+    with np.errstate(all="ignore"):
+        return {one.name: np.asarray(one.formula(found)) for one in STATISTICS}
+
+
+def macro(parts: Sequence[Columns]) -> Columns:
+    """The plain mean of every statistic over labels; counts of rows and weights are added."""
+    found: Columns = {}
+    with np.errstate(all="ignore"):
+        for one in STATISTICS:
+            total: Any = 0
+            for part in parts:
+                total = total + part[one.name]
+            found[one.name] = total if one.added else total / len(parts)
+    return without_intervals(found)
+
+
+def mean_over_cells(found: Columns) -> Columns:
+    """The same over cells, as one; the sum is exact, so that their order does not matter."""
+    count = len(found["rows"])
+    totals = {one.name: _exact_total(found[one.name]) for one in STATISTICS}
+    return without_intervals(
+        {one.name: np.array([totals[one.name] if one.added else totals[one.name] / count]) for one in STATISTICS}
     )
 
 
-def _losses(m: Moments, q: float, rest: float, effective: float) -> dict[str, float]:
-    """Log loss, normalized entropy and D². With an infinite loss there is no variance to speak of."""
-    infinite = m["w_infinite"] > 0
-    loss = math.inf if infinite else _mean(m, "wl")
-    uncertainty = entropy(q, rest)
-    ne = over(loss, uncertainty)
-    se, ne_se = math.nan, math.nan
-    if not infinite:
-        variance = _covariance(m, "l", "l")
-        se = _root(variance)
-        if uncertainty > 0:
-            slope = -ne * (math.log(rest) - math.log(q))
-            both = variance + 2 * slope * _covariance(m, "l", "y") + slope * slope * _covariance(m, "y", "y")
-            ne_se = _root(both) / uncertainty
-    finite = math.inf if "wl" in m.overflowed else ratio(m["wl"], m["w"] - m["w_infinite"])
-    return {
-        **_with_interval("log_loss", loss, se, effective),
-        "log_loss_bits": loss / math.log(2),
-        "finite_log_loss": finite,
-        **_with_interval("normalized_entropy", ne, ne_se, effective),
-        **_with_interval("d2", 1 - ne, ne_se, effective),
-    }
+def _exact_total(values: NDArray[Any]) -> Any:
+    if values.dtype.kind == "i":
+        return int(values.sum())
+    return math.fsum(values.tolist()) if np.isfinite(values).all() else float(values.sum())
 
 
-def _standardized(m: Moments, total: str, variance: str) -> float:
-    """total / sqrt(variance), about standard normal if the predictions are calibrated."""
-    if not m.overflowed.isdisjoint({total, variance}):
-        return math.nan
-    return over(ratio(m[total], m.one), _root(ratio(m[variance], m.one)))
-
-
-def macro(parts: list[Statistics]) -> Statistics:
-    """The plain mean of every statistic over labels; counts of rows and weights are added."""
-    added = {"rows", "weight", "infinite_rows", "infinite_weight", "zero_rows", "zero_weight", "one_rows", "one_weight"}
-    values: dict[str, Any] = {}
-    for name in (field.name for field in fields(Statistics)):
-        total = sum(getattr(part, name) for part in parts)
-        values[name] = total if name in added else total / len(parts)
-    return without_intervals(Statistics(**values))
-
-
-def without_intervals(found: Statistics) -> Statistics:
+def without_intervals(found: Columns) -> Columns:
     """The statistics of an average over labels: the labels of a row depend on each other in a way that is not known."""
-    names = [field.name for field in fields(found) if field.name.endswith(("_se", "_low", "_high", "_z"))]
-    unknown: dict[str, Any] = dict.fromkeys(names, math.nan)
-    return replace(found, **unknown)
+    unknown = {one.name: np.full(len(found[one.name]), math.nan) for one in STATISTICS if one.spread}
+    return {**found, **unknown}

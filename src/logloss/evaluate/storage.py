@@ -1,4 +1,4 @@
-"""States as JSON: readable, safe to load, and the same bytes for the same state.
+"""States as JSON: readable, safe to load from anyone, and the same bytes for the same state.
 
 A sum is written exactly, as hexadecimal digits and a power of two: "-1f3p-40" is -0x1f3 · 2^-40.
 """
@@ -7,95 +7,129 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from .._errors import InvalidInputError
-from .moments import UNWEIGHTED_TERMS, WEIGHTED_TERMS
+from . import sums
+from .components import COMPONENTS
+from .groups import Key
 from .plan import Plan, Problem
-from .state import REASONS, Cell, State
-from .sums import exponent_of_unit, shifted
+from .state import REASONS, State
 
-_UNIT = exponent_of_unit(0)
+_UNIT = sums.exponent_of_unit(0)
 
-FORMAT, VERSION = "logloss state", 1
-"""The version rises when an older reader would misread a file."""
+FORMAT, VERSIONS = "logloss state", (1, 2)
+"""The version rises when an older reader would misread a file: 2 has missing and infinite group values, or components
+other than moments. A state without these is still written as 1."""
 
 
 def dumps(state: State, sources: tuple[str, ...]) -> str:
     """The state, and the names of what was added to it, as JSON text."""
-    terms = WEIGHTED_TERMS if state.plan.weight else UNWEIGHTED_TERMS
+    order, _ = state.numbered.sorted()
+    keys = state.groups
+    others = {name: one.dump(order) for name, one in state.components.items() if name != "moments"}
+    plan = dataclasses.asdict(state.plan)
+    values = {value for key in keys for value in key if value is None or isinstance(value, float)}
+    plain = not others and all(value is not None and math.isfinite(value) for value in values)
+    if not others:
+        del plan["components"]
     document = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSIONS[0] if plain else VERSIONS[1],
         "sources": list(sources),
-        "plan": dataclasses.asdict(state.plan),
+        "plan": plan,
         "dropped": state.dropped,
-        "dropped_weight": {reason: _to_text(sum_, -_UNIT) for reason, sum_ in state.dropped_weight.items()},
+        "dropped_weight": {reason: sums.to_text(total, -_UNIT) for reason, total in state.dropped_weight.items()},
         "clipped": state.clipped,
-        "cells": [_cell_to_json(cell, terms) for cell in state.cells()],
+        "cells": [
+            {"problem": problem, "group": [_to_json(value) for value in key], **cell}
+            for problem, cells in enumerate(state.sums.dump(order))
+            for key, cell in zip(keys, cells, strict=True)
+        ],
+        **({"components": others} if others else {}),
     }
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _to_json(value: Any) -> Any:
+    return {"number": str(value)} if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def loads(text: str, name: str) -> tuple[State, tuple[str, ...]]:
     """The state and sources that `dumps` wrote. Raises InvalidInputError, naming the file, if the text is not that."""
     try:
-        document = json.loads(text)
-        _require_version(document)
-        plan = _plan(document["plan"])
-        terms = WEIGHTED_TERMS if plan.weight else UNWEIGHTED_TERMS
-        cells = [_cell_from_json(cell, terms) for cell in document["cells"]]
-        state = State.of(plan, cells)
-        state.dropped = {reason: int(document["dropped"][reason]) for reason in REASONS}
-        for reason, text_ in document.get("dropped_weight", {}).items():
-            mantissa, exponent = _from_text(text_)
-            state.dropped_weight[reason] = shifted(mantissa, exponent + _UNIT)
-        state.clipped = int(document.get("clipped", 0))  # files of before there was an eps
-        return state, tuple(document["sources"])
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+        return _loads(text.encode())
+    except (ValueError, LookupError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise InvalidInputError(
             f"{name} must be a state that logloss saved; it is not ({reason}); name a file that --save-state wrote."
         ) from error
 
 
-def _require_version(document: dict[str, Any]) -> None:
-    if document["format"] != FORMAT:
-        raise ValueError(f"its format is {document['format']!r}")
-    if document["version"] != VERSION:
-        raise ValueError(f"its version is {document['version']}, and this program reads version {VERSION}")
+def _loads(content: bytes) -> tuple[State, tuple[str, ...]]:
+    from . import documents
+
+    _require_version(documents.decode(content, documents.Head))
+    document = documents.decode(content, documents.State)
+    plan = _plan(document.plan)
+    keys, cells = _arranged(document.cells, plan)
+    state = State(plan)
+    numbers = state.numbered.of_keys(keys)
+    if not np.array_equal(numbers, np.arange(len(keys))):
+        raise ValueError("a group is there twice")
+    for component in plan.components:
+        kind = COMPONENTS[component]
+        data = cells if component == "moments" else documents.decode(document.components[component], kind.document())
+        state.components[component] = kind.load(plan, data, len(keys))
+    state.dropped = {reason: getattr(document.dropped, reason) for reason in REASONS}
+    for reason in REASONS:
+        mantissa, exponent = sums.from_text(getattr(document.dropped_weight, reason))
+        if mantissa < 0 or not sums.fits_window(mantissa, exponent, 0, sums.DIGITS):
+            raise ValueError("the weight of rows left out is none")
+        state.dropped_weight[reason] = sums.shifted(mantissa, exponent + _UNIT)
+    state.clipped = document.clipped
+    return state, tuple(document.sources)
 
 
-def _cell_to_json(cell: Cell, terms: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "problem": cell.problem,
-        "group": list(cell.group),
-        "counts": list(cell.counts),
-        "overflowed": [name for bit, name in enumerate(terms) if cell.overflows >> bit & 1],
-        "sums": {name: _to_text(*value) for name, value in zip(terms, cell.sums, strict=True)},
-    }
+def _require_version(head: Any) -> None:
+    if head.format != FORMAT:
+        raise ValueError(f"its format is {head.format!r}")
+    if head.version not in VERSIONS:
+        known = " and ".join(map(str, VERSIONS))
+        raise ValueError(f"its version is {head.version}, and this program reads versions {known}")
 
 
-def _cell_from_json(cell: dict[str, Any], terms: tuple[str, ...]) -> Cell:
-    return Cell(
-        problem=int(cell["problem"]),
-        group=tuple(cell["group"]),
-        counts=[int(count) for count in cell["counts"]],
-        overflows=sum(1 << terms.index(name) for name in cell["overflowed"]),
-        sums=[_from_text(cell["sums"][name]) for name in terms],
-    )
+def _plan(document: Any) -> Plan:
+    import msgspec
+
+    values = msgspec.to_builtins(document)
+    unknown = {*document.components} - {*COMPONENTS}
+    if unknown or "moments" not in document.components or len({*document.components}) < len(document.components):
+        raise ValueError(
+            f"its components are {', '.join(document.components)}; this program knows {', '.join(COMPONENTS)}"
+        )
+    problems = tuple(Problem(**problem) for problem in values["problems"])
+    if len(set(problems)) < len(problems):
+        raise ValueError("a problem is there twice")
+    return Plan(**{**values, "problems": problems, **{name: tuple(values[name]) for name in ("groups", "components")}})
 
 
-def _plan(document: dict[str, Any]) -> Plan:
-    problems = tuple(Problem(**problem) for problem in document["problems"])
-    return Plan(**{**document, "problems": problems, "groups": tuple(document["groups"])})
-
-
-def _to_text(mantissa: int, exponent: int) -> str:
-    zeros = (mantissa & -mantissa).bit_length() - 1 if mantissa else 0
-    return f"{mantissa >> zeros:x}p{exponent + zeros if mantissa else 0}"
-
-
-def _from_text(text: str) -> tuple[int, int]:
-    mantissa, _, exponent = text.partition("p")
-    return int(mantissa, 16), int(exponent)
+def _arranged(cells: Sequence[Any], plan: Plan) -> tuple[list[Key], list[list[Any]]]:
+    """The groups in their order, and the cells by problem and group: exactly one for each, so that none is made up."""
+    keys: dict[Key, int] = {}
+    by_problem: list[dict[Key, Any]] = [{} for _ in plan.problems]
+    for cell in cells:
+        key = tuple(float(value["number"]) if isinstance(value, dict) else value for value in cell.group)
+        if len(key) != len(plan.groups) or cell.problem >= len(plan.problems):
+            raise ValueError(f"a cell does not fit the plan: problem {cell.problem}, group {cell.group}")
+        if any(type(value) is int and not -(2**63) <= value < 2**64 for value in key):
+            raise ValueError(f"a group has a number beyond 64 bits: {cell.group}")
+        keys.setdefault(key, len(keys))
+        by_problem[cell.problem][key] = cell
+    if len(cells) != len(keys) * len(plan.problems) or any(len(found) < len(keys) for found in by_problem):
+        raise ValueError("it must have one cell for every problem and group")
+    return list(keys), [[found[key] for key in keys] for found in by_problem]

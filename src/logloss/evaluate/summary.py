@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby
+from itertools import groupby
 
+import numpy as np
+from numpy.typing import NDArray
+
+from .groups import Values
+from .moments import Cells
 from .plan import Plan
-from .state import Key, State
-from .statistics import FEW, Statistics, macro, ratio, statistics, without_intervals
+from .results import Block, Result, Results
+from .state import State
+from .statistics import FEW, STATISTICS, Columns, Statistic, Statistics, few, macro, mean_over_cells, ratio, statistics
+from .statistics import without_intervals as _without_intervals
 from .sums import exponent_of_unit
 
-__all__ = ["FEW", "Plan", "Result", "Statistics", "Summary", "summarize"]
+__all__ = [
+    "FEW",
+    "STATISTICS",
+    "Block",
+    "Plan",
+    "Result",
+    "Results",
+    "Statistic",
+    "Statistics",
+    "Summary",
+    "Values",
+    "few",
+    "loss_so_far",
+    "summarize",
+]
 
-
-@dataclass(frozen=True)
-class Result:
-    """The statistics of one model and label in one group, or over all groups (group None).
-
-    Over all labels of a model there are two averages: "micro" counts every label of every row as a row, "macro" is the
-    plain mean over labels.
-    """
-
-    model: str | None
-    label: str | None
-    average: str | None
-    group: Key | None
-    statistics: Statistics
+_TOGETHER = 1 << 13
+"""Cells whose statistics are computed at a time: their arrays stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +48,32 @@ class Summary:
     rows: int
     dropped: dict[str, int]
     dropped_weight: dict[str, float]
-    results: tuple[Result, ...]
+    results: Results
     clipped: int = 0  # predictions that were floored at the plan's eps
     partial: bool = False  # the run was interrupted: some rows are counted, others not
 
 
 def summarize(state: State, sources: tuple[str, ...], partial: bool = False) -> Summary:
     """The summary of a state."""
-    groups = [*state.groups, None] if state.plan.groups else [None]
+    order, values = state.numbered.sorted()
+    if not state.plan.groups:
+        order = order[:0]
     numbered = enumerate(state.plan.problems)
-    results = [
-        result
+    blocks = [
+        block
         for model, found in groupby(numbered, key=lambda pair: pair[1].model)
-        for result in _of_model(state, model, [index for index, _ in found], groups)
+        for block in _of_model(state, model, [index for index, _ in found], order)
     ]
     dropped, weight = dict(state.dropped), _dropped_weight(state)
-    return Summary(state.plan, sources, state.rows, dropped, weight, tuple(results), state.clipped, partial)
+    results = Results(tuple(blocks), values)
+    return Summary(state.plan, sources, state.rows, dropped, weight, results, state.clipped, partial)
+
+
+def loss_so_far(state: State) -> tuple[float, float]:
+    """(Σwl, Σw) over all problems and groups."""
+    found = state.moments(range(len(state.plan.problems)), None)
+    infinite = found.infinite or "wl" in found.overflowed
+    return math.inf if infinite else ratio(found["wl"], found.one), ratio(found["w"], found.one)
 
 
 def _dropped_weight(state: State) -> dict[str, float]:
@@ -63,20 +83,31 @@ def _dropped_weight(state: State) -> dict[str, float]:
     return {reason: ratio(total, 1 << exponent_of_unit(0)) for reason, total in state.dropped_weight.items()}
 
 
-def _of_model(
-    state: State, model: str | None, problems: Sequence[int], groups: Sequence[Key | None]
-) -> Iterator[Result]:
-    labels = [state.plan.problems[problem].label for problem in problems]
-    by_group: dict[Key | None, list[Statistics]] = {group: [] for group in groups}
-    for problem, label in zip(problems, labels, strict=True):
-        everything = state.moments([problem], None)
-        parts = chain(state.moments_of_groups(problem) if state.plan.groups else [], [everything])
-        for group, part in zip(groups, parts, strict=True):
-            found = statistics(part)
-            by_group[group].append(found)
-            yield Result(model, label, None, group, found)
+def _of_model(state: State, model: str | None, problems: Sequence[int], order: NDArray[np.int64]) -> Iterator[Block]:
+    grouped, sums = bool(state.plan.groups), state.sums
+    by_label = []
+    for problem in problems:
+
+        def of_groups(places: NDArray[np.int64], problem: int = problem) -> Cells:
+            return sums.cells(problem, places)
+
+        by_label.append(_table(of_groups, order, sums.total([problem])))
+        yield _block(model, state.plan.problems[problem].label, None, by_label[-1], grouped)
     if len(problems) > 1:
-        for group in groups:
-            yield Result(model, None, "micro", group, without_intervals(statistics(state.moments(problems, group))))
-        for group in groups:
-            yield Result(model, None, "macro", group, macro(by_group[group]))
+        micro = _table(lambda places: sums.total(problems, places), order, sums.total(problems))
+        yield _block(model, None, "micro", _without_intervals(micro), grouped)
+        yield _block(model, None, "macro", macro(by_label), grouped)
+
+
+def _table(of_groups: Callable[[NDArray[np.int64]], Cells], order: NDArray[np.int64], whole: Cells) -> Columns:
+    """The statistics of all groups in order, and of the whole."""
+    starts = range(0, len(order), _TOGETHER)
+    parts = [*(statistics(of_groups(order[start : start + _TOGETHER])) for start in starts), statistics(whole)]
+    return {one.name: np.concatenate([part[one.name] for part in parts]) for one in STATISTICS}
+
+
+def _block(model: str | None, label: str | None, average: str | None, columns: Columns, grouped: bool) -> Block:
+    groups = {name: column[:-1] for name, column in columns.items()}
+    return Block(
+        model, label, average, columns, mean_over_cells(groups) if grouped and len(columns["rows"]) > 1 else None
+    )

@@ -23,11 +23,32 @@ MOST_ADDITIONS = 2**27
 _UNIT_EXPONENT = 1088
 
 
+_FEW = 1 << 15
+"""Digits for which it is not worth to load a kernel."""
+
+
 def carry(digits: Digits) -> None:
     """Bring every digit into [0, 2^32) except the highest, which keeps the sign; the value stays the same."""
+    if digits.size > _FEW and digits.flags.c_contiguous:
+        from .._kernels import digits as kernels
+
+        kernels.carry(digits.reshape(-1, digits.shape[-1]))
+        return
     for j in range(digits.shape[-1] - 1):
         digits[..., j + 1] += digits[..., j] >> 32
         digits[..., j] &= 0xFFFFFFFF
+
+
+def add(into: Digits, cells: NDArray[np.int64], digits: Digits) -> None:
+    """Add the sums of cell k, as if carried, to those of cell cells[k]; no cell is named twice."""
+    if digits.size > _FEW:
+        from .._kernels import digits as kernels
+
+        kernels.add(into, cells, np.ascontiguousarray(digits))
+        return
+    digits = digits.copy()
+    carry(digits)
+    into[cells] += digits
 
 
 def widen(digits: Digits, low: int) -> Digits:
@@ -88,3 +109,15 @@ def exact_sum(values: NDArray[np.float64]) -> int:
 def shifted(mantissa: int, shift: int) -> int:
     """mantissa·2^shift, which must be whole."""
     return mantissa << shift if shift >= 0 else mantissa >> -shift
+
+
+def to_text(mantissa: int, exponent: int) -> str:
+    """A sum for a file, exactly: hexadecimal digits and a power of two."""
+    zeros = (mantissa & -mantissa).bit_length() - 1 if mantissa else 0
+    return f"{mantissa >> zeros:x}p{exponent + zeros if mantissa else 0}"
+
+
+def from_text(text: str) -> tuple[int, int]:
+    """The (mantissa, exponent) of a text; of how many digits is for whoever read it to bound."""
+    mantissa, _, exponent = text.partition("p")
+    return int(mantissa, 16), int(exponent)

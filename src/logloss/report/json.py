@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from typing import Any
 
-from ..evaluate.summary import Plan, Result, Summary
+from ..evaluate.summary import STATISTICS, Plan, Result, Summary
+from .columns import NAMES, OVER, portable
 
 SCHEMA_VERSION = 1
 """Rises when a reader of the previous version could misread a document; new fields alone do not raise it."""
@@ -28,6 +28,7 @@ def document(summary: Summary) -> dict[str, Any]:
         },
         "plan": _plan(plan),
         "results": [_result(result, plan) for result in summary.results],
+        "means_over_groups": [_result(result, plan) for result in summary.results.means],
     }
 
 
@@ -44,19 +45,13 @@ def _plan(plan: Plan) -> dict[str, Any]:
 
 def _result(result: Result, plan: Plan) -> dict[str, Any]:
     group = None if result.group is None else dict(zip(plan.groups, result.group, strict=True))
-    names = {"model": result.model, "label": result.label, "average": result.average, "group": group}
-    return {**names, **dataclasses.asdict(result.statistics)}
-
-
-def _portable(value: Any) -> Any:
-    """The value with "inf", "-inf" and "nan" for the floats that JSON cannot hold."""
-    if isinstance(value, dict):
-        return {key: _portable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_portable(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
+    names = {name: getattr(result, name) for name in NAMES}
+    return {
+        **names,
+        "group": group,
+        OVER: result.over_groups,
+        **{one.name: getattr(result.statistics, one.name) for one in STATISTICS},
+    }
 
 
 def render(summary: Summary) -> str:
@@ -66,4 +61,4 @@ def render(summary: Summary) -> str:
 
 def dump(value: dict[str, Any]) -> str:
     """Plain data as one JSON document."""
-    return json.dumps(_portable(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(portable(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -7,61 +7,61 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..evaluate.summary import FEW, Plan, Result, Summary
+import numpy as np
+
+from ..evaluate.summary import FEW, STATISTICS, Block, Plan, Summary, few
+from .view import View
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_LEGEND = (
-    ("base rate", "share of positive targets"),
-    ("log loss", "mean of -log(probability given to what happened), in nats; 0 is perfect"),
-    ("±", "half of a 95 % interval of log loss"),
-    ("normalized entropy", "log loss ÷ log loss of always predicting the base rate; below 1 is better than that"),
-    ("D²", "1 - normalized entropy: the share of uncertainty that the predictions remove"),
-    ("Brier", "mean of (probability - target)²; 0 is perfect"),
-)
-_MEASURES = ("rows", "base rate", "log loss", "±", "normalized entropy", "D²", "Brier")
 _WIDEST_TEXT = 14
 _AVERAGES = {None: "", "micro": "all labels", "macro": "mean of labels"}
+_WHOLE, _MEAN = "all", "mean"
+_BAR, _BAR_TITLE, _EIGHTHS = 8, "loss", " ▏▎▍▌▋▊▉"
 
 
-def render(summary: Summary, width: int, color: bool = False) -> str:
-    """The summary as text of at most `width` columns, with ANSI colours if asked."""
+def render(summary: Summary, view: View) -> str:
+    """The summary as text that fits the view, with ANSI colours if it has them."""
     from rich.console import Console, Group
     from rich.text import Text
 
     output = io.StringIO()
-    system: Literal["standard"] | None = "standard" if color else None
-    console = Console(file=output, width=width, force_terminal=color, color_system=system, highlight=False)
-    notes = [Text(note, style="yellow") for note in _notes(summary)]
-    columns = _columns(summary, width)
+    system: Literal["standard"] | None = "standard" if view.color else None
+    console = Console(file=output, width=view.width, force_terminal=view.color, color_system=system, highlight=False)
+    lines = list(_lines(summary, view))
+    notes = [Text(note, style="yellow") for note in _notes(summary, view)]
+    columns = _columns(summary.plan, lines, view)
     shown = [column.name for column in columns]
-    legend = _grid([line for line in _LEGEND if line[0] in shown])
+    legend = [(one.title, one.legend) for one, _ in _measures() if one.legend and one.title in shown]
+    if summary.plan.groups:
+        legend.append((f"{_WHOLE}, {_MEAN}", "all rows of all groups; plain mean over groups"))
     head = [Text(_partial(summary), style="bold yellow")] if summary.partial else []
     head.append(Text(_title(summary)))
-    console.print(Group(*head, _table(summary, columns), *notes, _grid(_details(summary)), legend))
+    console.print(Group(*head, _table(lines, columns), *notes, _grid(_details(summary)), _grid(legend)))
     return "".join(line.rstrip() + "\n" for line in output.getvalue().splitlines())
 
 
-def render_markdown(summary: Summary) -> str:
+def render_markdown(summary: Summary, view: View) -> str:
     """The table in Markdown, with all its columns."""
-    columns = _all_columns(summary)
+    columns = _all_columns(summary.plan, list(_lines(summary, view)))
     lines = [[column.name for column in columns], ["--:" if column.numeric else ":--" for column in columns]]
     lines += map(list, zip(*([_escaped(cell) for cell in column.cells] for column in columns), strict=True))
     mark = f"{_partial(summary)}\n\n" if summary.partial else ""
-    return mark + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    hidden = "".join(f"\n{note}\n" for note in _of_hidden(summary, view))
+    return mark + "".join(f"| {' | '.join(line)} |\n" for line in lines) + hidden
 
 
-def render_html(summary: Summary) -> str:
+def render_html(summary: Summary, view: View) -> str:
     """The table in HTML, for notebooks, and what must be known before trusting it."""
-    columns = _all_columns(summary)
+    columns = _all_columns(summary.plan, list(_lines(summary, view)))
     head = "".join(f"<th>{escape(column.name)}</th>" for column in columns)
     cells = zip(*(column.cells for column in columns), strict=True)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in cells)
     title = escape(f"{_partial(summary)} {_title(summary)}" if summary.partial else _title(summary))
-    notes = "".join(f"<p>{escape(note)}</p>" for note in _notes(summary))
+    notes = "".join(f"<p>{escape(note)}</p>" for note in _notes(summary, view))
     return f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
 
 
@@ -89,7 +89,56 @@ def _subject(plan: Plan) -> str:
     return f"{what} as predicted by {'one model' if models == 1 else f'{models} models'}"
 
 
-def _table(summary: Summary, columns: Sequence[_Column]) -> Table:
+@dataclass(frozen=True)
+class _Line:
+    """A line of the table: what it is about, and its numbers."""
+
+    names: list[str]
+    values: dict[str, Any]
+    kind: Literal["group", "all", "mean"]
+
+
+def _lines(summary: Summary, view: View) -> Iterator[_Line]:
+    """The groups that are shown, the whole and the mean over groups, for every model and label."""
+    results, plan = summary.results, summary.plan
+    for block in results.blocks:
+        about = list(_about(block, plan))
+        places = view.groups_of(results, block)
+        named = [column.take(places).to_list() for column in results.groups]
+        for k, place in enumerate(places.tolist()):
+            names = [*about, *(_value(column[k]) for column in named)]
+            yield _Line(names, {name: column[place] for name, column in block.columns.items()}, "group")
+        for kind, columns in (("all", block.columns), ("mean", block.mean)):
+            if columns:
+                total = [_WHOLE if kind == "all" else _MEAN, *[""] * (len(plan.groups) - 1)] if plan.groups else []
+                values = {name: column[-1] for name, column in columns.items()}
+                yield _Line([*about, *total], values, kind)  # type: ignore[arg-type]
+
+
+def _about(block: Block, plan: Plan) -> Iterator[str]:
+    if plan.has_models:
+        yield block.model or ""
+    if plan.has_labels:
+        yield block.label or _AVERAGES[block.average]
+
+
+def _value(value: Any) -> str:
+    """A group's value; a text that could be taken for a total, or for nothing, stands in quotes."""
+    if value is None:
+        return "null"
+    return repr(value) if value in (_WHOLE, _MEAN, "null", "") else str(value)
+
+
+def _measures() -> Iterator[tuple[Any, Any]]:
+    """The columns of numbers: how they are shown, and what stands there."""
+    for one in STATISTICS:
+        if one.shown:
+            yield one.shown, (lambda v, n=one.name: f"{v[n]:,}") if one.whole else (lambda v, n=one.name: number(v[n]))
+        if one.margin:
+            yield one.margin, lambda v, n=one.name: number(v[f"{n}_high"] - v[n])
+
+
+def _table(lines: Sequence[_Line], columns: Sequence[_Column]) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -98,11 +147,11 @@ def _table(summary: Summary, columns: Sequence[_Column]) -> Table:
         justify: Literal["left", "right"] = "right" if column.numeric else "left"
         overflow: Literal["fold", "ellipsis"] = "ellipsis" if column.numeric else "fold"
         table.add_column(column.name, justify=justify, overflow=overflow, width=column.width)
-    grouped = bool(summary.plan.groups)
-    for row, result in enumerate(summary.results):
-        following = summary.results[row + 1] if row + 1 < len(summary.results) else result
-        style = "bold" if grouped and result.group is None else None
-        ends = (following.group is None) != (result.group is None)
+    grouped = any(line.kind == "group" for line in lines)
+    for row, line in enumerate(lines):
+        following = lines[row + 1] if row + 1 < len(lines) else line
+        style = "bold" if grouped and line.kind == "all" else None
+        ends = (following.kind == "group") != (line.kind == "group")
         table.add_row(*(column.cells[row] for column in columns), end_section=ends, style=style)
     return table
 
@@ -114,27 +163,52 @@ class _Column:
     name: str
     cells: list[str]
     numeric: bool
+    leaves: int = 0
 
     @property
     def width(self) -> int:
         longest = max(map(len, self.cells))
-        return max(longest if self.numeric else min(longest, _WIDEST_TEXT), *map(len, self.name.split()))
+        widths = [longest if self.numeric else min(longest, _WIDEST_TEXT), *map(len, self.name.split())]
+        return max(widths)
 
 
-def _columns(summary: Summary, width: int) -> list[_Column]:
+def _columns(plan: Plan, lines: Sequence[_Line], view: View) -> list[_Column]:
     """The columns that fit: a number is shown whole or not at all."""
-    columns = _all_columns(summary)
-    for name in ("Brier", "D²", "±", "base rate", "normalized entropy"):
-        if sum(column.width + 2 for column in columns) >= width:
-            columns = [column for column in columns if column.name != name or not column.numeric]
+    columns = _all_columns(plan, lines)
+    going = sorted({column.leaves for column in columns if column.leaves})
+    for leaves in going:
+        if sum(column.width + 2 for column in columns) >= view.width:
+            columns = [column for column in columns if column.leaves != leaves]
+    bars = _bars(lines) if view.bars else None
+    if bars and sum(column.width + 2 for column in [*columns, bars]) < view.width:
+        columns.append(bars)
     return columns
 
 
-def _all_columns(summary: Summary) -> list[_Column]:
-    texts = list(_names(summary.plan))
-    cells = zip(*(_cells(result, summary.plan) for result in summary.results), strict=True)
-    named = [*((name, False) for name in texts), *((name, True) for name in _MEASURES)]
-    return [_Column(name, list(column), numeric) for (name, numeric), column in zip(named, cells, strict=True)]
+def _bars(lines: Sequence[_Line]) -> _Column | None:
+    """The log loss of each group as a bar, the largest one full; nothing where there is nothing to compare."""
+    losses = [line.values["log_loss"] if line.kind == "group" else math.nan for line in lines]
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    if len(finite) < 2 or not max(finite):
+        return None
+    return _Column(_BAR_TITLE, [_bar(loss / max(finite)) for loss in losses], numeric=False)
+
+
+def _bar(share: float) -> str:
+    if math.isnan(share):
+        return ""
+    whole, rest = divmod(round(min(share, 1.0) * 8 * _BAR), 8)
+    return ("█" * whole + _EIGHTHS[rest]).rstrip()
+
+
+def _all_columns(plan: Plan, lines: Sequence[_Line]) -> list[_Column]:
+    names = zip(_names(plan), zip(*(line.names for line in lines), strict=True), strict=True)
+    texts = [_Column(name, list(cells), numeric=False) for name, cells in names]
+    numbers = [
+        _Column(shown.title, [cell(line.values) for line in lines], numeric=True, leaves=shown.leaves)
+        for shown, cell in _measures()
+    ]
+    return texts + numbers
 
 
 def _names(plan: Plan) -> Iterator[str]:
@@ -146,22 +220,6 @@ def _names(plan: Plan) -> Iterator[str]:
     yield from plan.groups
 
 
-def _cells(result: Result, plan: Plan) -> Iterator[str]:
-    if plan.has_models:
-        yield result.model or ""
-    if plan.has_labels:
-        yield result.label or _AVERAGES[result.average]
-    if plan.groups:
-        yield from ("all", *[""] * (len(plan.groups) - 1)) if result.group is None else map(str, result.group)
-    found = result.statistics
-    yield f"{found.rows:,}"
-    yield number(found.base_rate)
-    yield number(found.log_loss)
-    yield number(found.log_loss_high - found.log_loss)
-    for value in (found.normalized_entropy, found.d2, found.brier):
-        yield number(value)
-
-
 def number(value: float) -> str:
     """Five decimals, or three digits where five decimals would hide the number."""
     if not math.isfinite(value):
@@ -171,10 +229,18 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _notes(summary: Summary) -> Iterator[str]:
+def _of_hidden(summary: Summary, view: View) -> Iterator[str]:
+    if view.hidden(summary.results):
+        count, by = summary.results.per_block - 1, view.sort or "rows"
+        of = f"the {view.top:,} with the largest {by} are shown" if view.top else "none is shown"
+        yield f"Of {count:,} groups {of} (--top N shows more); JSON, CSV and Parquet have all."
+
+
+def _notes(summary: Summary, view: View) -> Iterator[str]:
     """What a reader must know before trusting the table."""
-    each = [result.statistics for result in summary.results if result.average is None]
-    overall = [result.statistics for result in summary.results if result.average is None and result.group is None]
+    yield from _of_hidden(summary, view)
+    each = [block.columns for block in summary.results.blocks if block.average is None]
+    overall = [block.statistics(-1) for block in summary.results.blocks if block.average is None]
     infinite = sum(found.infinite_rows for found in overall)
     if infinite:
         rows = "1 row has" if infinite == 1 else f"{infinite:,} rows have"
@@ -190,11 +256,11 @@ def _notes(summary: Summary) -> Iterator[str]:
             )
             weight = f" of weight {number(summary.dropped_weight[reason])}" if summary.plan.weight else ""
             yield f"{rows}{weight} {were} left out for want of {meaning}."
-    if any(math.isnan(found.normalized_entropy) for found in each):
+    if any(np.isnan(found["normalized_entropy"]).any() for found in each):
         yield "-: undefined, because all targets are the same there."
-    few = sum(found.few for found in each)
-    if few:
-        lines = "one line" if few == 1 else f"{few:,} lines"
+    weak = sum(int(few(found["base_rate"], found["effective_rows"]).sum()) for found in each)
+    if weak:
+        lines = "one line" if weak == 1 else f"{weak:,} lines"
         yield f"In {lines} fewer than {FEW} positives or negatives count: too few to trust the 95 % interval there."
 
 
@@ -206,7 +272,7 @@ def _details(summary: Summary) -> list[tuple[str, str]]:
     """More about a single problem over all rows."""
     if len(summary.plan.problems) > 1:
         return []
-    found = summary.results[-1].statistics
+    found = summary.results.blocks[-1].statistics(-1)
     ratio, difference = number(found.calibration_ratio), f"{found.calibration_difference:+.5f}"
     spiegelhalter, log_score = _z(found.spiegelhalter_z), _z(found.log_score_z)
     return [

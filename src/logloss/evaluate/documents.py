@@ -1,0 +1,96 @@
+"""The format of saved states as types, for a decoder that refuses everything else before any of it is used."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Sum = Annotated[str, Meta(pattern=r"^-?[0-9a-f]{1,561}p-?[0-9]{1,4}$", max_length=568)]
+"""Hexadecimal digits and a power of two; 561 digits hold any sum."""
+
+Number = dict[Annotated[str, Meta(pattern="^number$")], Annotated[str, Meta(pattern="^-?inf$")]]
+Value = int | bool | float | str | Number | None
+
+
+class MomentCell(msgspec.Struct):
+    """The moments of a problem in a group."""
+
+    counts: Annotated[list[Count], Meta(min_length=4, max_length=4)]
+    overflowed: Annotated[list[str], Meta(max_length=64)]
+    sums: dict[str, Sum]
+
+
+class PlacedCell(MomentCell):
+    """The same with its place, as the file has it."""
+
+    problem: Annotated[int, Meta(ge=0, lt=2**31)]
+    group: list[Value]
+
+
+class Problem(msgspec.Struct, forbid_unknown_fields=True):
+    """A column of predictions for a column of targets."""
+
+    target: str
+    prediction: str
+    model: str | None = None
+    label: str | None = None
+
+
+class Plan(msgspec.Struct, forbid_unknown_fields=True):
+    """What was computed."""
+
+    problems: Annotated[list[Problem], Meta(min_length=1)]
+    logits: bool = False
+    weight: str | None = None
+    groups: list[str] = []
+    where: str | None = None
+    drop_missing: bool = False
+    drop_invalid: bool = False
+    eps: Annotated[float, Meta(gt=0, le=0.5)] | None = None
+    components: Annotated[list[str], Meta(min_length=1, max_length=16)] = msgspec.field(
+        default_factory=lambda: ["moments"]
+    )
+
+
+class Dropped(msgspec.Struct):
+    """Rows left out, by reason."""
+
+    missing: Count
+    invalid: Count
+
+
+class DroppedWeight(msgspec.Struct):
+    """Their weight."""
+
+    missing: Sum = "0p0"
+    invalid: Sum = "0p0"
+
+
+class Head(msgspec.Struct):
+    """What tells whether the rest can be read."""
+
+    format: Any = ""
+    version: Any = None
+
+
+class State(msgspec.Struct):
+    """A whole file."""
+
+    sources: list[str]
+    plan: Plan
+    dropped: Dropped
+    cells: list[PlacedCell]
+    dropped_weight: DroppedWeight = msgspec.field(default_factory=DroppedWeight)  # since the first version 1
+    clipped: Count = 0
+    components: dict[str, msgspec.Raw] = {}
+
+
+def decode(content: bytes, kind: Any) -> Any:
+    """The content as this type. Raises ValueError, which says where it is another."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,63 @@
+"""A summary as flat columns, one value per result: what CSV, JSON lines, Parquet and data frames are made of."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..evaluate.summary import STATISTICS, Summary, Values
+
+NAMES = ("model", "label", "average")
+"""What a result is about, besides its group."""
+
+OVER = "over_groups"
+"""The column that tells totals ("all") from groups, where there are groups."""
+
+
+class GroupColumn:
+    """The values of a group column: those of the groups, and nothing for the whole, once for each block."""
+
+    def __init__(self, values: Values, blocks: int) -> None:
+        self.values = values
+        self.blocks = blocks
+
+    def tolist(self) -> list[Any]:
+        """The values as Python's, None for the whole."""
+        return [*self.values.to_list(), None] * self.blocks
+
+
+def columns(summary: Summary) -> dict[str, Any]:
+    """Arrays, or what has `tolist`, by name. Those of an interrupted run have one more, "partial"."""
+    results, groups = summary.results, summary.plan.groups
+    blocks, size = results.blocks, results.per_block
+    found: dict[str, Any] = {}
+    if summary.partial:
+        found["partial"] = np.full(len(results), fill_value=True)
+    for name in NAMES:
+        found[name] = np.repeat(np.array([getattr(block, name) for block in blocks], object), size)
+    for name, values in zip(groups, results.groups, strict=True):
+        found[_free(name)] = GroupColumn(values, len(blocks))
+    if groups:
+        found[OVER] = np.array([*[None] * (size - 1), "all"] * len(blocks), object)
+    for one in STATISTICS:
+        found[one.name] = np.concatenate([block.columns[one.name] for block in blocks])
+    return found
+
+
+def _free(name: str) -> str:
+    """A group column's name, unless a statistic or another column has it already."""
+    taken = {"partial", OVER, *NAMES, *(one.name for one in STATISTICS)}
+    return f"group_{name}" if name in taken else name
+
+
+def portable(value: Any) -> Any:
+    """The value with "inf", "-inf" and "nan" for the floats that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: portable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [portable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

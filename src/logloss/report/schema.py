@@ -1,0 +1,126 @@
+"""The schema of the JSON output: `python -m logloss.report.schema > docs/score.schema.json`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from ..evaluate.summary import STATISTICS
+from .columns import OVER
+from .json import SCHEMA_VERSION
+
+_NUMBER = {"$ref": "#/$defs/number"}
+_COUNT = {"type": "integer", "minimum": 0}
+_REASONS = {"missing": "rows without a value in a needed column", "invalid": "rows with a number out of its domain"}
+
+
+def _text(description: str = "") -> dict[str, Any]:
+    return _described(description, {"type": ["string", "null"]})
+
+
+def _described(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, **schema} if description else dict(schema)
+
+
+def _object(description: str, **properties: Any) -> dict[str, Any]:
+    """An object of which all properties are required, but those that came later: they end in "?"."""
+    required = [name for name in properties if not name.endswith("?")]
+    properties = {name.removesuffix("?"): schema for name, schema in properties.items()}
+    return _described(description, {"type": "object", "required": required, "properties": properties})
+
+
+def _input() -> dict[str, Any]:
+    weights = "their weight; without weights, their number; weights that are missing or invalid themselves count as 0"
+    sources = {"type": "array", "items": {"type": "string"}}
+    return _object(
+        "what was read",
+        sources=_described("names of files, as they were given", sources),
+        rows=_described("rows scored", _COUNT),
+        dropped=_object(
+            "rows left out, where --nulls drop or --invalid drop asked for it",
+            **{reason: _described(meaning, _COUNT) for reason, meaning in _REASONS.items()},
+        ),
+        dropped_weight=_object(weights, **dict.fromkeys(_REASONS, _NUMBER)),
+        clipped=_described("predictions floored at eps", _COUNT),
+    )
+
+
+def _plan() -> dict[str, Any]:
+    problem = _object(
+        "a column of predictions for a column of targets",
+        target={"type": "string"},
+        prediction={"type": "string"},
+        model=_text("name of the model; null for a single one"),
+        label=_text(),
+    )
+    floor = {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 0.5}
+    return _object(
+        "what was computed",
+        problems={"type": "array", "minItems": 1, "items": problem},
+        predictions={"enum": ["probability", "logit"]},
+        weight=_text("the column of weights"),
+        groups={"type": "array", "items": {"type": "string"}},
+        where=_text("the condition, in SQL"),
+        eps=_described("floor of the probability given to what happened; null if nothing is clipped", floor),
+    )
+
+
+def _result() -> dict[str, Any]:
+    average = (
+        "over all labels of a model: "
+        "micro counts every label of every row as a row, macro is the plain mean over labels"
+    )
+    over = (
+        "tells totals from groups: all counts all rows of all groups, mean is the plain mean over groups; "
+        "null in a group, and without groups"
+    )
+    values = {"anyOf": [{"type": ["boolean", "string", "null"]}, _NUMBER]}
+    return _object(
+        "",
+        model=_text("name of the model; null for a single one"),
+        label=_text("name of the label; null where there is one target, and in averages over labels"),
+        average=_described(average, {"enum": [None, "micro", "macro"]}),
+        group=_described(
+            "values of the group columns, null where one is missing; null over all groups",
+            {"type": ["object", "null"], "additionalProperties": values},
+        ),
+        **{f"{OVER}?": _described(over, {"enum": [None, "all", "mean"]})},
+        **{one.name: _described(one.meaning, _COUNT if one.whole else _NUMBER) for one in STATISTICS},
+    )
+
+
+def schema() -> dict[str, Any]:
+    """What `logloss score --json` prints."""
+    order = "by model: each label's groups in order and then the whole, then the averages over labels"
+    results = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/result"}}
+    means = {"type": "array", "items": {"$ref": "#/$defs/result"}}
+    document = _object(
+        f"Version {SCHEMA_VERSION}. The version rises when a reader of the previous one could misread a document; new "
+        "fields alone do not raise it. Numbers that JSON lacks are the texts inf, -inf and nan.",
+        schema_version={"const": SCHEMA_VERSION},
+        partial={
+            "description": "whether the run was interrupted: some rows are counted, others not",
+            "type": "boolean",
+        },
+        input=_input(),
+        plan=_plan(),
+        results=_described(order, results),
+        **{"means_over_groups?": _described("for each model and label, the plain mean over groups", means)},
+    )
+    number = {"anyOf": [{"type": "number"}, {"enum": ["inf", "-inf", "nan"]}]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Output of logloss score --json and logloss merge --json",
+        **document,
+        "$defs": {"number": _described("a number, or one that JSON lacks", number), "result": _result()},
+    }
+
+
+def render() -> str:
+    """The schema as JSON."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())
