@@ -139,6 +139,44 @@ def files(directory: Path, rows: int, rounds: int) -> list[Table]:
     return [Table(f"A Parquet file of {rows:,} rows", BASE, measure(ours + theirs, rounds), absent)]
 
 
+def text_readers(path: Path, rows: int) -> list[Case]:
+    """The bare reading of two columns of text by DuckDB, as `logloss.score` reads, and by Polars."""
+    import duckdb
+    import polars as pl
+
+    connection = duckdb.connect()
+    connection.execute("SET threads = 2")
+    is_csv = path.suffix == ".csv"
+    table = f"read_{'csv' if is_csv else 'json'}('{path}')"
+    scan = pl.scan_csv(path) if is_csv else pl.scan_ndjson(path)
+
+    def duckdb_reads() -> None:
+        _exhaust(connection.cursor().sql(f"SELECT y, p FROM {table}").to_arrow_reader(1 << 17))
+
+    def polars_reads() -> None:
+        _exhaust(scan.select("y", "p").collect_batches(chunk_size=1 << 18, maintain_order=True))
+
+    return [Case("DuckDB, reading alone", duckdb_reads, rows), Case("Polars, reading alone", polars_reads, rows)]
+
+
+def texts(directory: Path, rows: int, rounds: int) -> list[Table]:
+    """Files of text with two columns that are needed and one that is not: all statistics, and reading alone."""
+    import polars as pl
+
+    rows = min(rows, 1 << 22)
+    frame = pl.DataFrame({"id": np.arange(rows), **data(rows, 0)})
+    tables = []
+    for suffix, write_text in (("csv", frame.write_csv), ("jsonl", frame.write_ndjson)):
+        path = directory / f"rows.{suffix}"
+        write_text(path)
+        ours = [Case(BASE, partial(ll.score, path, target="y", probability="p"), rows)]
+        theirs, absent = peers.installed({"DuckDB and Polars": text_readers}, path, rows)
+        title = f"A file of {'CSV' if suffix == 'csv' else 'JSON lines'}, {rows:,} rows"
+        tables.append(Table(title, BASE, measure(ours + theirs, rounds), absent))
+        path.unlink()
+    return tables
+
+
 def arrays(rows: int, rounds: int) -> list[Table]:
     """Arrays in memory: all statistics, and the mean log loss alone."""
     made = data(min(rows, 1 << 22), 0)
@@ -225,7 +263,8 @@ def main() -> None:
         directory = Path(name)
         found = scaling(directory, arguments.scale)
         print(scaling_lines(found, arguments.markdown), flush=True)
-        tables = files(directory, arguments.rows, arguments.rounds) + arrays(arguments.rows, arguments.rounds)
+        tables = files(directory, arguments.rows, arguments.rounds) + texts(directory, arguments.rows, arguments.rounds)
+        tables += arrays(arguments.rows, arguments.rounds)
     print("\n".join(map(show, tables)))
     if arguments.json:
         arguments.json.write_text(as_json(tables, {"scaling": found}), encoding="utf-8")

@@ -44,6 +44,7 @@ SCORING = {
 LIBRARIES = {
     "numba": {"_kernels"},
     "llvmlite": {"_kernels"},
+    "duckdb": {"sources"},
     "polars": {"sources", "report.frames", "scores"},
     "msgspec": {"evaluate.documents", "evaluate.storage"},
     "rich": {"report", "cli"},
@@ -57,6 +58,7 @@ LIBRARIES = {
 HEAVY = [
     "numba",
     "llvmlite",
+    "duckdb",
     "polars",
     "rich",
     "torch",

@@ -38,7 +38,9 @@ examples:
   logloss score day1.csv day2.csv --target y --logit z --group country,device
   logloss score 'logs/**/*.parquet' --target y --probability p --where "country = 'SE'"
   logloss score predictions.parquet --target y --probability old=p1 --probability new=p2
+  logloss score predictions.csv --labels labels.csv --key id --target y --probability p
   logloss score labels.parquet --target 'y_*' --logit 'z_*'        one problem for each label
+  logloss score comments.csv --target toxic,insult --probability '*_pred'
   logloss score predictions.parquet --target y --probability p --json | jq .results
   logloss score predictions.parquet --target y --probability p --fail-if 'ne > 0.9'
 """
@@ -98,18 +100,28 @@ def _parser() -> argparse.ArgumentParser:
         "score", help="log loss of predictions in files, and what explains it", epilog=_SCORE_EXAMPLES
     )
     score.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
-    score.add_argument("--target", action=_Once, metavar="COLUMN", help="what happened: 0, 1, or a share between them")
+    target_help = "what happened: 0, 1, or a share between them; for several labels their columns, or a pattern: y_*"
+    score.add_argument("--target", action=_Once, metavar="COLUMN[,COLUMN…]", help=target_help)
     predictions = score.add_mutually_exclusive_group()
-    name: Any = {"metavar": "[MODEL=]COLUMN", "action": "append"}
+    name: Any = {"metavar": "[MODEL=]COLUMN[,COLUMN…]", "action": "append"}
     predictions.add_argument("--probability", help="predicted probability; again for another model", **name)
     predictions.add_argument("--logit", help="predicted logit, instead of a probability", **name)
     score.add_argument("--weight", action=_Once, metavar="COLUMN", help="weight of each row, at least 0")
-    group_help = "one result for each value of these columns, besides the overall one"
+    group_help = 'one result for each value of these columns, or of "name = SQL", besides the overall one'
     score.add_argument("--group", action="append", metavar="COLUMN[,COLUMN…]", help=group_help)
     score.add_argument(
         "--where", action=_Once, metavar="CONDITION", help="score only rows for which this holds, in SQL"
     )
+    values: Any = {"action": "append", "metavar": "VALUE[,VALUE…]"}
+    score.add_argument("--positive", help="what the target says where it is neither 0 nor 1, as yes or 2", **values)
+    score.add_argument("--negative", help="likewise; without it, the one other value there is", **values)
+    score.add_argument("--ignore", help="what is no label, as -1", **values)
     drop: Any = {"choices": ("error", "drop"), "default": "error"}
+    score.add_argument(
+        "--labels", action=_Once, metavar="FILE", help="where the labels are, if not with the predictions"
+    )
+    score.add_argument("--key", action=_Once, metavar="COLUMN[,COLUMN…]", help="what tells whose label it is, in both")
+    score.add_argument("--unmatched", help="keys of one side alone: refuse (default), or leave out and count", **drop)
     score.add_argument("--nulls", help="rows without a value: refuse (default), or leave out and count", **drop)
     score.add_argument("--invalid", help="rows with a number out of its domain: likewise", **drop)
     eps_help = (
@@ -119,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument(
         "--save-state", action=_Once, metavar="FILE", help="also write the state, which merge adds to others"
     )
+    _add_reading(score)
     merge = commands.add_parser("merge", help="add up saved states of parts of the data", epilog=_MERGE_EXAMPLES)
     merge.add_argument("states", nargs="+", metavar="STATE", help="file that --save-state wrote")
     merge.add_argument("--save-state", action=_Once, metavar="FILE", help="also write the sum of the states")
@@ -149,6 +162,44 @@ def _add_output(command: Any) -> None:
     )
     command.add_argument(
         "--sort", action=_Once, metavar="STATISTIC", help="order of the table's groups, as log_loss: the largest first"
+    )
+
+
+def _add_reading(command: Any) -> None:
+    """Options for text whose content does not tell how it is to be read."""
+    reading = command.add_argument_group("how text is written, where its content does not tell")
+    reading.add_argument("--separator", action=_Once, metavar="C", help="character between the fields of CSV, or tab")
+    reading.add_argument("--decimal", action=_Once, metavar="C", help='"," for numbers with a decimal comma')
+    null_help = "text for a missing value, besides the usual (empty, NA, NULL, None); again for another"
+    reading.add_argument("--null", action="append", metavar="TEXT", help=null_help)
+    reading.add_argument("--encoding", action=_Once, metavar="NAME", help="utf-8 (default), latin-1 or utf-16")
+    reading.add_argument(
+        "--no-header", action="store_true", help="the first line of CSV is a row: columns are named 1, 2 and so on"
+    )
+    reading.add_argument("--quote", action=_Once, metavar="C", help="character around fields of CSV, or none")
+    reading.add_argument(
+        "--format-in", action=_Once, metavar="FORMAT", help="csv, tsv, json, parquet or arrow, for files of any name"
+    )
+
+
+def _meaning(arguments: argparse.Namespace) -> Any:
+    from .scores import Meaning
+
+    given = (arguments.positive, arguments.negative, arguments.ignore)
+    return Meaning.of(*([one for text in texts or () for one in text.split(",")] for texts in given))
+
+
+def _reading(arguments: argparse.Namespace) -> Any:
+    from .scores import Reading
+
+    return Reading.of(
+        separator=arguments.separator,
+        decimal=arguments.decimal,
+        null=arguments.null,
+        encoding=arguments.encoding,
+        header=not arguments.no_header,
+        quote=arguments.quote,
+        format_in=arguments.format_in,
     )
 
 
@@ -192,11 +243,16 @@ def _score(arguments: argparse.Namespace) -> Scores:
             probability=arguments.probability,
             logit=arguments.logit,
             weight=arguments.weight,
-            group=[name for names in arguments.group or [] for name in names.split(",")],
+            group=arguments.group,
             where=arguments.where,
             nulls=arguments.nulls,
             invalid=arguments.invalid,
             eps=arguments.eps,
+            meaning=_meaning(arguments),
+            labels=arguments.labels,
+            key=arguments.key,
+            unmatched=arguments.unmatched,
+            reading=_reading(arguments),
         )
 
 

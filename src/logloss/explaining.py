@@ -15,9 +15,10 @@ from ._errors import InvalidInputError, LoglossError
 from .dialects.readings import GRID, LOGITS, PROBABILITIES, Reading, after_sigmoid, mistaken
 from .losses import binary_cross_entropy, binary_cross_entropy_with_logits
 from .report import explanation
-from .sources import open_source
+from .sources import open_source, seek
 from .sources.batch import refuse_missing
 from .sources.columns import check_columns
+from .sources.wanted import Wanted
 
 __all__ = ["Explanation", "Line", "explain", "explain_arguments"]
 
@@ -140,6 +141,8 @@ class _Wanted:
 
     def hit(self, value: float, dtype: str) -> bool:
         """Whether it is this number to the digits typed, or to two ulp: the order of a sum is nobody's promise."""
+        if math.isnan(value) or math.isnan(self.value):
+            return math.isnan(value) and math.isnan(self.value)
         ulp = float(np.spacing(np.asarray(abs(value), dtype)))
         return self.distance(value) <= max(self.half * (1 + 1e-9), 2 * ulp)
 
@@ -224,9 +227,10 @@ def _numbers(texts: Sequence[str]) -> Array:
 def _read(files: Sequence[str], targets: Sequence[str], predictions: Sequence[str]) -> tuple[Array, Array]:
     """The columns, in memory."""
     columns, source = [*targets, *predictions], open_source(list(files))
+    seek(source, columns)
     check_columns(source.schemas(), columns, ())
     parts = []
-    for batch in source.batches(columns, ()):
+    for batch in source.batches(Wanted(tuple(dict.fromkeys(columns)))):
         refuse_missing(batch, columns, ())
         parts.append(np.stack([batch.numbers(name) for name in columns], axis=1))
     table = np.concatenate(parts) if parts else np.empty((0, len(columns)))

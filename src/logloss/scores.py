@@ -18,15 +18,31 @@ from .evaluate.summary import Summary, summarize
 from .report import frames, json, rows, text
 from .report.formats import format_of
 from .report.view import TOP, View
-from .sources import Source, open_source
+from .sources import Source, derive, open_source, with_labels, with_meanings
 from .sources.columns import check_columns, lists_among
 from .sources.lists import unpack
+from .sources.outcomes import Meaning
 from .sources.paths import shown
+from .sources.reading import AS_FOUND, Reading
+from .sources.sql import group_by
+from .sources.wanted import Wanted
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Gate", "Interrupted", "Progress", "Scores", "check_place", "load", "merge", "score", "score_and_tell"]
+__all__ = [
+    "Gate",
+    "Interrupted",
+    "Meaning",
+    "Progress",
+    "Reading",
+    "Scores",
+    "check_place",
+    "load",
+    "merge",
+    "score",
+    "score_and_tell",
+]
 
 
 class Scores:
@@ -200,7 +216,7 @@ def _write(path: Path, content: bytes) -> None:
 def score(
     source: Any,
     *,
-    target: str,
+    target: str | Sequence[str],
     probability: Predictions = None,
     logit: Predictions = None,
     group: str | Sequence[str] | None = None,
@@ -209,6 +225,19 @@ def score(
     nulls: str = "error",
     invalid: str = "error",
     eps: float | None = None,
+    positive: Any = None,
+    negative: Any = None,
+    ignore: Any = None,
+    labels: Any = None,
+    key: str | Sequence[str] | None = None,
+    unmatched: str = "error",
+    separator: str | None = None,
+    decimal: str | None = None,
+    null: str | Sequence[str] | None = None,
+    encoding: str | None = None,
+    header: bool = True,
+    quote: str | None = None,
+    format_in: str | None = None,
 ) -> Scores:
     """Score predictions of any size in one pass: log loss and what explains it, overall and per group.
 
@@ -228,10 +257,12 @@ def score(
         target: column of what happened, in [0, 1].
         probability: column of predicted probabilities, in [0, 1]; 0 for something that happened gives inf. For several
             models, their names with a column each. For several labels, a pattern such as "p_*", with `target` "y_*":
-            columns pair by what * stands for. Columns of lists, in `target` and here, hold a value for each label; the
-            labels are then 0, 1, 2 and so on.
+            columns pair by what * stands for; or lists of columns in both, in the same order. Columns of lists, in
+            `target` and here, hold a value for each label; the labels are then 0, 1, 2 and so on. "m.p" is the field p
+            of a column m, and "p[1]" the second element of lists.
         logit: column of predicted logits, instead of probabilities; ±inf allowed.
-        group: column or columns whose values get a result each.
+        group: column or columns whose values get a result each; also SQL with names, as in
+            "country, young = age < 30".
         weight: column of weights, in [0, 1e300].
         where: condition in SQL about the columns of a row; other rows are left out.
         nulls: "drop" leaves out rows that lack a value in one of the columns, and counts them; "error" refuses them.
@@ -239,6 +270,20 @@ def score(
         eps: the least probability that counts as given to what happened: p is floored at eps where the target is above
             0, 1 - p where it is below 1, as in `log_loss(eps=eps)`, and how often is counted. In [0, 0.5]; None clips
             nothing.
+        positive: value or values of the target that are 1, where it holds words or other numbers, as "yes" or 2.
+        negative: value or values that are 0; without them there may be one other value, and that is 0.
+        ignore: value or values that are no label, as -1; rows of nothing else are left out.
+        labels: source of the labels, of any kind that `source` can be, if they are not with the predictions; a column
+            that both have is called "predictions.x" or "labels.x".
+        key: column or columns that tell which label belongs to which prediction; each key stands in one row.
+        unmatched: "drop" leaves out keys of one side alone, and counts them; "error" refuses them.
+        separator: character between the fields of CSV, where it is not found; "tab" is one.
+        decimal: "," for numbers in text with a decimal comma.
+        null: text or texts that stand for a missing value, besides the usual ones (empty, NA, NULL, None and so on).
+        encoding: "utf-8", "latin-1" or "utf-16", for text that is not UTF-8.
+        header: False for CSV whose first line is a row: the columns are then named 1, 2 and so on.
+        quote: character around fields of CSV, where it is not found; "none" where quotes mean nothing.
+        format_in: "csv", "tsv", "json", "parquet" or "arrow", where content and name do not tell.
 
     Returns:
         Scores, which prints as a table.
@@ -269,21 +314,53 @@ def score(
         nulls=nulls,
         invalid=invalid,
         eps=eps,
+        meaning=Meaning.of(positive, negative, ignore),
+        labels=labels,
+        key=key,
+        unmatched=unmatched,
+        reading=Reading.of(
+            separator=separator,
+            decimal=decimal,
+            null=null,
+            encoding=encoding,
+            header=header,
+            quote=quote,
+            format_in=format_in,
+        ),
     )
 
 
 def score_and_tell(
-    source: Any, tell: Callable[[Progress], None] | None, *, where: str | None = None, **options: Any
+    source: Any,
+    tell: Callable[[Progress], None] | None,
+    *,
+    where: str | None = None,
+    group: str | Sequence[str] | None = None,
+    labels: Any = None,
+    key: str | Sequence[str] | None = None,
+    unmatched: str = "error",
+    meaning: Meaning = Meaning(),  # noqa: B008 - it cannot change
+    reading: Reading = AS_FOUND,
+    **options: Any,
 ) -> Scores:
     """As `score`, and tell a function how far it is, about five times a second and from several threads."""
     meter = Meter(tell) if tell else None
-    opened = open_source(source, where, meter.read if meter else None)
-    plan = make_plan(_columns(opened), where=where, **options)
+    opened = open_source(source, meter.read if meter else None, reading)
+    joined = with_labels(opened, labels, key, unmatched, reading)
+    opened = joined or opened
+    columns = _columns(opened)
+    groups, expressions = group_by(group, columns)
+    definitions = "; ".join(f"{one.name} = {one.text}" for one in expressions) or None
+    plan = make_plan(
+        columns, where=where, group=groups, definitions=definitions, outcomes=str(meaning) or None, **options
+    )
+    opened = derive(opened, plan.columns, where, expressions)
+    opened = with_meanings(opened, [problem.target for problem in plan.problems], meaning)
     lists = lists_among(opened.schemas(), [name for name in plan.numbers if name != plan.weight])
     check_columns(opened.schemas(), plan.numbers, plan.groups, lists)
     if meter:
         meter.total = opened.total()
-    batches = opened.batches(plan.numbers, plan.groups)
+    batches = opened.batches(Wanted(plan.numbers, plan.groups))
     if lists:
         places, batches = unpack(batches, lists)
         plan = plan.unpacked(places)
@@ -294,6 +371,7 @@ def score_and_tell(
             raise
         raise Interrupted(Scores(stop.state, opened.names, partial=True)) from None
     _require_rows(state, opened.names, where)
+    state.joined = joined.counts if joined else {}
     return Scores(state, opened.names)
 
 

@@ -62,7 +62,7 @@ def test_json(run: Run, acs_path: Path):
     assert document["schema_version"] == 1
     none = {"missing": 0, "invalid": 0}
     sources = {"sources": [str(acs_path)], "rows": 277_677}
-    assert document["input"] == {**sources, "dropped": none, "dropped_weight": none, "clipped": 0}
+    assert document["input"] == {**sources, "dropped": none, "dropped_weight": none, "clipped": 0, "joined": {}}
     assert document["plan"]["groups"] == ["year", "sex"]
     assert len(document["results"]) == 9
     assert document["results"][0]["group"] == {"year": 2015, "sex": 1}
@@ -112,14 +112,17 @@ def test_weights(run: Run, csv: Callable[[str], Path]):
 Y_AND_P = ("--target", "y", "--probability", "p")
 BAD_TABLES = {
     "missing column": ("y,q\n1,0.5\n", "there is no column 'p' in {path}, which has y, q; did you mean 'q'?"),
-    "text": ("y,p\n1,high\n", "column 'p' must hold numbers; in {path} it holds String"),
+    "text": ("y,p\n1,high\n", "column 'p' must hold numbers; it is 'high' in row 1 of {path}"),
     "probability": ("y,p\n1,0.5\n0,1.5\n", "column 'p' (probability) must be in [0, 1]; it is 1.5 in row 2 of {path}"),
     "NaN": ("y,p\n1,0.5\n0,NaN\n", "column 'p' (probability) must be in [0, 1]; it is nan in row 2 of {path}"),
     "target": ("y,p\n2,0.5\n", "column 'y' (target) must be in [0, 1]; it is 2.0 in row 1 of {path}"),
     "null": ("y,p\n1,0.5\n,0.5\n", "column 'y' must have a value in every row; it has none in row 2 of {path}"),
     "header only": ("y,p\n", "there must be rows to score; {path} has none"),
-    "empty": ("", "{path} cannot be read as CSV (empty CSV)"),
-    "ragged": ("y,p\n1,0.5\n1,0.5,7,8\n", "{path} cannot be read as CSV"),
+    "empty": ("", "{path} must hold predictions; it is empty"),
+    "ragged": (
+        "y,p\n1,0.5\n1,0.5,7,8\n",
+        "{path} cannot be read as CSV (CSV Error on Line: 3 Original Line: 1,0.5,7,8",
+    ),
 }
 
 
@@ -183,7 +186,7 @@ def test_bad_files(run: Run, tmp_path: Path, acs_path: Path):
     assert_refused(run("score", tmp_path / "text.parquet", *Y_AND_P), "text.parquet cannot be read as Parquet")
     (tmp_path / "cut.parquet").write_bytes(acs_path.read_bytes()[:100_000])
     assert_refused(run("score", tmp_path / "cut.parquet", *Y_AND_P), "cut.parquet cannot be read as Parquet")
-    (tmp_path / "predictions.xlsx").write_text("")
+    (tmp_path / "predictions.xlsx").write_bytes(b"PK\x03\x04\0\0")
     assert_refused(run("score", tmp_path / "predictions.xlsx", *Y_AND_P), "a file of predictions must end in .parquet")
 
 
@@ -213,10 +216,10 @@ def test_text_of_another_encoding(run: Run, tmp_path: Path):
 
 
 def test_group_types_must_agree(run: Run, tmp_path: Path):
-    pl.DataFrame({"y": [1], "p": [0.5], "g": [1]}).write_parquet(tmp_path / "a.parquet")
+    pl.DataFrame({"y": [1], "p": [0.5], "g": [1.5]}).write_parquet(tmp_path / "a.parquet")
     pl.DataFrame({"y": [1], "p": [0.5], "g": ["1"]}).write_parquet(tmp_path / "b.parquet")
     result = run("score", tmp_path / "a.parquet", tmp_path / "b.parquet", *Y_AND_P, "--group", "g")
-    assert_refused(result, "column 'g' must have one type everywhere; it is Int64 in")
+    assert_refused(result, "column 'g' must have one type everywhere; it is Float64 in")
 
 
 @pytest.mark.parametrize(

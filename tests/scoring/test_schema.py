@@ -34,6 +34,14 @@ RUNS: dict[str, Any] = {
     "eps": lambda: score(CERTAIN, target="y", probability="p", eps=1e-15),
     "one class": lambda: score({"y": [1], "p": [0.5]}, target="y", probability="p"),
     "dropped": lambda: score({"y": [1, None], "p": [0.5, 2]}, target="y", probability="p", nulls="drop"),
+    "joined": lambda: score(
+        {"id": [1, 2], "p": [0.5, 0.5]},
+        labels={"id": [1, 2], "y": [0, 1]},
+        key="id",
+        target="y",
+        probability="p",
+        group="sure = p > 0.9",
+    ),
     "merged": lambda: merge(*[score(TABLE, target="y", probability="p")] * 2),
     "partial": lambda: Scores(score(TABLE, target="y", probability="p").state, ("table",), partial=True),
 }

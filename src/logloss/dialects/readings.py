@@ -18,6 +18,7 @@ Notes = Callable[[Array, Array], Iterator[str]]
 Compute = Callable[[Array, Array], Any]
 LOGITS, PROBABILITIES = "logits", "probabilities"
 FLOATS = ("float32", "float64")
+_OLD_EPS = 1e-15
 
 
 class Reading(NamedTuple):
@@ -66,6 +67,12 @@ def log_floors(p: Array, t: Array) -> Iterator[str]:
     """PyTorch's floor of the logarithms."""
     if number := int(np.count_nonzero(((t > 0) & (np.log(p) < -100)) | ((t < 1) & (np.log1p(-p) < -100)))):
         yield f"{number:,} of {p.size:,} losses end at 100 (logarithms floored at -100)"
+
+
+def undefined(p: Array, t: Array) -> Iterator[str]:
+    """A certain prediction that came true."""
+    if number := int(np.count_nonzero(((t == 0) & (p == 0)) | ((t == 1) & (p == 1)))):
+        yield f"{number:,} of {p.size:,} losses are 0 · ∞ = NaN (0 · log 0)"
 
 
 def adds(p: Array, _: Array) -> Iterator[str]:
@@ -321,7 +328,50 @@ def of_boosting() -> Iterator[Reading]:
         yield Reading("CatBoost", call, LOGITS, "float64", flat(function), more, default=True)
 
 
-FAMILIES = (of_sklearn, of_pytorch, of_tensorflow, of_keras, of_caffe, of_optax, of_boosting)
+def of_formulas() -> Iterator[Reading]:
+    """What people write down themselves, and what libraries computed before they clipped by dtype."""
+
+    def written(p: Array, t: Array) -> Any:
+        return -np.mean(t * np.log(p) + (1 - t) * np.log(1 - p), dtype=p.dtype)
+
+    def clipped(p: Array, t: Array) -> Any:
+        return written(np.clip(p, np.asarray(_OLD_EPS, p.dtype), np.asarray(1 - _OLD_EPS, p.dtype)), t)
+
+    def softplus(x: Array, t: Array) -> Any:
+        return np.mean(np.logaddexp(0, x) - t * x, dtype=x.dtype)
+
+    old = "scikit-learn < 1.2, Kaggle, Spark, hivemall"
+    for dtype in FLOATS:
+        for reading in (
+            Reading(old, "log loss with eps=1e-15", PROBABILITIES, dtype, clipped, (clips(_OLD_EPS),)),
+            Reading("NumPy", "-mean(t·log(p) + (1-t)·log(1-p))", PROBABILITIES, dtype, written, (undefined,)),
+            Reading("NumPy", "mean(log(1 + e^x) - t·x)", LOGITS, dtype, softplus),
+        ):
+            yield reading
+            if dtype == "float64":
+                yield from _turned(reading)
+
+
+def _turned(reading: Reading) -> Iterator[Reading]:
+    """The same of the other class's probability or logit, and in logarithms to other bases."""
+    compute, of_logits = reading.compute, reading.takes == LOGITS
+
+    def of_other(x: Array, t: Array) -> Any:
+        return compute(-x if of_logits else 1 - x, t)
+
+    name, kind = ("-x", "logit") if of_logits else ("1 - p", "probability")
+    notes = (*reading.notes, says(f"the other class's {kind}, {name}"))
+    yield reading._replace(call=f"{reading.call} of {name}", compute=of_other, notes=notes)
+    for base in (2, 10):
+
+        def in_base(x: Array, t: Array, base: int = base) -> Any:
+            return compute(x, t) / np.log(base)
+
+        notes = (*reading.notes, says(f"logarithms to base {base}"))
+        yield reading._replace(call=f"{reading.call} to base {base}", compute=in_base, notes=notes)
+
+
+FAMILIES = (of_sklearn, of_pytorch, of_tensorflow, of_keras, of_caffe, of_optax, of_boosting, of_formulas)
 GRID = tuple(reading for family in FAMILIES for reading in family())
 
 

@@ -50,6 +50,8 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True):
     drop_missing: bool = False
     drop_invalid: bool = False
     eps: Annotated[float, Meta(gt=0, le=0.5)] | None = None
+    definitions: str | None = None
+    outcomes: str | None = None
     components: Annotated[list[str], Meta(min_length=1, max_length=16)] = msgspec.field(
         default_factory=lambda: ["moments"]
     )
@@ -85,6 +87,7 @@ class State(msgspec.Struct):
     cells: list[PlacedCell]
     dropped_weight: DroppedWeight = msgspec.field(default_factory=DroppedWeight)  # since the first version 1
     clipped: Count = 0
+    joined: dict[Annotated[str, Meta(pattern="^(matched|only_in_predictions|only_in_labels)$")], Count] = {}
     components: dict[str, msgspec.Raw] = {}
 
 

@@ -24,7 +24,8 @@ class Problem:
             one, other = (self.target, self.prediction) if self.target in places else (self.prediction, self.target)
             raise InvalidInputError(
                 "a target and its prediction must both hold lists, a value for each label, or both numbers; "
-                f"{one!r} holds lists and {other!r} numbers; name another column."
+                f"{one!r} holds lists and {other!r} numbers; name another column, or "
+                f"if it holds a probability for each class, name one: {one}[1]."
             )
         if self.target not in places:
             yield self
@@ -58,6 +59,8 @@ class Plan:
     drop_missing: bool = False
     drop_invalid: bool = False
     eps: float | None = None
+    definitions: str | None = None  # of groups that are expressions
+    outcomes: str | None = None  # what values of targets mean, if not 0 and 1
     components: tuple[str, ...] = ("moments",)  # what its states keep; see `components`
 
     def __post_init__(self) -> None:
@@ -101,7 +104,10 @@ class Plan:
     def domains(self) -> Iterator[Domain]:
         """The rules that the numbers must keep, as `_kernels.scoring` checks them."""
         for problem in self.problems:
-            remedy = "0 and 1 are usual, shares between them allowed, and -1 and 1 become so by (target + 1) / 2"
+            remedy = (
+                "0 and 1 are usual, shares between them allowed; for others say which value is positive and which is "
+                "no label, as in positive=1, negative=-1 (--positive 1 --negative -1) or ignore=-1 (--ignore -1)"
+            )
             yield Domain(problem.target, "target", 0, 1, "in [0, 1]", remedy)
             name = problem.prediction
             if self.logits:

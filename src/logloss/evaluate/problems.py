@@ -15,14 +15,17 @@ _PREDICTIONS = ("p", "y_proba", "y_pred_proba", "y_prob", "prob", "pred", "proba
 _LOGITS = ("z", "logit", "logits")
 _MOST_NAMES = 12
 
-Predictions = str | Sequence[str] | Mapping[str, str] | None
-"""A column, several, or models' names with a column each; a column may be a pattern with one `*` for all labels."""
+Columns = str | Sequence[str]
+"""A column; a pattern with one `*` for all labels; or one column for each label, as a list or between commas."""
+
+Predictions = Columns | Mapping[str, Columns] | None
+"""Columns; of several models, by their names. A list beside a target that is no list means models."""
 
 
 def make_plan(
     columns: Sequence[str],
     *,
-    target: str | None,
+    target: Columns | None,
     probability: Predictions = None,
     logit: Predictions = None,
     weight: str | None = None,
@@ -31,6 +34,8 @@ def make_plan(
     nulls: str = "error",
     invalid: str = "error",
     eps: float | None = None,
+    definitions: str | None = None,
+    outcomes: str | None = None,
 ) -> Plan:
     """The plan for a source with these columns.
 
@@ -51,10 +56,14 @@ def make_plan(
         raise InvalidInputError("eps is a floor of probabilities, and these are logits; leave it out.")
     if probability and logit:
         raise InvalidInputError("predictions must be named as probability or as logit, not as both; leave one out.")
+    targets = _listed(target, columns)
+    predictions = probability or logit
+    if len(targets) > 1 and isinstance(predictions, (list, tuple)) and len(predictions) > 1:
+        predictions = _one_model(predictions)
     problems = [
         Problem(target_column, column, model, label)
-        for model, name in _models(probability or logit, columns).items()
-        for label, target_column, column in _pairs(target, name, columns)
+        for model, names in _models(predictions, columns).items()
+        for label, target_column, column in _pairs(targets, _listed(names, columns), columns)
     ]
     for name, choice in (("nulls", nulls), ("invalid", invalid)):
         if choice not in ("error", "drop"):
@@ -69,14 +78,16 @@ def make_plan(
         drop_missing=nulls == "drop",
         drop_invalid=invalid == "drop",
         eps=number(EPS, eps) or None,
+        definitions=definitions,
+        outcomes=outcomes,
     )
 
 
 def _require_names(role: str, given: Any) -> None:
     """Refuse an array where a column is to be named, and an empty name, as of a shell variable that is not set."""
-    several = role not in ("target", "weight")
+    several = role != "weight"
     if isinstance(given, Mapping):
-        given = list(given.values())
+        given = [name for one in given.values() for name in ([one] if isinstance(one, str) else one)]
     for name in given if several and isinstance(given, (list, tuple)) else [given]:
         if name is not None and not isinstance(name, str):
             kind = type(name).__name__
@@ -87,17 +98,32 @@ def _require_names(role: str, given: Any) -> None:
 
 def _suggestion(columns: Sequence[str], usual: Sequence[str]) -> str:
     found = [name for name in columns if name.lower() in usual]
+    numbered = [str(place + 1) for place in range(len(columns))]
+    if any(name.replace(".", "", 1).isdecimal() for name in columns) and list(columns) != numbered:
+        return "the file seems to have no header: header=False (--no-header) names the columns 1, 2, and so on"
     shown = ", ".join(columns[:_MOST_NAMES]) + (" and more" if len(columns) > _MOST_NAMES else "")
     return f"{', '.join(found)} may be meant" if found else f"the columns are {shown}"
 
 
-def _models(predictions: Predictions, columns: Sequence[str]) -> dict[str | None, str]:
-    """Each model's name and column. A single column needs no name, and several columns are names themselves."""
+def _listed(given: Columns, columns: Sequence[str]) -> tuple[str, ...]:
+    """One column or pattern, or one for each label."""
+    if isinstance(given, str):
+        return (given,) if given in columns else tuple(given.split(","))
+    return tuple(given)
+
+
+def _one_model(predictions: Sequence[str]) -> Columns | Sequence[str]:
+    """A list beside a list of targets: a column for each, unless commas or names tell that each is a model."""
+    return predictions if any("," in one or "=" in one for one in predictions) else ",".join(predictions)
+
+
+def _models(predictions: Predictions, columns: Sequence[str]) -> dict[str | None, Columns]:
+    """Each model's name and columns. One of them needs no name, and several are names themselves."""
     if isinstance(predictions, Mapping):
         return {name: column for name, column in predictions.items()}  # noqa: C416 - names of type str | None
     texts = [predictions] if isinstance(predictions, str) else list(predictions or ())
     named = [_named(text, columns) for text in texts]
-    models = {(name or (column if len(named) > 1 else None)): column for name, column in named}
+    models: dict[str | None, Columns] = {(name or (one if len(named) > 1 else None)): one for name, one in named}
     if len(models) < len(named):
         raise InvalidInputError(f"every model must have a name of its own; got {', '.join(texts)}; write name=column.")
     return models
@@ -109,8 +135,32 @@ def _named(text: str, columns: Sequence[str]) -> tuple[str | None, str]:
     return (name, column) if equals and name and column and text not in columns else (None, text)
 
 
-def _pairs(target: str, prediction: str, columns: Sequence[str]) -> list[tuple[str | None, str, str]]:
-    """(label, target column, prediction column): one without a label, or one for each text that `*` stands for."""
+def _pairs(
+    targets: Sequence[str], predictions: Sequence[str], columns: Sequence[str]
+) -> list[tuple[str | None, str, str]]:
+    """(label, target column, prediction column): one without a label, or one for each label."""
+    if len(targets) == len(predictions) == 1:
+        return _matched(targets[0], predictions[0], columns)
+    if len(predictions) == 1 and predictions[0].count("*") == 1:  # toxic,insult and *_pred
+        predictions = [predictions[0].replace("*", name) for name in targets]
+    if len(targets) != len(predictions):
+        raise InvalidInputError(
+            f"for several labels there must be a prediction for each target; got {len(targets)} "
+            f"({', '.join(targets)}) and {len(predictions)} ({', '.join(predictions)}); name as many, or a pattern: "
+            "'*_p' with a * for the target's name."
+        )
+    if any("*" in name and name not in columns for name in [*targets, *predictions]):
+        raise InvalidInputError(
+            f"labels must be named by a list or by a pattern; got both in {', '.join([*targets, *predictions])}; "
+            "name every column, or give one pattern."
+        )
+    if len(set(targets)) < len(targets):
+        raise InvalidInputError(f"a target must be named once; got {', '.join(targets)}; leave out the repetition.")
+    return [(target, target, prediction) for target, prediction in zip(targets, predictions, strict=True)]
+
+
+def _matched(target: str, prediction: str, columns: Sequence[str]) -> list[tuple[str | None, str, str]]:
+    """As `_pairs`, of one column or pattern each: labels are what `*` stands for."""
     patterns = [name for name in (target, prediction) if "*" in name and name not in columns]
     if not patterns:
         return [(None, target, prediction)]

@@ -49,6 +49,7 @@ class State:
         self.dropped = dict.fromkeys(REASONS, 0)
         self.dropped_weight = dict.fromkeys(REASONS, 0)
         self.clipped = 0
+        self.joined: dict[str, int] = {}  # how many keys of predictions and labels matched, where they were joined
 
     @property
     def sums(self) -> MomentSums:
@@ -98,6 +99,8 @@ class State:
             self.dropped[reason] += other.dropped[reason]
             self.dropped_weight[reason] += other.dropped_weight[reason]
         self.clipped += other.clipped
+        for name, count in other.joined.items():
+            self.joined[name] = self.joined.get(name, 0) + count
 
     @property
     def rows(self) -> int:

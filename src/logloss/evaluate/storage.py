@@ -45,6 +45,7 @@ def dumps(state: State, sources: tuple[str, ...]) -> str:
         "dropped": state.dropped,
         "dropped_weight": {reason: sums.to_text(total, -_UNIT) for reason, total in state.dropped_weight.items()},
         "clipped": state.clipped,
+        "joined": state.joined,
         "cells": [
             {"problem": problem, "group": [_to_json(value) for value in key], **cell}
             for problem, cells in enumerate(state.sums.dump(order))
@@ -92,6 +93,7 @@ def _loads(content: bytes) -> tuple[State, tuple[str, ...]]:
             raise ValueError("the weight of rows left out is none")
         state.dropped_weight[reason] = sums.shifted(mantissa, exponent + _UNIT)
     state.clipped = document.clipped
+    state.joined = dict(document.joined)
     return state, tuple(document.sources)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import numpy as np
@@ -51,6 +51,7 @@ class Summary:
     results: Results
     clipped: int = 0  # predictions that were floored at the plan's eps
     partial: bool = False  # the run was interrupted: some rows are counted, others not
+    joined: dict[str, int] = field(default_factory=dict)  # how many keys of predictions and labels matched
 
 
 def summarize(state: State, sources: tuple[str, ...], partial: bool = False) -> Summary:
@@ -66,7 +67,8 @@ def summarize(state: State, sources: tuple[str, ...], partial: bool = False) -> 
     ]
     dropped, weight = dict(state.dropped), _dropped_weight(state)
     results = Results(tuple(blocks), values)
-    return Summary(state.plan, sources, state.rows, dropped, weight, results, state.clipped, partial)
+    found = state.plan, sources, state.rows, dropped, weight, results, state.clipped, partial
+    return Summary(*found, dict(state.joined))
 
 
 def loss_so_far(state: State) -> tuple[float, float]:

@@ -16,6 +16,10 @@ OVER = "over_groups"
 """The column that tells totals ("all") from groups, where there are groups."""
 
 
+KEYS = "keys_"
+"""What the columns begin with that say how many keys of predictions and labels matched, where they were joined."""
+
+
 class GroupColumn:
     """The values of a group column: those of the groups, and nothing for the whole, once for each block."""
 
@@ -43,6 +47,8 @@ def columns(summary: Summary) -> dict[str, Any]:
         found[OVER] = np.array([*[None] * (size - 1), "all"] * len(blocks), object)
     for one in STATISTICS:
         found[one.name] = np.concatenate([block.columns[one.name] for block in blocks])
+    for name, count in summary.joined.items():
+        found[f"{KEYS}{name}"] = np.full(len(results), count)
     return found
 
 

@@ -25,6 +25,7 @@ def document(summary: Summary) -> dict[str, Any]:
             "dropped": summary.dropped,
             "dropped_weight": summary.dropped_weight,
             "clipped": summary.clipped,
+            "joined": summary.joined,
         },
         "plan": _plan(plan),
         "results": [_result(result, plan) for result in summary.results],
@@ -40,6 +41,8 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "groups": list(plan.groups),
         "where": plan.where,
         "eps": plan.eps,
+        "definitions": plan.definitions,
+        "outcomes": plan.outcomes,
     }
 
 

@@ -43,6 +43,14 @@ def _input() -> dict[str, Any]:
         ),
         dropped_weight=_object(weights, **dict.fromkeys(_REASONS, _NUMBER)),
         clipped=_described("predictions floored at eps", _COUNT),
+        joined=_described(
+            "keys of predictions and labels, where they were joined",
+            {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": dict.fromkeys(("matched", "only_in_predictions", "only_in_labels"), _COUNT),
+            },
+        ),
     )
 
 
@@ -63,6 +71,8 @@ def _plan() -> dict[str, Any]:
         groups={"type": "array", "items": {"type": "string"}},
         where=_text("the condition, in SQL"),
         eps=_described("floor of the probability given to what happened; null if nothing is clipped", floor),
+        definitions=_text("the groups that are expressions, in SQL; null if there are none"),
+        outcomes=_text("what the values of targets mean; null if they are 0 to 1"),
     )
 
 

@@ -51,7 +51,8 @@ def render_markdown(summary: Summary, view: View) -> str:
     lines += map(list, zip(*([_escaped(cell) for cell in column.cells] for column in columns), strict=True))
     mark = f"{_partial(summary)}\n\n" if summary.partial else ""
     hidden = "".join(f"\n{note}\n" for note in _of_hidden(summary, view))
-    return mark + "".join(f"| {' | '.join(line)} |\n" for line in lines) + hidden
+    end = f"\n{_joined(summary)}\n" if summary.joined else ""
+    return mark + "".join(f"| {' | '.join(line)} |\n" for line in lines) + hidden + end
 
 
 def render_html(summary: Summary, view: View) -> str:
@@ -256,12 +257,20 @@ def _notes(summary: Summary, view: View) -> Iterator[str]:
             )
             weight = f" of weight {number(summary.dropped_weight[reason])}" if summary.plan.weight else ""
             yield f"{rows}{weight} {were} left out for want of {meaning}."
+    if summary.joined:
+        yield _joined(summary)
     if any(np.isnan(found["normalized_entropy"]).any() for found in each):
         yield "-: undefined, because all targets are the same there."
     weak = sum(int(few(found["base_rate"], found["effective_rows"]).sum()) for found in each)
     if weak:
         lines = "one line" if weak == 1 else f"{weak:,} lines"
         yield f"In {lines} fewer than {FEW} positives or negatives count: too few to trust the 95 % interval there."
+
+
+def _joined(summary: Summary) -> str:
+    counts = summary.joined
+    alone = f"{counts['only_in_predictions']:,} stand in predictions alone and {counts['only_in_labels']:,} in labels"
+    return f"{counts['matched']:,} keys stand in predictions and labels; {alone} alone."
 
 
 def _partial(summary: Summary) -> str:

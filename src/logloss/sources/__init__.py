@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .._errors import InvalidInputError
 from .batch import Batch
+from .derived import Derived, inner_paths
 from .files import Files
 from .frames import from_tables
-from .where import Filtered
+from .labels import Joined
+from .outcomes import Meaning, Outcomes
+from .reading import AS_FOUND, Reading
+from .sql import Expression, condition
+from .wanted import Wanted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,7 +41,7 @@ class Source(Protocol):
         """How many rows there are to read, if that can be known without reading them."""
         ...
 
-    def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
+    def batches(self, wanted: Wanted) -> Iterator[Batch]:
         """The rows of these columns, in order."""
         ...
 
@@ -61,29 +66,76 @@ class Counted:
         """The source's rows."""
         return self.source.total()
 
-    def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
+    def batches(self, wanted: Wanted) -> Iterator[Batch]:
         """The source's rows."""
-        for batch in self.source.batches(numbers, others):
+        for batch in self.source.batches(wanted):
             self.count(batch.frame.height)
             yield batch
 
 
-def open_source(source: Any, where: str | None = None, count: Callable[[int], None] | None = None) -> Source:
-    """The source for a path, several paths, a table or several, with the rows for which the condition `where` holds.
+def open_source(
+    source: Any,
+    count: Callable[[int], None] | None = None,
+    reading: Reading = AS_FOUND,
+) -> Source:
+    """The source for a path, several paths, a table or several.
 
-    Nothing but schemas is read yet. `count` is told how many rows each batch has, before the condition is asked.
+    Nothing but schemas is read yet. `count` is told how many rows each batch has.
     """
-    opened = _open(source)
-    if count:
-        opened = Counted(opened, count)
-    return opened if where is None else Filtered.of(opened, where)
+    opened = _open(source, reading)
+    return Counted(opened, count) if count else opened
 
 
-def _open(source: Any) -> Source:
+def _open(source: Any, reading: Reading) -> Source:
     if isinstance(source, (str, os.PathLike)):
-        return Files.of([os.fspath(source)])
+        return Files.of([os.fspath(source)], reading)
     if isinstance(source, (list, tuple)) and all(isinstance(path, (str, os.PathLike)) for path in source):
         if not source:
             raise InvalidInputError("a source must be at least one path; got none.")
-        return Files.of([os.fspath(path) for path in source])
-    return from_tables(source)
+        return Files.of([os.fspath(path) for path in source], reading)
+    return from_tables(source, reading)
+
+
+def seek(source: Source, names: Sequence[str]) -> None:
+    """Make sure of these columns, before anybody says that there are none."""
+    if isinstance(source, Counted):
+        seek(source.source, names)
+    elif isinstance(source, Joined):
+        bare = [name.removeprefix("predictions.").removeprefix("labels.") for name in names]
+        seek(source.predictions, bare)
+        seek(source.labels, bare)
+    elif isinstance(source, Files):
+        for file in source.files:
+            file.seek(names)
+
+
+def derive(
+    source: Source, names: Sequence[str], where: str | None = None, expressions: Sequence[Expression] = ()
+) -> Source:
+    """The source with what is to be computed: names that lead into columns, expressions, and a condition.
+
+    Raises InvalidInputError for a condition that is none.
+    """
+    holds = None if where is None else condition(where)
+    about = [name for one in (*expressions, *([holds] if holds else [])) for name in one.columns]
+    seek(source, [*names, *about])
+    columns = next((list(schema) for _, schema in source.schemas()), [])
+    found = inner_paths([name for name in names if name not in {one.name for one in expressions}], columns)
+    return Derived(source, holds, tuple(expressions), found) if holds or expressions or found else source
+
+
+def with_labels(predictions: Source, labels: Any, key: Any, unmatched: str, reading: Reading) -> Joined | None:
+    """Predictions joined with labels from elsewhere, if there are any."""
+    if labels is None:
+        if key is not None:
+            raise InvalidInputError("a key joins predictions with labels; got no labels; name them (--labels).")
+        return None
+    opened = _open(labels, reading)
+    for side in (predictions, opened):
+        seek(side, key.split(",") if isinstance(key, str) else [one for one in key or () if isinstance(one, str)])
+    return Joined.of(predictions, opened, key, unmatched)
+
+
+def with_meanings(source: Source, targets: Sequence[str], meaning: Meaning) -> Source:
+    """The source with 0 and 1 for what a person says that targets mean."""
+    return source if meaning == Meaning() else Outcomes(source, tuple(dict.fromkeys(targets)), meaning)

@@ -26,26 +26,59 @@ def check_columns(
     first: tuple[str, pl.Schema] | None = None
     for name, schema in schemas:
         for column in [*numbers, *groups]:
-            _require(column, name, schema)
+            require(column, name, schema)
         for column in numbers:
             _require_numbers(column, name, schema[column], column in lists)
         first = first or (name, schema)
         for column in groups:
             _require_values(column, name, schema[column])
-            _require_same_type(column, first, (name, schema))
+            if not _are_keys(first[1][column], schema[column]):
+                _require_same_type(column, first, (name, schema))
 
 
-def _require(column: str, name: str, schema: pl.Schema) -> None:
+def _are_keys(a: pl.DataType, b: pl.DataType) -> bool:
+    """Whether groups of these types become texts: of whole numbers in one file, and texts in another."""
+    import polars as pl
+
+    text = pl.String, pl.Unknown
+    return all(kind in (*text, pl.Null) or kind.is_integer() for kind in (a, b)) and (a in text or b in text)
+
+
+def texts_among(schemas: Iterable[tuple[str, pl.Schema]], columns: Sequence[str]) -> list[str]:
+    """Those of the columns that hold texts in some parts of a source, and something else in others."""
+    import polars as pl
+
+    kinds: dict[str, set[bool]] = {column: set() for column in columns}
+    for _, schema in schemas:
+        for column in columns:
+            if column in schema and schema[column] != pl.Null:
+                kinds[column].add(schema[column] in (pl.String, pl.Unknown))
+    return [column for column, found in kinds.items() if len(found) > 1]
+
+
+def require(column: str, name: str, schema: pl.Schema) -> None:
+    """Refuse a source without this column."""
     if column in schema:
         return
     known = list(schema)
-    similar = difflib.get_close_matches(column, known, n=1)
+    similar = difflib.get_close_matches(column, [name for name in known if not _is_number(name)], n=1)
     hint = f"did you mean {similar[0]!r}" if similar else "name one of those"
-    if len(known) == 1 and not {";", "|", "\t"}.isdisjoint(known[0]):
-        hint = "columns of CSV must be separated by commas, and of TSV by tabs: convert the file"
+    if any(map(_is_number, known)) and not all(name.isdecimal() for name in known):
+        hint = "the file seems to have no header: header=False (--no-header) names the columns 1, 2, and so on"
+    if len(known) == 1 and not {";", "|", "\t", ","}.isdisjoint(known[0]):
+        hint = "if that is more than one, name what separates them: separator=';' (--separator)"
     more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
     shown = ", ".join(known[:_MOST_NAMES]) + more
     raise InvalidInputError(f"there is no column {column!r} in {name}, which has {shown or 'no columns'}; {hint}.")
+
+
+def _is_number(name: str) -> bool:
+    """Whether a column's name is a number, which stands in a row rather than in a header."""
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
 
 
 def lists_among(schemas: Iterable[tuple[str, pl.Schema]], columns: Sequence[str]) -> list[str]:
@@ -68,7 +101,8 @@ def _require_numbers(column: str, name: str, dtype: Any, in_lists: bool) -> None
     if element is None or _inner(element) is not None or not _is_numeric(element):
         rule = "lists of numbers, as it does elsewhere" if in_lists else "numbers"
         raise InvalidInputError(
-            f"column {column!r} must hold {rule}; in {name} it holds {dtype}; name another column or convert this one."
+            f"column {column!r} must hold {rule}; in {name} it holds {dtype}; name another column, convert this one, "
+            "or say which outcomes are positive (--positive)."
         )
 
 
@@ -76,7 +110,7 @@ def _require_values(column: str, name: str, dtype: pl.DataType) -> None:
     """Refuse groups of lists, bytes and the like: a group must have a value that can be read."""
     import polars as pl
 
-    texts = (pl.String, pl.Categorical, pl.Enum, pl.Boolean, pl.Date, pl.Datetime, pl.Time, pl.Null)
+    texts = (pl.String, pl.Categorical, pl.Enum, pl.Boolean, pl.Date, pl.Datetime, pl.Time, pl.Null, pl.Unknown)
     if not (dtype.is_numeric() or dtype in texts):
         raise InvalidInputError(
             f"column {column!r} (group) must hold texts, numbers, dates or truth values; in {name} it holds {dtype}; "
@@ -89,7 +123,7 @@ def check_alike(
 ) -> None:
     """Refuse a table that does not continue another: numbers may be of any type, other columns must be of the same."""
     for column in dict.fromkeys([*numbers, *others]):
-        _require(column, *other)
+        require(column, *other)
         one, two = (schema[column] for _, schema in (first, other))
         if column in others or not (_is_numeric(one) and _is_numeric(two)):
             _require_same_type(column, first, other)
@@ -99,7 +133,7 @@ def _is_numeric(dtype: Any) -> bool:
     import polars as pl
 
     element = dtype if (inner := _inner(dtype)) is None else inner
-    return bool(element.is_numeric()) or element in (pl.Boolean, pl.Null)
+    return bool(element.is_numeric()) or element in (pl.Boolean, pl.Null, pl.Unknown)
 
 
 def _require_same_type(column: str, first: tuple[str, pl.Schema], other: tuple[str, pl.Schema]) -> None:

@@ -1,17 +1,21 @@
-"""Files of predictions, read in batches by Polars."""
+"""Files of predictions, read in batches: Parquet and Arrow by Polars, text by DuckDB."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidInputError
 from . import stream
 from .batch import Batch
+from .columns import texts_among
 from .paths import Found, find_files
+from .reading import AS_FOUND, Reading
+from .text import Text
+from .wanted import Wanted, selection, typed_name
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,7 +25,6 @@ BATCH_ROWS = 1 << 18
 
 _STREAM = "Arrow stream"
 _BATCH_VALUES = 1 << 24
-_ROWS_THAT_TELL_TYPES = 10_000
 
 
 def rows_at_once(most: int, columns: int) -> int:
@@ -35,54 +38,52 @@ class File:
 
     found: Found
     partition: dict[str, Any]
+    reading: Reading = AS_FOUND
 
     @property
     def name(self) -> str:
         """What the file is called in messages."""
         return self.found.name
 
-    def _scan(self, types: Mapping[str, type[pl.DataType]] | None = None) -> pl.LazyFrame:
-        """The file as a Polars query, and of text the types that are not what its first rows tell."""
+    @cached_property
+    def _text(self) -> Text | None:
+        """The file as text, if it is text."""
+        return Text(self.found, self.reading) if self.found.format in ("CSV", "TSV", "JSON lines") else None
+
+    def _scan(self) -> pl.LazyFrame:
+        """The file as a Polars query."""
         import polars as pl
 
-        path, kind = self.found.path, self.found.format
-        if kind == "Parquet":
-            return pl.scan_parquet(path, glob=False, hive_partitioning=False)
-        if kind == "Arrow IPC":
-            return pl.scan_ipc(path, glob=False, hive_partitioning=False)
-        if kind == "JSON lines":
-            return pl.scan_ndjson(path, infer_schema_length=_ROWS_THAT_TELL_TYPES, schema_overrides=types)
-        return pl.scan_csv(
-            path,
-            glob=False,
-            separator="\t" if kind == "TSV" else ",",
-            infer_schema_length=_ROWS_THAT_TELL_TYPES,
-            schema_overrides=types,
-        )
+        scan = pl.scan_parquet if self.found.format == "Parquet" else pl.scan_ipc
+        return scan(self.found.path, glob=False, hive_partitioning=False)
 
     @cached_property
     def _own_schema(self) -> pl.Schema:
         import polars as pl
 
+        if self._text:
+            return self._text.schema
         with _reading(self):
             if self.found.format == _STREAM:
                 with self.found.path.open("rb") as file:
                     return pl.read_ipc_stream(next(stream.pieces(file))).schema
-            schema = self._scan().collect_schema()
-            if self.found.format in ("CSV", "TSV"):
-                texts = self._scan(dict.fromkeys(schema, pl.String))  # Polars 2.0 reads on to rows of other types
-                if texts.head(1).collect().is_empty():
-                    return pl.Schema(dict.fromkeys(schema, pl.Null()))  # a header alone tells no types
-            return schema
+            return self._scan().collect_schema()
 
     @cached_property
     def schema(self) -> pl.Schema:
-        """The columns and their types."""
+        """The columns and their types; of a text, Unknown."""
         import polars as pl
 
         types: dict[type, pl.DataType] = {int: pl.Int64(), str: pl.String(), type(None): pl.Null()}
         literals = {name: types[type(value)] for name, value in self.partition.items()}
         return pl.Schema({**self._own_schema, **literals})
+
+    def seek(self, names: Sequence[str]) -> None:
+        """Make sure of these columns, if the file has them: of text, the first rows do not tell all."""
+        if self._text:
+            self._text.seek([name for name in names if name not in self.partition])
+            self.__dict__.pop("_own_schema", None)
+            self.__dict__.pop("schema", None)
 
     def total(self) -> int | None:
         """How many rows a Parquet or Arrow file says it has; other formats do not say."""
@@ -93,25 +94,35 @@ class File:
         with _reading(self):
             return int(self._scan().select(pl.len()).collect().item())
 
-    def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
+    def batches(self, wanted: Wanted) -> Iterator[Batch]:
         """The rows of these columns, in order, and KeyboardInterrupt after those of a pipe that it cut short."""
+        rows = rows_at_once(BATCH_ROWS, len(wanted.columns))
+        yield from self._text_batches(self._text, wanted, rows) if self._text else self._scanned(wanted, rows)
+        if self.found.cut:
+            raise KeyboardInterrupt
+
+    def _scanned(self, wanted: Wanted, rows: int) -> Iterator[Batch]:
         import polars as pl
 
-        # text that starts with whole numbers may go on with others
-        whole = [name for name in numbers if name in self._own_schema and self._own_schema[name].is_integer()]
-        floats = dict.fromkeys(whole, pl.Float64)
         literals = [pl.lit(value, self.schema[name]).alias(name) for name, value in self.partition.items()]
-        names = list(dict.fromkeys([*numbers, *others]))
         row = 0
         with _reading(self):
-            rows = rows_at_once(BATCH_ROWS, len(names))
-            for scan in self._streamed(names) if self.found.format == _STREAM else [self._scan(floats)]:
-                selected = scan.with_columns(literals).select(names)
+            for scan in self._streamed(wanted.columns) if self.found.format == _STREAM else [self._scan()]:
+                selected = scan.with_columns(literals).select(selection(wanted))
                 for frame in selected.collect_batches(chunk_size=rows, maintain_order=True):
                     yield Batch(frame, self.name, row)
                     row += frame.height
-        if self.found.cut:
-            raise KeyboardInterrupt
+
+    def _text_batches(self, text: Text, wanted: Wanted, rows: int) -> Iterator[Batch]:
+        """The rows of text, with the columns that its directories name."""
+        import polars as pl
+
+        named = {name: pl.lit(value, self.schema[name]) for name, value in self.partition.items()}
+        own = Wanted(*(tuple(name for name in part if name not in named) for part in wanted.parts))
+        columns = [value.alias(name) for name, value in named.items() if name in wanted.named]
+        columns += [value.alias(typed_name(name)) for name, value in named.items() if name in wanted.typed]
+        for batch in text.batches(own, rows):
+            yield replace(batch, frame=batch.frame.with_columns(columns)) if columns else batch
 
     def _streamed(self, names: Sequence[str]) -> Iterator[pl.LazyFrame]:
         """An Arrow stream as a query for each of its pieces."""
@@ -144,16 +155,16 @@ class Files:
     files: tuple[File, ...]
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> Files:
-        """The files that paths, directories, globs, "@list.txt" and "-" mean."""
-        found = find_files(texts)
+    def of(cls, texts: Sequence[str], reading: Reading = AS_FOUND) -> Files:
+        """The files that paths, directories, globs, "@list.txt" and "-" mean, read as a person said."""
+        found = find_files(texts, reading.format)
         keys = dict.fromkeys(key for one in found for key in one.partition)
         whole = {key for key in keys if all(_is_whole(one.partition.get(key) or "0") for one in found)}
         partitions = (
             {key: int(text) if text is not None and key in whole else text for key, text in one.partition.items()}
             for one in found
         )
-        return cls(tuple(map(File, found, partitions)))
+        return cls(tuple(File(one, partition, reading) for one, partition in zip(found, partitions, strict=True)))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -170,10 +181,14 @@ class Files:
         known = [file.total() for file in self.files]
         return None if None in known else sum(filter(None, known))
 
-    def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
-        """The rows of these columns, file after file."""
+    def batches(self, wanted: Wanted) -> Iterator[Batch]:
+        """The rows of these columns, file after file; groups that are texts in one file are so in all."""
+        import polars as pl
+
+        texts = [pl.col(name).cast(pl.String) for name in texts_among(self.schemas(), wanted.groups)]
         for file in self.files:
-            yield from file.batches(numbers, others)
+            for batch in file.batches(wanted):
+                yield replace(batch, frame=batch.frame.with_columns(texts)) if texts else batch
 
 
 def _is_whole(text: str) -> bool:

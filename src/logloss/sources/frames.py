@@ -14,6 +14,8 @@ from .._errors import InvalidInputError, UnsupportedTypeError
 from .batch import Batch
 from .columns import check_alike
 from .files import BATCH_ROWS, Files, rows_at_once
+from .reading import Reading
+from .wanted import Wanted, selection
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,6 +27,19 @@ class Frame:
 
     frame: pl.LazyFrame
     name: str = "the table"
+    unreadable: tuple[str, ...] = ()  # columns that no other library can take
+
+    @classmethod
+    def of(cls, table: Any, name: str = "the table") -> Frame:
+        """A table of any kind, but for columns that hold what only Python can."""
+        import polars as pl
+
+        if isinstance(table, pl.DataFrame) or not hasattr(table, "iloc"):
+            return cls(_lazy(table), name)
+        try:
+            return cls(_lazy(table), name)
+        except Exception:  # noqa: BLE001 - pandas and PyArrow raise their own, and name no column
+            return _by_column(table, name)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -33,17 +48,20 @@ class Frame:
 
     def schemas(self) -> Iterator[tuple[str, pl.Schema]]:
         """The table's columns and their types."""
-        yield self.name, self.frame.collect_schema()
+        import polars as pl
+
+        unreadable = dict.fromkeys(self.unreadable, pl.Object())
+        yield self.name, pl.Schema({**self.frame.collect_schema(), **unreadable})
 
     def total(self) -> int | None:
         """Unknown: a query or stream tells by its end."""
         return None
 
-    def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
+    def batches(self, wanted: Wanted) -> Iterator[Batch]:
         """The rows of these columns, in order."""
         row = 0
-        selected = self.frame.select(list(dict.fromkeys([*numbers, *others])))
-        rows = rows_at_once(BATCH_ROWS, len(numbers) + len(others))
+        selected = self.frame.select(selection(wanted))
+        rows = rows_at_once(BATCH_ROWS, len(wanted.columns))
         for frame in selected.collect_batches(chunk_size=rows, maintain_order=True):
             yield Batch(frame, self.name, row)
             row += frame.height
@@ -69,16 +87,17 @@ class Frames:
         """Unknown: the last table tells by its end."""
         return None
 
-    def batches(self, numbers: Sequence[str], others: Sequence[str]) -> Iterator[Batch]:
+    def batches(self, wanted: Wanted) -> Iterator[Batch]:
         """The rows of these columns, table after table."""
         expected = self.first.frame.collect_schema()
-        later = (Frame(_lazy(table), f"table {number}") for number, table in enumerate(self.rest, 2))
+        later = (Frame.of(table, f"table {number}") for number, table in enumerate(self.rest, 2))
         for frame in chain([self.first], later):
-            check_alike((self.first.name, expected), (frame.name, frame.frame.collect_schema()), numbers, others)
-            yield from frame.batches(numbers, others)
+            others = (*wanted.groups, *wanted.texts, *wanted.typed)
+            check_alike((self.first.name, expected), (frame.name, frame.frame.collect_schema()), wanted.numbers, others)
+            yield from frame.batches(wanted)
 
 
-def from_tables(source: Any) -> Frame | Frames | Files:
+def from_tables(source: Any, reading: Reading) -> Frame | Frames | Files:
     """A table, or an iterable of tables or of paths.
 
     Raises:
@@ -86,7 +105,7 @@ def from_tables(source: Any) -> Frame | Frames | Files:
         InvalidInputError: the iterable is empty.
     """
     if _is_table(source):
-        return Frame(_lazy(source))
+        return Frame.of(source)
     if not isinstance(source, Iterable) or isinstance(source, (str, bytes)) or hasattr(source, "__array__"):
         raise _unsupported(source)
     tables = iter(source)
@@ -94,8 +113,8 @@ def from_tables(source: Any) -> Frame | Frames | Files:
     if first is None:
         raise InvalidInputError("an iterable of tables must give at least one; it is empty.")
     if isinstance(first, (str, os.PathLike)):
-        return Files.of([_path(one) for one in chain([first], tables)])
-    return Frames(Frame(_lazy(first), "table 1"), tables)
+        return Files.of([_path(one) for one in chain([first], tables)], reading)
+    return Frames(Frame.of(first, "table 1"), tables)
 
 
 def _path(one: Any) -> str:
@@ -132,6 +151,19 @@ def _lazy(table: Any) -> pl.LazyFrame:
     if hasattr(table, "__arrow_c_array__"):  # a record batch
         return pl.DataFrame(table).lazy()
     raise _unsupported(table)
+
+
+def _by_column(table: Any, name: str) -> Frame:
+    """A pandas frame with those of its columns that can be taken one by one."""
+    import polars as pl
+
+    columns, unreadable = [], []
+    for column in dict.fromkeys(table.columns):
+        try:
+            columns.append(pl.DataFrame(table[[column]]).to_series().alias(str(column)))
+        except Exception:  # noqa: BLE001 - as above
+            unreadable.append(str(column))
+    return Frame(pl.DataFrame(columns).lazy(), name, tuple(unreadable))
 
 
 def _from_arrays(columns: Mapping[str, Any]) -> pl.LazyFrame:

@@ -1,0 +1,134 @@
+"""The engine that reads text and computes conditions: DuckDB, whose results come as Polars frames, in order.
+
+A connection for a person's SQL is locked: it sees the one table that it is given, and no files, networks, extensions
+or settings, so a condition can be run whoever wrote it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import duckdb
+    import polars as pl
+
+_LONGEST = 300
+
+_LOCKS = (
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET allow_community_extensions = false",
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
+
+
+def connect(locked: bool, place: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """A database of its own, in memory or in a new file, with the processors that this process may use."""
+    import duckdb
+
+    connection = duckdb.connect(place or ":memory:")
+    for setting in (
+        f"SET threads = {_processors()}",
+        "SET streaming_buffer_size = '16MB'",
+        "SET enable_progress_bar = false",
+        "SET TimeZone = 'UTC'",
+        *(_LOCKS if locked else ()),
+    ):
+        connection.execute(setting)
+    return connection
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _shared(locked: bool, _process: int) -> duckdb.DuckDBPyConnection:
+    """A database in memory for all of a process: to make one takes as long as to read a small file."""
+    atexit.register(_shared.cache_clear)  # what lives when the interpreter ends, nanobind complains of
+    return connect(locked)
+
+
+@contextmanager
+def opened(locked: bool, place: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that is closed at the end, to nothing but what is registered with it, or to a new file."""
+    import duckdb
+
+    connection = connect(locked, place) if place else _shared(locked, os.getpid()).cursor()
+    try:
+        yield connection
+    finally:
+        with suppress(duckdb.Error):  # a thread may still be reading what nobody wants any more
+            connection.close()
+
+
+def literal(text: str) -> str:
+    """A text as SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A name as SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class Table:
+    """A table as nothing but its Arrow stream: for the one library, a frame of the other, without PyArrow."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+def stream(connection: duckdb.DuckDBPyConnection, query: str, rows: int) -> Iterator[pl.DataFrame]:
+    """The result in frames of at most so many rows, in order, as they are computed."""
+    import polars as pl
+
+    result = pl.scan_arrow_c_stream(Table(connection.sql(query)))
+    yield from result.collect_batches(chunk_size=rows, maintain_order=True)
+
+
+def frame(connection: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:
+    """The whole result."""
+    import polars as pl
+
+    return pl.DataFrame(Table(connection.sql(query)))
+
+
+def fetch(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
+    """A small result, also while another is streamed."""
+    return list(connection.cursor().execute(query).fetchall())
+
+
+def failures() -> tuple[type[BaseException], ...]:
+    """What the two libraries and the operating system raise when a file or an expression is not as it should be."""
+    import duckdb
+    import polars as pl
+
+    return duckdb.Error, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError
+
+
+def is_conversion(error: BaseException) -> bool:
+    """Whether a text was not of the type that it should be converted to."""
+    return any(text in str(error) for text in ("Conversion Error", "Could not convert", "Failed to cast value"))
+
+
+def reason(error: BaseException) -> str:
+    """The part of an engine's message that says what is wrong, as one line."""
+    text = str(error).removeprefix("got external error: ")
+    lines = []
+    for line in text.splitlines():
+        if line.startswith(("Possible", "LINE ", "*", "The search space")) or not line.strip():
+            break
+        lines.append(line.strip())
+    shown = " ".join(lines)[:_LONGEST] or type(error).__name__
+    return shown.partition(" Error: ")[2].strip().rstrip(".:") or shown.rstrip(".:")

@@ -1,0 +1,200 @@
+"""Predictions and their labels from two sources, joined on a key by DuckDB, on disk: neither needs to fit in memory."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._errors import InvalidInputError
+from . import engine
+from .batch import Batch
+from .columns import require
+from .engine import Table
+from .files import BATCH_ROWS
+from .wanted import Wanted, typed_name
+
+if TYPE_CHECKING:
+    import duckdb
+    import polars as pl
+
+    from . import Source
+
+_SIDES = ("predictions", "labels")
+MATCHED, ONLY_PREDICTIONS, ONLY_LABELS = "matched", "only_in_predictions", "only_in_labels"
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The rows of predictions that have labels, with the columns of both.
+
+    A column that both have, but for the keys, is called "predictions.x" and "labels.x". `counts` is filled when rows
+    are read.
+    """
+
+    predictions: Source
+    labels: Source
+    keys: tuple[str, ...]
+    drop: bool = False
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, predictions: Source, labels: Source, key: Any, unmatched: str) -> Joined:
+        """The two sources. Raises InvalidInputError if the key is no name, or no column of both."""
+        keys = tuple(key.split(",")) if isinstance(key, str) else tuple(key or ())
+        if not keys or not all(isinstance(one, str) and one for one in keys):
+            raise InvalidInputError(f"labels need the columns that both sides share as key (--key); got {key!r}.")
+        if unmatched not in ("error", "drop"):
+            raise InvalidInputError(f"unmatched must be 'error' or 'drop'; got {unmatched!r}.")
+        for side in (predictions, labels):
+            for name, schema in side.schemas():
+                for one in keys:
+                    require(one, name, schema)
+        return cls(predictions, labels, keys, unmatched == "drop")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the parts of both sources are called."""
+        return (*self.predictions.names, *self.labels.names)
+
+    def _columns(self) -> dict[str, tuple[int, str]]:
+        """Where each column comes from: which side, and its name there."""
+        sides = [list(next(iter(side.schemas()))[1]) for side in (self.predictions, self.labels)]
+        found: dict[str, tuple[int, str]] = {}
+        for place, (columns, others) in enumerate([sides, sides[::-1]]):
+            for name in columns:
+                if name not in self.keys:
+                    found[f"{_SIDES[place]}.{name}" if name in others else name] = place, name
+        return found | {key: (0, key) for key in self.keys}
+
+    def schemas(self) -> Iterator[tuple[str, pl.Schema]]:
+        """The columns of both, for each part of the predictions."""
+        import polars as pl
+
+        places, labels = self._columns(), next(iter(self.labels.schemas()))[1]
+        for name, schema in self.predictions.schemas():
+            sides = schema, labels
+            kinds = {one: sides[side].get(column) for one, (side, column) in places.items()}
+            yield name, pl.Schema({one: kind for one, kind in kinds.items() if kind is not None})
+
+    def total(self) -> int | None:
+        """The rows of the predictions."""
+        return self.predictions.total()
+
+    def batches(self, wanted: Wanted) -> Iterator[Batch]:
+        """The rows of the predictions that have labels, in no order; they remember their numbers."""
+        with _database() as connection:
+            columns = [self._store(connection, side, wanted) for side in (0, 1)]
+            self._refuse_duplicates(connection)
+            self._count(connection)
+            chosen = [name for names in columns for name in names]
+            query = f"SELECT {', '.join(['predictions.row', *chosen])} FROM predictions JOIN labels {self._using()}"
+            names = ["row", *(name for names in columns for name in names.values())]
+            of = self.predictions.names
+            name = of[0] if len(of) == 1 else f"the {len(of):,} files of predictions"
+            for frame in engine.stream(connection, query, BATCH_ROWS):
+                frame.columns = names
+                yield Batch(frame.drop("row"), name, 0, frame["row"])
+
+    def _using(self) -> str:
+        return f"USING ({', '.join(f'k{place}' for place in range(len(self.keys)))})"
+
+    def _store(self, connection: duckdb.DuckDBPyConnection, side: int, wanted: Wanted) -> dict[str, str]:
+        """Put what is needed of one side into a table, and say what its columns are to be called."""
+        import polars as pl
+
+        places, source = self._columns(), (self.predictions, self.labels)[side]
+        here = [[one for one in part if places.get(one, (side, one))[0] == side] for part in wanted.parts]
+        parts = [tuple(places[one][1] if one in places else one for one in part) for part in here]
+        numbers, groups, texts, typed = parts
+        own = Wanted(numbers, tuple(dict.fromkeys([*groups, *self.keys])), texts, typed)
+        named = dict(zip([*numbers, *groups, *texts], [*here[0], *here[1], *here[2]], strict=True))
+        named |= {typed_name(one): typed_name(other) for one, other in zip(typed, here[3], strict=True)}
+        table, row = _SIDES[side], 0
+        for batch in source.batches(own):
+            keys = [_as_text(batch.frame[key]).alias(f"k{place}") for place, key in enumerate(self.keys)]
+            values = [
+                _plain(batch.frame[name], name in numbers).alias(f"{table}{place}") for place, name in enumerate(named)
+            ]
+            frame = pl.DataFrame([*values, *keys]).with_row_index("row", row)
+            connection.register("batch", Table(frame))
+            into = f"INSERT INTO {table}" if row else f"CREATE TABLE {table} AS"
+            connection.execute(f"{into} SELECT * FROM batch")
+            connection.unregister("batch")
+            row += frame.height
+        if row == 0:
+            raise InvalidInputError(f"there must be rows to join; {source.names[0]} has none; check what was named.")
+        return {f"{table}{place}": name for place, name in enumerate(named.values())}
+
+    def _refuse_duplicates(self, connection: duckdb.DuckDBPyConnection) -> None:
+        keys = ", ".join(f"k{place}" for place in range(len(self.keys)))
+        for table in _SIDES:
+            query = f"SELECT {keys}, count(*) FROM {table} WHERE ({keys}) IS NOT NULL GROUP BY ALL HAVING count(*) > 1"
+            for found in engine.fetch(connection, f"{query} LIMIT 1"):
+                raise InvalidInputError(
+                    f"a key must stand in one row of the {table}; {self._shown(found)} stands in {found[-1]:,}; "
+                    "name more columns as key (--key id,day), or leave the repetitions out."
+                )
+
+    def _shown(self, values: Sequence[Any]) -> str:
+        return " and ".join(f"{key} = {value!r}" for key, value in zip(self.keys, values, strict=False))
+
+    def _count(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Count what is matched and what is not, which is refused unless it may be left out."""
+        joined = f"FROM predictions JOIN labels {self._using()}"
+        (matched,) = engine.fetch(connection, f"SELECT count(*) {joined}")[0]
+        rows = [engine.fetch(connection, f"SELECT count(*) FROM {table}")[0][0] for table in _SIDES]
+        self.counts.update({MATCHED: matched, ONLY_PREDICTIONS: rows[0] - matched, ONLY_LABELS: rows[1] - matched})
+        if self.drop or rows == [matched, matched]:
+            return
+        examples = [self._unmatched(connection, *_SIDES[::step]) for step in (1, -1)]
+        counts = zip(_SIDES, (count - matched for count in rows), examples, strict=True)
+        raise InvalidInputError(
+            f"every key must stand in predictions and labels, as {matched:,} do; "
+            + " and ".join(f"{count:,} stand in {table} alone{example}" for table, count, example in counts if count)
+            + "; leave them out with unmatched='drop' (--unmatched drop)."
+        )
+
+    def _unmatched(self, connection: duckdb.DuckDBPyConnection, table: str, other: str) -> str:
+        keys = ", ".join(f"k{place}" for place in range(len(self.keys)))
+        found = engine.fetch(connection, f"SELECT {keys} FROM {table} ANTI JOIN {other} {self._using()} LIMIT 1")
+        return f", such as {self._shown(found[0])}" if found else ""
+
+
+@contextmanager
+def _database() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in a directory that goes with it, also where nobody reads to the end."""
+    directory = tempfile.mkdtemp(prefix="logloss-")
+    try:
+        with engine.opened(locked=False, place=Path(directory) / "join.db") as connection:
+            yield connection
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    """A key as text, so that 7 in one file is "7" in another; whole numbers that became floats are whole again."""
+    import polars as pl
+
+    if column.dtype.is_float():
+        whole = column.cast(pl.Int64, strict=False)
+        if (whole == column).all():
+            column = whole
+    return column.cast(pl.String)
+
+
+def _plain(column: pl.Series, is_number: bool) -> pl.Series:
+    """A column in a type that all batches share."""
+    import polars as pl
+
+    if column.dtype.is_nested():
+        return column
+    if is_number:
+        return column.cast(pl.Float64)
+    if column.dtype.is_integer():
+        return column.cast(pl.Int64)
+    return column.cast(pl.String) if column.dtype in (pl.Categorical, pl.Enum, pl.Null) else column

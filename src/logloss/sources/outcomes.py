@@ -1,0 +1,160 @@
+"""Outcomes in words or in other numbers than 0 and 1: which of them is the positive one, said by a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from .._errors import InvalidInputError
+from .batch import Batch
+from .wanted import Wanted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from . import Source
+
+_MOST_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """The values that are positive, negative and none at all, as texts.
+
+    Without negative ones there may be one other value: of two, either may be a slip of the pen.
+    """
+
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, positive: Any = None, negative: Any = None, ignore: Any = None) -> Meaning:
+        """Values as `score` takes them. Raises InvalidInputError for one that stands on two sides."""
+        parts = tuple(map(_texts, (positive, negative, ignore)))
+        every = [text for part in parts for text in part]
+        for text in every:
+            if every.count(text) > 1:
+                raise InvalidInputError(f"a value must mean one thing; {text!r} is named twice; leave one out.")
+        if parts[1] and not parts[0]:
+            raise InvalidInputError(
+                "with negative values there must be positive ones; got none; name them (--positive)."
+            )
+        return cls(*parts)
+
+    def __str__(self) -> str:
+        parts = (("positive", self.positive), ("negative", self.negative), ("ignored", self.ignore))
+        return "; ".join(f"{name} {', '.join(values)}" for name, values in parts if values)
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if values is None:
+        return ()
+    listed = [values] if isinstance(values, (str, bool)) or not hasattr(values, "__iter__") else list(values)
+    return tuple(_text(value) for value in listed)
+
+
+def _text(value: Any) -> str:
+    """A value as a file would have it: 1.0 and "1" are the same, True and "true"."""
+    text = str(value).strip()
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else str(number)
+
+
+@dataclass
+class Outcomes:
+    """A source whose columns of targets become 0, 1 or missing by what their values mean."""
+
+    source: Source
+    targets: tuple[str, ...]
+    meaning: Meaning
+    _others: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the parts of the source are called."""
+        return self.source.names
+
+    def schemas(self) -> Iterator[tuple[str, pl.Schema]]:
+        """The source's columns, with numbers for targets."""
+        import polars as pl
+
+        for name, schema in self.source.schemas():
+            changed = {target: pl.Float64() for target in self.targets if _has_values(schema.get(target))}
+            yield name, pl.Schema({**schema, **changed})
+
+    def total(self) -> int | None:
+        """The source's rows."""
+        return self.source.total()
+
+    def batches(self, wanted: Wanted) -> Iterator[Batch]:
+        """The source's rows; those whose only target is ignored are left out."""
+        numbers = tuple(name for name in wanted.numbers if name not in self.targets)
+        texts = tuple(name for name in wanted.numbers if name in self.targets)
+        for batch in self.source.batches(replace(wanted, numbers=numbers, texts=(*wanted.texts, *texts))):
+            yield self._translated(batch, texts)
+
+    def _translated(self, batch: Batch, targets: Sequence[str]) -> Batch:
+        import polars as pl
+
+        values = {name: _as_texts(batch.frame[name]) for name in targets}
+        ignored = {name: one.is_in(self.meaning.ignore).fill_null(value=False) for name, one in values.items()}
+        numbers = [self._numbers(name, one, ignored[name], batch).alias(name) for name, one in values.items()]
+        translated = replace(batch, frame=batch.frame.with_columns(numbers))
+        if not self.meaning.ignore or not ignored:
+            return translated
+        nothing = pl.DataFrame(ignored).select(pl.all_horizontal(pl.all())).to_series()
+        return translated.keep(~nothing)
+
+    def _numbers(self, name: str, values: pl.Series, ignored: pl.Series, batch: Batch) -> pl.Series:
+        import polars as pl
+
+        meaning = self.meaning
+        if not meaning.positive:  # the values are numbers, but for those to be ignored
+            numbers = values.cast(pl.Float64, strict=False)
+            self._refuse(name, values, numbers.is_null() & ~ignored & values.is_not_null(), batch)
+            return pl.select(pl.when(~ignored).then(numbers)).to_series()
+        yes, no = values.is_in(meaning.positive), values.is_in(meaning.negative)
+        if meaning.negative:
+            self._refuse(name, values, ~(yes | no | ignored).fill_null(value=True), batch)
+        else:
+            others = values.filter(~(yes | ignored)).unique(maintain_order=True).drop_nulls().to_list()
+            known = self._others.setdefault(name, [])
+            known += [one for one in others if one not in known]
+            if len(known) > 1:
+                self._refuse(name, values, ~(yes | ignored).fill_null(value=True), batch)
+        return pl.select(pl.when(~ignored).then(yes.cast(pl.Float64))).to_series()
+
+    def _refuse(self, name: str, values: pl.Series, wrong: pl.Series, batch: Batch) -> None:
+        if not wrong.any():
+            return
+        seen = values.filter(wrong).unique(maintain_order=True).to_list()
+        found = list(dict.fromkeys([*self._others.get(name, []), *seen]))
+        shown = ", ".join(map(repr, found[:_MOST_SHOWN])) + (", …" if len(found) > _MOST_SHOWN else "")
+        raise InvalidInputError(
+            f"column {name!r} (target) must hold values that are said to mean something ({self.meaning}); "
+            f"it also holds {shown}, first {batch.place(int(wrong.arg_max() or 0))}; "
+            "name them by positive, negative or ignore (--positive, --negative, --ignore)."
+        )
+
+
+def _has_values(dtype: Any) -> bool:
+    return dtype is not None and not dtype.is_nested()
+
+
+def _as_texts(column: pl.Series) -> pl.Series:
+    """Values as `_text` has them."""
+    import polars as pl
+
+    given = column.cast(pl.String).str.strip_chars()
+    truth = given.str.contains("(?i)^(true|false)$")
+    texts = pl.select(pl.when(truth).then(given.str.to_lowercase()).otherwise(given)).to_series()
+    numbers = texts.cast(pl.Float64, strict=False)
+    whole = numbers.cast(pl.Int64, strict=False)
+    return pl.select(pl.when(whole == numbers).then(whole.cast(pl.String)).otherwise(texts)).to_series()
