@@ -343,13 +343,14 @@ def test_tables_must_fit_together():
 
 @pytest.mark.frameworks
 def test_pandas_columns_that_nothing_else_can_hold():
-    pandas = pytest.importorskip("pandas")
+    import pandas as pd
+
     columns = {"y": [1, 0], "p": [0.9, 0.25], "mixed": [1, "a"], "large": [10**40, 1], "set": [{1}, {2}], "z": [1j, 2j]}
-    frame = pandas.DataFrame(columns)
+    frame = pd.DataFrame(columns)
     options = {"target": "y", "probability": "p"}
     assert score(frame, **options).summary.results == score({"y": [1, 0], "p": [0.9, 0.25]}, **options).summary.results
     with pytest.raises(InvalidInputError, match="column 'mixed' must hold numbers"):
         score(frame, target="mixed", probability="p")
-    twice = pandas.DataFrame([[1, 0.9, 0.1], [0, 0.25, 0.3]], columns=["y", "p", "p"])
+    twice = pd.DataFrame([[1, 0.9, 0.1], [0, 0.25, 0.3]], columns=["y", "p", "p"])
     with pytest.raises(InvalidInputError, match="column 'p' must hold numbers"):
         score(twice, **options)

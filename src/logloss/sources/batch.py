@@ -63,33 +63,6 @@ class Batch:
         return _array(_plain(self.frame[column]))
 
 
-@dataclass(frozen=True)
-class Segments:
-    """The rows of a batch sorted by group: those up to `ends[k]` belong to `keys[k]`, its group values."""
-
-    keys: list[tuple[Any, ...]]
-    ends: NDArray[np.int64]
-    columns: dict[str, NDArray[Any]]
-
-
-def segments(batch: Batch, numbers: Sequence[str], groups: Sequence[str]) -> Segments:
-    """The batch's rows sorted by group; no value may be missing."""
-    import polars as pl
-
-    if not groups:
-        return Segments([()], np.array([batch.frame.height]), {name: batch.values(name) for name in numbers})
-    # The order of rows within a group, and of the groups, is free: sums are exact.
-    keys = [f"\0{name}" for name in groups]
-    values = [_key(batch.frame[name]).alias(key) for name, key in zip(groups, keys, strict=True)]
-    frame = pl.DataFrame([_plain(batch.frame[name]) for name in numbers]).with_columns(values)
-    grouped = frame.group_by(keys).agg(*numbers, pl.len().alias("\0rows"))
-    return Segments(
-        list(grouped.select(keys).iter_rows()),
-        _array(grouped["\0rows"].cast(pl.Int64).cum_sum()),
-        {name: _array(grouped[name].explode()) for name in numbers},
-    )
-
-
 def _array(column: pl.Series) -> NDArray[Any]:
     return np.ascontiguousarray(column.to_numpy())
 
@@ -105,15 +78,6 @@ def _plain(column: pl.Series) -> pl.Series:
     import polars as pl
 
     return column if _is_plain(column.dtype) else column.cast(pl.Float64)
-
-
-def _key(column: pl.Series) -> pl.Series:
-    """A group column as bool, int, float or text: what can be a key of a state, and stand in JSON."""
-    import polars as pl
-
-    if column.dtype.is_float():
-        return column.set(column == 0, 0.0)  # -0.0 is 0.0
-    return column if _is_plain(column.dtype) else column.cast(pl.String)
 
 
 def complete(batch: Batch, numbers: Sequence[str], groups: Sequence[str]) -> pl.Series:

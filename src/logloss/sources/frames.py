@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -184,10 +184,3 @@ def _unsupported(source: Any) -> UnsupportedTypeError:
         "a mapping from names to arrays, a NumPy array with named fields, or an iterable of tables; "
         f"got {type(source).__name__}."
     )
-
-
-def from_rows(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Flat rows as a table, with one type per column however late its first value comes."""
-    import polars as pl
-
-    return pl.DataFrame(rows, infer_schema_length=None)
