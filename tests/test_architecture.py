@@ -47,6 +47,11 @@ LIBRARIES = {
     "duckdb": {"sources"},
     "polars": {"sources", "report.frames", "scores"},
     "msgspec": {"evaluate.documents", "evaluate.storage"},
+    "dask": {"engines.dask"},
+    "distributed": {"engines.dask"},
+    "ray": {"engines.ray"},
+    "pyspark": {"engines.spark"},
+    "pyarrow": {"engines.spark", "report.frames"},
     "rich": {"report", "cli"},
     "torch": {"_backends.torch", "torch"},
     "triton": {"_kernels.gpu", "_backends.torch.launches"},
@@ -71,6 +76,9 @@ HEAVY = [
     "ml_dtypes",
     "msgspec",
     "sklearn",
+    "dask",
+    "ray",
+    "pyspark",
 ]
 
 

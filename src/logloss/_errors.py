@@ -2,6 +2,7 @@
 
     LoglossError
     ├── InvalidInputError (ValueError)     a value, shape, option, file or column that breaks a stated rule
+    │   └── UnreadableError                a file that is not what its name or its first bytes say
     ├── UnsupportedTypeError (TypeError)   an array of a kind or dtype that no backend takes
     └── MissingDependencyError (ImportError)   an optional package that is not installed, with the pip command
 
@@ -17,6 +18,10 @@ class LoglossError(Exception):
 
 class InvalidInputError(LoglossError, ValueError):
     """A value, shape, option, file or column that breaks a stated rule."""
+
+
+class UnreadableError(InvalidInputError):
+    """A file that cannot be read to its end: damaged, cut short, or of another format."""
 
 
 class UnsupportedTypeError(LoglossError, TypeError):

@@ -131,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument(
         "--save-state", action=_Once, metavar="FILE", help="also write the state, which merge adds to others"
     )
+    _add_engine(score)
     _add_reading(score)
     merge = commands.add_parser("merge", help="add up saved states of parts of the data", epilog=_MERGE_EXAMPLES)
     merge.add_argument("states", nargs="+", metavar="STATE", help="file that --save-state wrote")
@@ -162,6 +163,24 @@ def _add_output(command: Any) -> None:
     )
     command.add_argument(
         "--sort", action=_Once, metavar="STATISTIC", help="order of the table's groups, as log_loss: the largest first"
+    )
+
+
+def _add_engine(command: Any) -> None:
+    """Options for runs in parts: on a cluster, or over more files than can be trusted."""
+    from .scores import ENGINES
+
+    parts = command.add_argument_group("runs in parts, for clusters and for very many files")
+    parts.add_argument(
+        "--engine", choices=ENGINES, help="whose workers read the files; where they are is as its settings say"
+    )
+    resume_help = "directory for the states of parts; a run that did not end is taken up where it was"
+    parts.add_argument("--resume", action=_Once, metavar="DIRECTORY", help=resume_help)
+    parts.add_argument(
+        "--on-error",
+        choices=("fail", "skip"),
+        default="fail",
+        help="files that cannot be read: fail (default), or skip",
     )
 
 
@@ -253,6 +272,9 @@ def _score(arguments: argparse.Namespace) -> Scores:
             key=arguments.key,
             unmatched=arguments.unmatched,
             reading=_reading(arguments),
+            engine=arguments.engine,
+            resume=arguments.resume,
+            on_error=arguments.on_error,
         )
 
 

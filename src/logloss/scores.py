@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._errors import InvalidInputError
-from .engines import local
+from .engines import local, remote
+from .engines.parts import Worker
 from .engines.progress import Meter, Progress
+from .engines.remote import ENGINES
+from .engines.task import Task
 from .evaluate import storage
 from .evaluate.gate import Gate
-from .evaluate.problems import Predictions, make_plan
+from .evaluate.problems import Predictions
 from .evaluate.state import State
 from .evaluate.summary import Summary, summarize
 from .report import frames, json, rows, text
 from .report.formats import format_of
 from .report.view import TOP, View
-from .sources import Source, derive, open_source, with_labels, with_meanings
-from .sources.columns import check_columns, lists_among
-from .sources.lists import unpack
 from .sources.outcomes import Meaning
 from .sources.paths import shown
 from .sources.reading import AS_FOUND, Reading
-from .sources.sql import group_by
-from .sources.wanted import Wanted
 
 if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
+    "ENGINES",
     "Gate",
     "Interrupted",
     "Meaning",
@@ -53,9 +53,11 @@ class Scores:
         state: the additive state that they were computed from.
     """
 
-    def __init__(self, state: State, sources: tuple[str, ...], partial: bool = False) -> None:
+    def __init__(
+        self, state: State, sources: tuple[str, ...], partial: bool = False, skipped: tuple[str, ...] = ()
+    ) -> None:
         self.state = state
-        self.summary: Summary = summarize(state, sources, partial)
+        self.summary: Summary = summarize(state, sources, partial, skipped)
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, in the structure of `logloss score --json`; numbers that are not finite stay floats."""
@@ -238,6 +240,9 @@ def score(
     header: bool = True,
     quote: str | None = None,
     format_in: str | None = None,
+    engine: str | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    on_error: str = "fail",
 ) -> Scores:
     """Score predictions of any size in one pass: log loss and what explains it, overall and per group.
 
@@ -253,7 +258,8 @@ def score(
     Args:
         source: a path or several (Parquet, CSV, TSV, JSON lines, Arrow IPC), where a path may be a directory, a glob,
             "@list.txt" or "-" for standard input; a table (Polars, pandas, PyArrow, DuckDB, whatever has
-            `__arrow_c_stream__`); a mapping from column names to arrays; or an iterable of tables.
+            `__arrow_c_stream__`); a mapping from column names to arrays; an iterable of tables; or a data frame of
+            Dask or Spark or a dataset of Ray, which is scored where it is.
         target: column of what happened, in [0, 1].
         probability: column of predicted probabilities, in [0, 1]; 0 for something that happened gives inf. For several
             models, their names with a column each. For several labels, a pattern such as "p_*", with `target` "y_*":
@@ -284,6 +290,9 @@ def score(
         header: False for CSV whose first line is a row: the columns are then named 1, 2 and so on.
         quote: character around fields of CSV, where it is not found; "none" where quotes mean nothing.
         format_in: "csv", "tsv", "json", "parquet" or "arrow", where content and name do not tell.
+        engine: "dask", "ray" or "spark": files are read by the workers of its cluster, which must all see them.
+        resume: directory for the states of parts of files; a run that did not end is taken up where it was.
+        on_error: "skip" leaves out files that cannot be read, and counts them; "fail" refuses them.
 
     Returns:
         Scores, which prints as a table.
@@ -327,6 +336,9 @@ def score(
             quote=quote,
             format_in=format_in,
         ),
+        engine=engine,
+        resume=resume,
+        on_error=on_error,
     )
 
 
@@ -341,43 +353,56 @@ def score_and_tell(
     unmatched: str = "error",
     meaning: Meaning = Meaning(),  # noqa: B008 - it cannot change
     reading: Reading = AS_FOUND,
+    engine: str | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    on_error: str = "fail",
     **options: Any,
 ) -> Scores:
     """As `score`, and tell a function how far it is, about five times a second and from several threads."""
+    task = Task(options, where, group, labels, key, unmatched, meaning, reading)
+    if on_error not in ("fail", "skip"):
+        raise InvalidInputError(f"on_error must be 'fail' or 'skip'; got {on_error!r}.")
+    engine = engine or remote.engine_of(source)
+    if engine is not None or resume is not None or on_error == "skip":
+        worker = Worker(task, on_error == "skip", None if resume is None else os.fspath(resume))
+        return _in_parts(engine, worker, source, tell)
+    return _at_once(task, source, tell)
+
+
+def _in_parts(engine: str | None, worker: Worker, source: Any, tell: Callable[[Progress], None] | None) -> Scores:
+    """The scores of a run whose parts are done by themselves, here or elsewhere."""
+    done = 0
+
+    def count(rows: int) -> None:
+        nonlocal done
+        done += rows
+        if tell:
+            tell(Progress(done, None, math.nan))
+
+    try:
+        found = remote.run(engine, worker, source, count)
+    except local.Interrupted as stop:
+        raise Interrupted(Scores(stop.state, (), partial=True)) from None
+    _require_rows(found.state, found.names, worker.task.where)
+    return Scores(found.state, found.names, skipped=found.skipped)
+
+
+def _at_once(task: Task, source: Any, tell: Callable[[Progress], None] | None) -> Scores:
+    """The scores of a run that the threads of this process do together."""
     meter = Meter(tell) if tell else None
-    opened = open_source(source, meter.read if meter else None, reading)
-    joined = with_labels(opened, labels, key, unmatched, reading)
-    opened = joined or opened
-    columns = _columns(opened)
-    groups, expressions = group_by(group, columns)
-    definitions = "; ".join(f"{one.name} = {one.text}" for one in expressions) or None
-    plan = make_plan(
-        columns, where=where, group=groups, definitions=definitions, outcomes=str(meaning) or None, **options
-    )
-    opened = derive(opened, plan.columns, where, expressions)
-    opened = with_meanings(opened, [problem.target for problem in plan.problems], meaning)
-    lists = lists_among(opened.schemas(), [name for name in plan.numbers if name != plan.weight])
-    check_columns(opened.schemas(), plan.numbers, plan.groups, lists)
+    run = task.open(source, meter.read if meter else None)
     if meter:
-        meter.total = opened.total()
-    batches = opened.batches(Wanted(plan.numbers, plan.groups))
-    if lists:
-        places, batches = unpack(batches, lists)
-        plan = plan.unpacked(places)
+        meter.total = run.source.total()
+    plan, batches = run.start()
     try:
         state = local.partial(batches, plan, meter)
     except local.Interrupted as stop:
         if stop.state.rows == 0:
             raise
-        raise Interrupted(Scores(stop.state, opened.names, partial=True)) from None
-    _require_rows(state, opened.names, where)
-    state.joined = joined.counts if joined else {}
-    return Scores(state, opened.names)
-
-
-def _columns(opened: Source) -> list[str]:
-    """The columns of the first part of a source."""
-    return next((list(schema) for _, schema in opened.schemas()), [])
+        raise Interrupted(Scores(stop.state, run.names, partial=True)) from None
+    _require_rows(state, run.names, task.where)
+    state.joined = run.joined()
+    return Scores(state, run.names)
 
 
 def _require_rows(state: State, names: tuple[str, ...], where: str | None) -> None:

@@ -52,9 +52,10 @@ class Summary:
     clipped: int = 0  # predictions that were floored at the plan's eps
     partial: bool = False  # the run was interrupted: some rows are counted, others not
     joined: dict[str, int] = field(default_factory=dict)  # how many keys of predictions and labels matched
+    skipped: tuple[str, ...] = ()  # why files were left out
 
 
-def summarize(state: State, sources: tuple[str, ...], partial: bool = False) -> Summary:
+def summarize(state: State, sources: tuple[str, ...], partial: bool = False, skipped: tuple[str, ...] = ()) -> Summary:
     """The summary of a state."""
     order, values = state.numbered.sorted()
     if not state.plan.groups:
@@ -68,7 +69,7 @@ def summarize(state: State, sources: tuple[str, ...], partial: bool = False) -> 
     dropped, weight = dict(state.dropped), _dropped_weight(state)
     results = Results(tuple(blocks), values)
     found = state.plan, sources, state.rows, dropped, weight, results, state.clipped, partial
-    return Summary(*found, dict(state.joined))
+    return Summary(*found, dict(state.joined), skipped)
 
 
 def loss_so_far(state: State) -> tuple[float, float]:

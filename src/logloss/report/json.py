@@ -26,6 +26,7 @@ def document(summary: Summary) -> dict[str, Any]:
             "dropped_weight": summary.dropped_weight,
             "clipped": summary.clipped,
             "joined": summary.joined,
+            "skipped": list(summary.skipped),
         },
         "plan": _plan(plan),
         "results": [_result(result, plan) for result in summary.results],

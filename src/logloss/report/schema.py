@@ -51,6 +51,7 @@ def _input() -> dict[str, Any]:
                 "properties": dict.fromkeys(("matched", "only_in_predictions", "only_in_labels"), _COUNT),
             },
         ),
+        **{"skipped?": _described("why files were left out, where --on-error skip asked for it", sources)},
     )
 
 

@@ -259,6 +259,9 @@ def _notes(summary: Summary, view: View) -> Iterator[str]:
             yield f"{rows}{weight} {were} left out for want of {meaning}."
     if summary.joined:
         yield _joined(summary)
+    if summary.skipped:
+        files = "1 file" if len(summary.skipped) == 1 else f"{len(summary.skipped):,} files"
+        yield f"{files} left out: {summary.skipped[0]}{' And others, which JSON names.' * (len(summary.skipped) > 1)}"
     if any(np.isnan(found["normalized_entropy"]).any() for found in each):
         yield "-: undefined, because all targets are the same there."
     weak = sum(int(few(found["base_rate"], found["effective_rows"]).sum()) for found in each)

@@ -87,6 +87,8 @@ def open_source(
 
 
 def _open(source: Any, reading: Reading) -> Source:
+    if isinstance(source, Files):  # a part of files that were found before
+        return source
     if isinstance(source, (str, os.PathLike)):
         return Files.of([os.fspath(source)], reading)
     if isinstance(source, (list, tuple)) and all(isinstance(path, (str, os.PathLike)) for path in source):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from .._errors import InvalidInputError
+from .._errors import UnreadableError
 from . import stream
 from .batch import Batch
 from .columns import texts_among
@@ -39,6 +39,8 @@ class File:
     found: Found
     partition: dict[str, Any]
     reading: Reading = AS_FOUND
+    first: int = 0  # of a Parquet or Arrow file, the first of its rows that are meant, and how many are
+    rows: int | None = None
 
     @property
     def name(self) -> str:
@@ -55,7 +57,17 @@ class File:
         import polars as pl
 
         scan = pl.scan_parquet if self.found.format == "Parquet" else pl.scan_ipc
-        return scan(self.found.path, glob=False, hive_partitioning=False)
+        whole = scan(self.found.path, glob=False, hive_partitioning=False)
+        return whole if self.rows is None else whole.slice(self.first, self.rows)
+
+    def parts(self, rows: int | None) -> Iterator[File]:
+        """The file cut into parts of so many rows, where its format allows it."""
+        total = 0 if rows is None else self.total() or 0
+        if rows is None or total <= rows:
+            yield self
+            return
+        for start in range(0, total, rows):
+            yield replace(self, first=start, rows=min(rows, total - start))
 
     @cached_property
     def _own_schema(self) -> pl.Schema:
@@ -105,7 +117,7 @@ class File:
         import polars as pl
 
         literals = [pl.lit(value, self.schema[name]).alias(name) for name, value in self.partition.items()]
-        row = 0
+        row = self.first
         with _reading(self):
             for scan in self._streamed(wanted.columns) if self.found.format == _STREAM else [self._scan()]:
                 selected = scan.with_columns(literals).select(selection(wanted))
@@ -143,7 +155,7 @@ def _reading(file: File) -> Iterator[None]:
         yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".:")
-        raise InvalidInputError(
+        raise UnreadableError(
             f"{file.name} cannot be read as {file.found.format} ({reason}); check that it is whole and of that format."
         ) from error
 
@@ -153,6 +165,7 @@ class Files:
     """Several files, one after another."""
 
     files: tuple[File, ...]
+    texts: tuple[str, ...] = ()  # groups that are texts, as they are in some other part of the same run
 
     @classmethod
     def of(cls, texts: Sequence[str], reading: Reading = AS_FOUND) -> Files:
@@ -165,6 +178,13 @@ class Files:
             for one in found
         )
         return cls(tuple(File(one, partition, reading) for one, partition in zip(found, partitions, strict=True)))
+
+    def parts(self, groups: Sequence[str], rows: int | None) -> Iterator[Files]:
+        """The files one by one, large ones cut into parts of so many rows; these groups are alike in all."""
+        texts = tuple(texts_among(self.schemas(), groups))
+        for file in self.files:
+            for part in file.parts(rows):
+                yield Files((part,), texts)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -185,7 +205,8 @@ class Files:
         """The rows of these columns, file after file; groups that are texts in one file are so in all."""
         import polars as pl
 
-        texts = [pl.col(name).cast(pl.String) for name in texts_among(self.schemas(), wanted.groups)]
+        names = {*self.texts, *texts_among(self.schemas(), wanted.groups)}
+        texts = [pl.col(name).cast(pl.String) for name in wanted.groups if name in names]
         for file in self.files:
             for batch in file.batches(wanted):
                 yield replace(batch, frame=batch.frame.with_columns(texts)) if texts else batch

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .._errors import InvalidInputError
+from .._errors import InvalidInputError, UnreadableError
 from . import engine
 from .batch import Batch
 from .dialect import Dialect, sniff
@@ -307,7 +307,7 @@ def _failing(found: Found) -> Iterator[None]:
     try:
         yield
     except engine.failures() as error:
-        raise InvalidInputError(
+        raise UnreadableError(
             f"{found.name} cannot be read as {found.format} ({engine.reason(error)}); {_cure(found, str(error))}."
         ) from error
 

@@ -1,0 +1,60 @@
+"""Dask: parts as delayed calls, on the cluster of the client that there is, or on the threads of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from .parts import Answer, Part, Work, bundles, together
+
+LIBRARIES = ("dask", "distributed")
+
+
+def of_files(work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
+    """The answers to parts that every worker can read."""
+    import dask
+
+    yield from _answers([dask.delayed(work, pure=True)(part) for part in parts])
+
+
+def of_table(work: Work, table: Any, columns: Sequence[str]) -> Iterator[Answer]:
+    """The answers to the partitions of a Dask data frame."""
+    import dask
+
+    one = dask.delayed(lambda number, frame: work(Part(number, frame, f"partition {number + 1}")))
+    partitions = table[list(columns)].to_delayed()
+    yield from _answers([one(number, frame) for number, frame in enumerate(partitions)])
+
+
+def empty(table: Any) -> Any:
+    """A table without rows that has the same columns."""
+    return table._meta  # the name that Dask's documents give it
+
+
+def _answers(calls: Sequence[Any]) -> Iterator[Answer]:
+    import dask
+    import distributed
+
+    added = [dask.delayed(together)(bundle) for bundle in bundles(calls)]
+    with _client() as client:
+        futures = client.compute(added)
+        try:
+            for _, answer in distributed.as_completed(futures, with_results=True):
+                yield answer
+        finally:
+            client.cancel(futures)
+
+
+@contextmanager
+def _client() -> Iterator[Any]:
+    """The client of this process or of this task, or one of its own, whose address Dask's settings may name."""
+    import dask
+    import distributed
+
+    try:
+        yield distributed.get_client()
+    except ValueError:
+        here = {} if dask.config.get("scheduler-address", None) else {"processes": False, "dashboard_address": None}
+        with distributed.Client(**here) as client:
+            yield client

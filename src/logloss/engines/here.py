@@ -1,0 +1,23 @@
+"""The cores of this machine, part by part: for runs that can be taken up again, or that leave files out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from .parts import Answer, Part, Work
+
+LIBRARIES = ()
+
+
+def of_files(work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
+    """The answers to parts, as they come."""
+    from .._kernels import threads
+
+    with ThreadPoolExecutor(threads.count(), "logloss-part") as pool:
+        futures = [pool.submit(work, part) for part in parts]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,161 @@
+"""Runs in parts: on which engine, what it is given, and one sentence where it fails."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from .._errors import InvalidInputError, LoglossError, MissingDependencyError
+from ..evaluate import storage
+from ..evaluate.state import State
+from ..sources import open_source
+from ..sources.files import Files
+from .local import Interrupted
+from .parts import Answer, Part, Work, Worker, readable, together
+
+ENGINES = ("dask", "ray", "spark")
+"""The engines besides this machine's cores; each is a module beside this one, and an extra of its name."""
+
+_ROOTS = {"dask": "dask", "dask_expr": "dask", "ray": "ray", "pyspark": "spark"}
+"""Whose a table is, by the package that its type is from."""
+
+_ROWS = 1 << 22
+"""Rows of a part: seconds of work, so that one that is lost costs little, and there is enough for many workers."""
+
+
+class Engine(Protocol):
+    """What the module of an engine has: transport, and nothing of states or rows."""
+
+    LIBRARIES: tuple[str, ...]
+
+    def of_files(self, work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
+        """The answers to parts of files that every worker can read, some perhaps added up."""
+        ...
+
+    def of_table(self, work: Work, table: Any, columns: Sequence[str]) -> Iterator[Answer]:
+        """The answers to the partitions of a table of the engine's own, of which these columns are read."""
+        ...
+
+    def empty(self, table: Any) -> Any:
+        """A table without rows, of a kind that `score` takes, that has the same columns."""
+        ...
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a run in parts came to."""
+
+    state: State
+    names: tuple[str, ...]
+    skipped: tuple[str, ...]
+    """Why files were left out."""
+
+
+def engine_of(source: Any) -> str | None:
+    """The engine whose table this is, if it is one."""
+    return _ROOTS.get(type(source).__module__.split(".", 1)[0])
+
+
+def run(name: str | None, worker: Worker, source: Any, tell: Callable[[int], None] | None = None) -> Found:
+    """The state of a source, computed in parts by an engine, or by this machine (None); rows are told as they are done.
+
+    Raises InvalidInputError for what is wrong with the data or the cluster, and Interrupted on Ctrl-C.
+    """
+    task = worker.task
+    if task.labels is not None:
+        raise InvalidInputError(
+            f"labels are joined on one machine, in one run; this one is on {name or 'parts'}; "
+            "join them before, or leave the other option out."
+        )
+    engine, own = _engine(name), engine_of(source)
+    if own is not None:
+        if own != name or worker.resume or worker.skip_unreadable:
+            raise InvalidInputError(
+                f"a table of {own} is scored by {own}, as a whole; leave out engine, resume and unreadable, "
+                "or give files."
+            )
+        table = engine.empty(source)
+        task.open(table)
+        answer = _added(name, engine.of_table(worker, source, task.asked(table)), tell)
+        return _found(answer, (f"the {own.capitalize()} table",), ())
+    names, skipped, parts = _parts(name, worker, source)
+    return _found(_added(name, engine.of_files(worker, parts), tell), names, skipped)
+
+
+def _engine(name: str | None) -> Engine:
+    if name is not None and name not in ENGINES:
+        raise InvalidInputError(f"an engine must be one of {', '.join(ENGINES)}; got {name!r}.")
+    module: Any = importlib.import_module(f".{name or 'here'}", __package__)
+    try:
+        for library in module.LIBRARIES:
+            importlib.import_module(library)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"to run on {name}, install it: pip install 'logloss[{name}]' ({error})."
+        ) from error
+    return module  # type: ignore[no-any-return]
+
+
+def _parts(name: str | None, worker: Worker, source: Any) -> tuple[tuple[str, ...], tuple[str, ...], list[Part]]:
+    """Files in parts that any worker can read: their names, why others are left out, and the parts."""
+    files = open_source(source, reading=worker.task.reading)
+    if not isinstance(files, Files) or any(file.found.keep is not None for file in files.files):
+        raise InvalidInputError(
+            f"{name or 'a run in parts'} must be given files, which its workers read each by itself"
+            f"{', or a table of its own' if name else ''}; got {files.names[0]}; write it to files."
+        )
+    reasons: list[str] = []
+    if worker.skip_unreadable:
+        files, reasons = readable(files)
+        if not files.files:
+            raise InvalidInputError(f"a file must be readable; none is: {reasons[0]}")
+    if worker.resume is not None and not Path(worker.resume).is_dir():
+        raise InvalidInputError(f"resume must be a directory; {worker.resume!r} is none; make it.")
+    groups = worker.task.over(files).plan.groups
+    rows = None if worker.skip_unreadable else _ROWS  # a file is left out as a whole
+    parts = [Part(number, one) for number, one in enumerate(files.parts(groups, rows))]
+    return files.names, tuple(reasons), parts
+
+
+def _added(name: str | None, answers: Iterator[Answer], tell: Callable[[int], None] | None) -> Answer:
+    """All answers as one; with the first error the rest is given up."""
+    total = Answer(0)
+    try:
+        for answer in answers:
+            total = together([total, answer])
+            if tell:
+                tell(answer.rows)
+            if total.error:
+                break
+    except KeyboardInterrupt:
+        if not total.state:
+            raise
+        raise Interrupted(_state(total)) from None
+    except LoglossError:
+        raise
+    except Exception as error:
+        raise InvalidInputError(f"the run on {name} failed: {_reason(error)}.") from error
+    return total
+
+
+def _found(answer: Answer, names: tuple[str, ...], skipped: tuple[str, ...]) -> Found:
+    return Found(_state(answer), names, (*skipped, *filter(None, answer.skipped.split("\n"))))
+
+
+def _state(total: Answer) -> State:
+    if total.error:
+        raise InvalidInputError(total.error)
+    if not total.state:
+        raise InvalidInputError("there must be rows to score; there are none; check what was named.")
+    return storage.loads(total.state, "the state of a run")[0]
+
+
+def _reason(error: BaseException) -> str:
+    """What an engine says, or where it says the cause: in its last line."""
+    if "No module named 'logloss'" in str(error):
+        return "a worker has no logloss; install the same version on every worker"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__).rstrip(".")

@@ -1,0 +1,101 @@
+"""Spark: parts and partitions go through `mapInArrow`, and only states come back; classic and Connect alike."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from .parts import Answer, Part, Work, together
+
+_SCHEMA = "number long, rows long, state string, error string, skipped string"
+_MOST_STATES = 64
+"""Beyond so many answers, Spark adds them up before the driver sees them."""
+
+LIBRARIES = ("pyspark",)
+
+
+def of_files(work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
+    """The answers to parts that every worker can read."""
+    session = _session()
+    rows = [(part.number, pickle.dumps(part)) for part in parts]
+    table = session.createDataFrame(rows, "number long, part binary").repartitionByRange(len(parts), "number")
+
+    def run(batches: Iterable[Any]) -> Iterator[Any]:
+        for batch in batches:
+            for part in batch.column("part").to_pylist():
+                yield _batch([work(pickle.loads(part))])  # from the driver, as is all that runs here
+
+    yield from _answers(table.mapInArrow(run, _SCHEMA), len(parts))
+
+
+def of_table(work: Work, table: Any, columns: Sequence[str]) -> Iterator[Answer]:
+    """The answers to the partitions of a Spark data frame."""
+
+    def run(batches: Iterable[Any]) -> Iterator[Any]:
+        from pyspark import TaskContext
+
+        context = TaskContext.get()
+        number = context.partitionId() if context else 0
+        batches = iter(batches)
+        first = next((batch for batch in batches if batch.num_rows), None)
+        if first is not None:
+            rest = (batch for batch in batches if batch.num_rows)
+            yield _batch([work(Part(number, _chained(first, rest), f"partition {number + 1}"))])
+
+    plain = _plain(table, columns)
+    yield from _answers(plain.mapInArrow(run, _SCHEMA), None)
+
+
+def empty(table: Any) -> Any:
+    """A table without rows that has the same columns."""
+    return _plain(table, table.columns).limit(0).toArrow()
+
+
+def _plain(table: Any, columns: Sequence[str]) -> Any:
+    """These columns, with vectors as arrays."""
+    from pyspark.sql import functions
+
+    def column(name: str) -> Any:
+        found = functions.col(f"`{name}`")
+        if type(table.schema[name].dataType).__name__ != "VectorUDT":
+            return found
+        from pyspark.ml.functions import vector_to_array
+
+        return vector_to_array(found).alias(name)
+
+    return table.select(*map(column, columns))
+
+
+def _chained(first: Any, rest: Iterable[Any]) -> Iterator[Any]:
+    yield first
+    yield from rest
+
+
+def _batch(answers: Iterable[Answer]) -> Any:
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_pylist([asdict(answer) for answer in answers])
+
+
+def _answers(rows: Any, count: int | None) -> Iterator[Answer]:
+    from pyspark.sql import functions
+
+    def add(table: Any) -> Any:
+        import pyarrow as pa
+
+        return pa.Table.from_batches([_batch([together(Answer(**row) for row in table.to_pylist())])])
+
+    if count is None or count > _MOST_STATES:
+        bundle = functions.col("number") % _MOST_STATES
+        rows = rows.groupBy(bundle.alias("bundle")).applyInArrow(add, _SCHEMA)
+    for row in rows.toLocalIterator():
+        yield Answer(**row.asDict())
+
+
+def _session() -> Any:
+    """The session that there is, or that Spark's settings say; a session of its own uses all cores of this machine."""
+    from pyspark.sql import SparkSession
+
+    return SparkSession.getActiveSession() or SparkSession.builder.appName("logloss").getOrCreate()

@@ -1,0 +1,123 @@
+"""What a run reads and keeps: from the words of a person to batches and a plan, the same on every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..evaluate.plan import Plan
+from ..evaluate.problems import make_plan
+from ..evaluate.state import State
+from ..partial import partial
+from ..sources import Source, derive, open_source, with_labels, with_meanings
+from ..sources.batch import Batch
+from ..sources.columns import check_columns, lists_among
+from ..sources.lists import unpack
+from ..sources.outcomes import Meaning
+from ..sources.reading import AS_FOUND, Reading
+from ..sources.sql import group_by
+from ..sources.wanted import Wanted
+
+
+@dataclass(frozen=True)
+class Task:
+    """Which columns mean what, and how files are read: all of a run but its source. Other machines can be sent one."""
+
+    options: dict[str, Any]
+    """What `evaluate.problems.make_plan` takes."""
+    where: str | None = None
+    group: str | Sequence[str] | None = None
+    labels: Any = None
+    key: str | Sequence[str] | None = None
+    unmatched: str = "error"
+    meaning: Meaning = field(default_factory=Meaning)
+    reading: Reading = AS_FOUND
+
+    def open(self, source: Any, count: Callable[[int], None] | None = None) -> Run:
+        """The run over a source: schemas are read and checked, and no rows yet.
+
+        `count` is told how many rows each batch has. Raises InvalidInputError for what does not fit.
+        """
+        return self.over(open_source(source, count, self.reading))
+
+    def over(self, opened: Source) -> Run:
+        """The same over a source that is open."""
+        joined = with_labels(opened, self.labels, self.key, self.unmatched, self.reading)
+        opened = joined or opened
+        columns = _columns(opened)
+        groups, expressions = group_by(self.group, columns)
+        definitions = "; ".join(f"{one.name} = {one.text}" for one in expressions) or None
+        more: dict[str, Any] = {"definitions": definitions, "outcomes": str(self.meaning) or None}
+        plan = make_plan(columns, where=self.where, group=groups, **more, **self.options)
+        opened = derive(opened, plan.columns, self.where, expressions)
+        opened = with_meanings(opened, [problem.target for problem in plan.problems], self.meaning)
+        lists = lists_among(opened.schemas(), [name for name in plan.numbers if name != plan.weight])
+        check_columns(opened.schemas(), plan.numbers, plan.groups, lists)
+        return Run(opened, plan, tuple(lists), lambda: joined.counts if joined else {})
+
+    def asked(self, table: Any) -> tuple[str, ...]:
+        """The columns that are read of tables like this one, which has no rows."""
+        spy = _Asked(open_source(table, reading=self.reading))
+        _, batches = self.over(spy).start()
+        for _ in batches:
+            pass
+        return tuple(dict.fromkeys(spy.columns))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A source that has been opened, and the plan for its columns."""
+
+    source: Source
+    plan: Plan
+    lists: tuple[str, ...]
+    joined: Callable[[], dict[str, int]]
+    """How many keys of predictions and labels matched, once all rows are read."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the parts of the source are called."""
+        return self.source.names
+
+    def start(self) -> tuple[Plan, Iterator[Batch]]:
+        """The rows, and the plan for them: columns of lists have become columns for their labels."""
+        batches = self.source.batches(Wanted(self.plan.numbers, self.plan.groups))
+        if not self.lists:
+            return self.plan, batches
+        places, batches = unpack(batches, self.lists)
+        return self.plan.unpacked(places), batches
+
+    def state(self) -> State:
+        """The state of all rows, on one thread."""
+        plan, batches = self.start()
+        state = partial(batches, plan)
+        state.joined = self.joined()
+        return state
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A source that remembers which of its columns were wanted."""
+
+    source: Source
+    columns: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.source.names
+
+    def schemas(self) -> Iterator[tuple[str, Any]]:
+        return self.source.schemas()
+
+    def total(self) -> int | None:
+        return self.source.total()
+
+    def batches(self, wanted: Wanted) -> Iterator[Batch]:
+        self.columns.extend(wanted.columns)
+        return self.source.batches(wanted)
+
+
+def _columns(opened: Source) -> list[str]:
+    """The columns of the first part of a source."""
+    return next((list(schema) for _, schema in opened.schemas()), [])

@@ -1,0 +1,89 @@
+"""What is asked of every engine: one machine's results to the bit, its errors, and that no lost worker changes them."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import logloss as ll
+from logloss.engines import parts, remote
+from logloss.engines.parts import Answer, Part, Work, Worker
+from logloss.engines.task import Task
+
+WEIGHTED = {"target": "y", "logit": "z", "weight": "w", "group": "country, young = age < 30", "where": "age > 20"}
+
+
+def check_files(engine: str, files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same results, and the same names, as on one machine; large files are cut."""
+    monkeypatch.setattr(remote, "_ROWS", 600)
+    found, expected = ll.score(files, engine=engine, **WEIGHTED), ll.score(files, **WEIGHTED)
+    assert found.to_json() == expected.to_json()
+
+
+def check_table(table: Any, frame: pl.DataFrame) -> None:
+    """A table of the engine's own, found by its type."""
+    assert ll.score(table, **WEIGHTED).summary.results == ll.score(frame, **WEIGHTED).summary.results
+
+
+def check_bad_value(engine: str, files: list[str], folder: Path) -> None:
+    """The row of the file is named as it is on one machine."""
+    bad = str(folder / "bad.parquet")
+    pl.DataFrame({"y": [0, 1, 0], "z": [0.5, None, 1.0], "w": [1.0, 1, 1]}).write_parquet(bad)
+    columns = {"target": "y", "logit": "z"}
+    with pytest.raises(ll.InvalidInputError) as here:
+        ll.score([bad], **columns)
+    with pytest.raises(ll.InvalidInputError) as there:
+        ll.score([files[0], bad], engine=engine, **columns)
+    assert str(there.value) == str(here.value)
+    assert "row 2 of" in str(there.value)
+
+
+def check_unreadable(engine: str | None, files: list[str], folder: Path) -> None:
+    """A damaged file is refused by its name, or left out and counted."""
+    damaged = folder / "damaged.parquet"
+    content = bytearray(Path(files[3]).read_bytes())
+    content[8:2000] = bytes(1992)
+    damaged.write_bytes(content)
+    columns = {"target": "y", "logit": "z"}
+    with pytest.raises(ll.InvalidInputError, match=r"damaged\.parquet cannot be read"):
+        ll.score([*files, str(damaged)], engine=engine, **columns)
+    found = ll.score([*files, str(damaged)], engine=engine, on_error="skip", **columns)
+    assert found.summary.results == ll.score(files, **columns).summary.results
+    assert len(found.summary.skipped) == 1
+    assert "1 file left out: " in " ".join(str(found).split())
+
+
+def killed_once(worker: Worker, number: int, mark: str, generations: int) -> Work:
+    """Work whose process, or the one so many generations above, dies in the middle of a part, once."""
+
+    def work(part: Part) -> Answer:  # a function within one travels to workers that do not have this module
+        import os
+        import signal
+        import time
+        from pathlib import Path
+
+        if part.number == number and not Path(mark).exists():
+            Path(mark).touch()
+            victim = os.getpid()
+            for _ in range(generations):
+                victim = int(Path(f"/proc/{victim}/stat").read_text().rpartition(")")[2].split()[1])
+            os.kill(victim, signal.SIGKILL)
+            time.sleep(60)  # the process above is being waited for
+        return worker(part)
+
+    return work
+
+
+def check_killed(engine: Any, files: list[str], folder: Path, generations: int = 0) -> None:
+    """A worker that is lost with what it was doing: the part is done again, and counts once."""
+    mark = folder / "killed"
+    worker = Worker(Task({"target": "y", "logit": "z"}))
+    _, _, pieces = remote._parts("any", worker, files)
+    total = parts.together(engine.of_files(killed_once(worker, 2, str(mark), generations), pieces))
+    assert mark.exists()
+    assert remote._state(total).rows == ll.score(files, target="y", logit="z").summary.rows
+    assert pickle.loads(pickle.dumps(worker)) == worker

@@ -1,0 +1,115 @@
+"""Runs in parts on this machine: taken up again, with files left out, and refused in one sentence."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+import logloss as ll
+from engines import cases
+from engines.conftest import ACS, COLUMNS, table
+from logloss.cli import main
+from logloss.engines import parts, remote
+from logloss.engines.parts import Answer, Worker
+from logloss.engines.task import Task
+
+
+def test_parts_add_to_the_whole(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_ROWS", 600)
+    found = ll.score(files, resume=tmp_path, **cases.WEIGHTED)
+    assert found.to_json() == ll.score(files, **cases.WEIGHTED).to_json()
+
+
+def test_any_order_of_adding_gives_the_same_bits(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_ROWS", 1 << 10)
+    worker = Worker(Task({"target": "y", "logit": "z"}, group="country"))
+    _, _, pieces = remote._parts(None, worker, files)
+    answers = [worker(piece) for piece in pieces]
+    assert len(pieces) == 10  # of seven files, of which two are larger than a part
+    states = set()
+    for seed in range(5):
+        random.Random(seed).shuffle(answers)
+        bundles = itertools.batched(answers, seed + 1) if hasattr(itertools, "batched") else parts.bundles(answers)
+        states.add(parts.together(parts.together(bundle) for bundle in bundles).state)
+    assert len(states) == 1
+
+
+def test_a_run_is_taken_up_and_a_changed_file_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "states"
+    folder.mkdir()
+    names = [str(tmp_path / f"{k}.parquet") for k in range(3)]
+    for k, name in enumerate(names):
+        table(100, k).write_parquet(name)
+    columns = {"target": "y", "logit": "z", "resume": folder}
+    done: list[int] = []
+    monkeypatch.setattr(
+        Worker, "_answer", lambda self, part, plain=Worker._answer: done.append(part.number) or plain(self, part)
+    )
+    first = ll.score(names[:2], **columns)
+    assert (first.summary.rows, sorted(done)) == (200, [0, 1])
+    assert ll.score(names, **columns).summary.rows == 300
+    assert sorted(done) == [0, 1, 2]
+    table(150, 7).write_parquet(names[0])
+    changed = ll.score(names, **columns)
+    assert sorted(done) == [0, 0, 1, 2]
+    assert changed.summary.results == ll.score(names, target="y", logit="z").summary.results
+    ll.score(names, weight="w", **columns)  # another question
+    assert len(done) == 7
+
+
+def test_files_that_cannot_be_read(files: list[str], tmp_path: Path) -> None:
+    cases.check_unreadable(None, files, tmp_path)
+    cut = tmp_path / "cut.parquet"
+    cut.write_bytes(Path(files[0]).read_bytes()[:-40])
+    found = ll.score([*files, str(cut)], target="y", logit="z", on_error="skip")
+    assert found.to_dict()["input"]["skipped"][0].startswith(f"{cut} cannot be read")
+    with pytest.raises(ll.InvalidInputError, match=r"none is: .*cut\.parquet cannot be read"):
+        ll.score([str(cut)], target="y", logit="z", on_error="skip")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"engine": "flink"}, "an engine must be one of dask, ray, spark; got 'flink'"),
+        ({"resume": "/no/such"}, "resume must be a directory; '/no/such' is none; make it"),
+        ({"on_error": "drop"}, "on_error must be 'fail' or 'skip'; got 'drop'"),
+        ({"on_error": "skip", "labels": str(ACS), "key": "year"}, "labels are joined on one machine"),
+    ],
+    ids=["engine", "resume", "on_error", "labels"],
+)
+def test_what_is_refused(options: dict[str, str], message: str) -> None:
+    with pytest.raises(ll.InvalidInputError, match=message):
+        ll.score(str(ACS), **COLUMNS, **options)
+
+
+def test_tables_of_this_machine_have_no_parts() -> None:
+    with pytest.raises(
+        ll.InvalidInputError, match="must be given files, which its workers read each by itself; got the table"
+    ):
+        ll.score(table(3), target="y", logit="z", on_error="skip")
+
+
+def test_the_first_error_remains() -> None:
+    answers = [Answer(3, 5, error="c"), Answer(1, 2, "", "a"), Answer(2, 1, "", "b"), Answer(0, 4)]
+    assert parts.together(answers) == Answer(1, 12, error="a")
+
+
+def test_an_engine_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from logloss.engines import ray
+
+    monkeypatch.setattr(ray, "LIBRARIES", ("no_such_library",))
+    with pytest.raises(ll.MissingDependencyError, match=r"pip install 'logloss\[ray\]'"):
+        ll.score(str(ACS), engine="ray", **COLUMNS)
+
+
+def test_the_command_line(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["score", *files, "--target", "y", "--logit", "z", "--json"]
+    assert main([*arguments, "--resume", str(tmp_path)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(list(tmp_path.iterdir())) == len(files)
+    assert main([*arguments, "--on-error", "skip"]) == 0
+    assert json.loads(capsys.readouterr().out) == found

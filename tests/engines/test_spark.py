@@ -1,0 +1,64 @@
+"""Spark: data frames and files, on executors in processes of their own, of which one is killed."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from pyspark.sql import SparkSession
+
+import logloss as ll
+from engines import cases
+from engines.conftest import table
+from logloss.engines import spark as engine
+
+pytestmark = [
+    pytest.mark.engines,
+    pytest.mark.skipif(
+        shutil.which("java") is None, reason="Spark needs Java 17: apt-get install openjdk-17-jre-headless"
+    ),
+    pytest.mark.filterwarnings(
+        "ignore:PySpark does not yet fully support pandas:FutureWarning", "ignore::ResourceWarning"
+    ),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def session() -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        builder = SparkSession.builder.master("local-cluster[2,1,1024]").config("spark.ui.enabled", value=False)
+        session = builder.config("spark.sql.shuffle.partitions", 4).getOrCreate()
+        yield session
+        session.stop()
+
+
+def test_files(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases.check_files("spark", files, monkeypatch)
+    cases.check_bad_value("spark", files, tmp_path)
+    cases.check_unreadable("spark", files, tmp_path)
+
+
+@pytest.mark.parametrize("partitions", [1, 7, 64])
+def test_tables(session: Any, partitions: int) -> None:
+    frame = table(5000)
+    cases.check_table(session.createDataFrame(frame.to_arrow()).repartition(partitions), frame)
+
+
+def test_vectors(session: Any) -> None:
+    from pyspark.ml.linalg import Vectors
+
+    rows = [(1, Vectors.dense([0.25, 0.75])), (0, Vectors.dense([0.5, 0.5]))]
+    vectors = session.createDataFrame(rows, ["y", "p"])
+    expected = ll.score(pl.DataFrame({"y": [1, 0], "p": [0.75, 0.5]}), target="y", probability="p")
+    assert ll.score(vectors, target="y", probability="p[1]").summary.results == expected.summary.results
+
+
+def test_a_killed_executor(files: list[str], tmp_path: Path) -> None:
+    # a worker's parent is the daemon that forks workers, whose parent is the executor
+    cases.check_killed(engine, files, tmp_path, generations=2)
