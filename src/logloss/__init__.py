@@ -17,6 +17,7 @@ from .prior import balanced_pos_weight, correct_prior
 
 if TYPE_CHECKING:
     from .explaining import Explanation, explain
+    from .pushdown import sql
     from .scores import Scores, load, merge, score
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "score",
     "set_num_threads",
     "sigmoid_focal_loss",
+    "sql",
     "value_and_grad",
 ]
 
@@ -52,6 +54,10 @@ def __getattr__(name: str) -> Any:
         from . import scores
 
         return getattr(scores, name)
+    if name == "sql":
+        from . import pushdown
+
+        return pushdown.sql
     if name in ("Explanation", "explain"):
         from . import explaining
 

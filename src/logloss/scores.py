@@ -54,10 +54,15 @@ class Scores:
     """
 
     def __init__(
-        self, state: State, sources: tuple[str, ...], partial: bool = False, skipped: tuple[str, ...] = ()
+        self,
+        state: State,
+        sources: tuple[str, ...],
+        partial: bool = False,
+        skipped: tuple[str, ...] = (),
+        approximate: bool = False,
     ) -> None:
         self.state = state
-        self.summary: Summary = summarize(state, sources, partial, skipped)
+        self.summary: Summary = summarize(state, sources, partial, skipped, approximate)
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, in the structure of `logloss score --json`; numbers that are not finite stay floats."""
@@ -108,6 +113,11 @@ class Scores:
         if self.summary.partial:
             raise InvalidInputError(
                 "only whole results can be saved; these are of an interrupted run, and lack rows; run it again."
+            )
+        if self.summary.approximate:
+            raise InvalidInputError(
+                "only exact states can be saved; a database added these up, and they would not merge to the bit; "
+                "save the rows that it returned."
             )
         check_place(path)
         _write(Path(path), storage.dumps(self.state, self.summary.sources).encode())

@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 import logloss as ll
-from engines import cases
+from engines import cases, databases
 from engines.conftest import table
 from logloss.engines import spark as engine
 
@@ -57,6 +57,14 @@ def test_vectors(session: Any) -> None:
     vectors = session.createDataFrame(rows, ["y", "p"])
     expected = ll.score(pl.DataFrame({"y": [1, 0], "p": [0.75, 0.5]}), target="y", probability="p")
     assert ll.score(vectors, target="y", probability="p[1]").summary.results == expected.summary.results
+
+
+@pytest.mark.parametrize("call", databases.CALLS)
+def test_pushdown(session: Any, call: str) -> None:
+    options, frame = {"target": "y", **databases.CALLS[call]}, databases.table()
+    session.createDataFrame(frame.to_arrow()).createOrReplaceTempView("predictions")
+    rows = session.sql(ll.sql("predictions", dialect="spark", **options).text).toArrow()
+    databases.assert_close(ll.sql("predictions", **options).scores(rows), ll.score(frame, **options))
 
 
 def test_a_killed_executor(files: list[str], tmp_path: Path) -> None:

@@ -53,9 +53,16 @@ class Summary:
     partial: bool = False  # the run was interrupted: some rows are counted, others not
     joined: dict[str, int] = field(default_factory=dict)  # how many keys of predictions and labels matched
     skipped: tuple[str, ...] = ()  # why files were left out
+    approximate: bool = False  # the sums were rounded, as a database adds
 
 
-def summarize(state: State, sources: tuple[str, ...], partial: bool = False, skipped: tuple[str, ...] = ()) -> Summary:
+def summarize(
+    state: State,
+    sources: tuple[str, ...],
+    partial: bool = False,
+    skipped: tuple[str, ...] = (),
+    approximate: bool = False,
+) -> Summary:
     """The summary of a state."""
     order, values = state.numbered.sorted()
     if not state.plan.groups:
@@ -69,7 +76,7 @@ def summarize(state: State, sources: tuple[str, ...], partial: bool = False, ski
     dropped, weight = dict(state.dropped), _dropped_weight(state)
     results = Results(tuple(blocks), values)
     found = state.plan, sources, state.rows, dropped, weight, results, state.clipped, partial
-    return Summary(*found, dict(state.joined), skipped)
+    return Summary(*found, dict(state.joined), skipped, approximate)
 
 
 def loss_so_far(state: State) -> tuple[float, float]:

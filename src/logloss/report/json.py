@@ -19,6 +19,7 @@ def document(summary: Summary) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "partial": summary.partial,
+        "approximate": summary.approximate,
         "input": {
             "sources": list(summary.sources),
             "rows": summary.rows,

