@@ -28,7 +28,7 @@ DIALECTS = ("duckdb", "spark", "postgres", "bigquery", "snowflake", "trino")
 """Whose SQL can be written: run in tests on the first three, and parsed for the others."""
 
 _LEAST, _FARTHEST = "1e-75", "172.0"
-"""Smaller probabilities count as this, e^-172, but for their own logarithm: PostgreSQL refuses fourth powers that are 0."""
+"""Smaller probabilities count as this, e^-172, but for their own logarithm: their fourth power must not be 0 in PostgreSQL."""
 
 _LARGEST = "1.7976931348623157e308"
 
