@@ -220,7 +220,7 @@ def score(
     probability: Predictions = None,
     logit: Predictions = None,
     group: str | Sequence[str] | None = None,
-    weight: str | None = None,
+    weight: str | Sequence[str] | None = None,
     where: str | None = None,
     nulls: str = "error",
     invalid: str = "error",
@@ -263,16 +263,19 @@ def score(
         logit: column of predicted logits, instead of probabilities; ±inf allowed.
         group: column or columns whose values get a result each; also SQL with names, as in
             "country, young = age < 30".
-        weight: column of weights, in [0, 1e300].
+        weight: column of weights, in [0, 1e300]; for labels with weights of their own a pattern such as "w_*", a list of
+            columns in the order of the targets, or a column of lists.
         where: condition in SQL about the columns of a row; other rows are left out.
-        nulls: "drop" leaves out rows that lack a value in one of the columns, and counts them; "error" refuses them.
+        nulls: "drop" leaves out rows that lack a value in one of the columns, and counts them; "error" refuses them. Of
+            several labels, a row counts for those of which it has target, prediction and weight.
         invalid: "drop" leaves out rows with a number outside its domain, and counts them; "error" refuses them.
+            Likewise for several labels.
         eps: the least probability that counts as given to what happened: p is floored at eps where the target is above
             0, 1 - p where it is below 1, as in `log_loss(eps=eps)`, and how often is counted. In [0, 0.5]; None clips
             nothing.
         positive: value or values of the target that are 1, where it holds words or other numbers, as "yes" or 2.
         negative: value or values that are 0; without them there may be one other value, and that is 0.
-        ignore: value or values that are no label, as -1; rows of nothing else are left out.
+        ignore: value or values that are no label, as -1; rows of nothing else are left out, and counted.
         labels: source of the labels, of any kind that `source` can be, if they are not with the predictions; a column
             that both have is called "predictions.x" or "labels.x".
         key: column or columns that tell which label belongs to which prediction; each key stands in one row.
@@ -355,8 +358,9 @@ def score_and_tell(
         columns, where=where, group=groups, definitions=definitions, outcomes=str(meaning) or None, **options
     )
     opened = derive(opened, plan.columns, where, expressions)
-    opened = with_meanings(opened, [problem.target for problem in plan.problems], meaning)
-    lists = lists_among(opened.schemas(), [name for name in plan.numbers if name != plan.weight])
+    outcomes = with_meanings(opened, plan.targets, meaning)
+    opened = outcomes or opened
+    lists = lists_among(opened.schemas(), plan.numbers)
     check_columns(opened.schemas(), plan.numbers, plan.groups, lists)
     if meter:
         meter.total = opened.total()
@@ -364,6 +368,8 @@ def score_and_tell(
     if lists:
         places, batches = unpack(batches, lists)
         plan = plan.unpacked(places)
+    if outcomes:
+        batches = outcomes.translated(batches, plan.targets)
     try:
         state = local.partial(batches, plan, meter)
     except local.Interrupted as stop:
@@ -385,5 +391,5 @@ def _require_rows(state: State, names: tuple[str, ...], where: str | None) -> No
     if state.rows == 0:
         kind = f" with {where}" if where else ""
         raise InvalidInputError(f"there must be rows to score; {source} has none{kind}; check what was named.")
-    if state.moments([0], None)["w"] == 0:
+    if state.moments(range(len(state.plan.problems)), None)["w"] == 0:
         raise InvalidInputError(f"some weight must be positive; {source} has none; check the column of weights.")

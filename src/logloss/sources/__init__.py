@@ -136,6 +136,6 @@ def with_labels(predictions: Source, labels: Any, key: Any, unmatched: str, read
     return Joined.of(predictions, opened, key, unmatched)
 
 
-def with_meanings(source: Source, targets: Sequence[str], meaning: Meaning) -> Source:
-    """The source with 0 and 1 for what a person says that targets mean."""
-    return source if meaning == Meaning() else Outcomes(source, tuple(dict.fromkeys(targets)), meaning)
+def with_meanings(source: Source, targets: Sequence[str], meaning: Meaning) -> Outcomes | None:
+    """The source with 0 and 1 for what a person says that targets mean, if anything was said."""
+    return None if meaning == Meaning() else Outcomes(source, tuple(targets), meaning)
