@@ -15,7 +15,7 @@ from .evaluate.gate import Gate
 from .evaluate.problems import Predictions, make_plan
 from .evaluate.state import State
 from .evaluate.summary import Summary, summarize
-from .report import frames, json, rows, text
+from .report import frames, json, places, rows, text
 from .report.formats import format_of
 from .report.view import TOP, View
 from .sources import Source, derive, open_source, with_labels, with_meanings
@@ -23,6 +23,7 @@ from .sources.columns import check_columns, lists_among
 from .sources.lists import unpack
 from .sources.outcomes import Meaning
 from .sources.paths import shown
+from .sources.processes import require_own_threads
 from .sources.reading import AS_FOUND, Reading
 from .sources.sql import group_by
 from .sources.wanted import Wanted
@@ -92,8 +93,9 @@ class Scores:
         written, or if no format has this ending.
         """
         check_place(path)
+        require_own_threads()
         rendered = format_of(os.fspath(path)).render(self.summary, View(top=top, sort=sort))
-        _write(Path(path), rendered.encode() if isinstance(rendered, str) else rendered)
+        places.write(Path(path), shown(Path(path)), rendered.encode() if isinstance(rendered, str) else rendered)
 
     def _repr_html_(self) -> str:
         return text.render_html(self.summary, View())
@@ -108,7 +110,7 @@ class Scores:
                 "only whole results can be saved; these are of an interrupted run, and lack rows; run it again."
             )
         check_place(path)
-        _write(Path(path), storage.dumps(self.state, self.summary.sources).encode())
+        places.write(Path(path), shown(Path(path)), storage.dumps(self.state, self.summary.sources).encode())
 
     def __str__(self) -> str:
         return text.render(self.summary, View())
@@ -193,24 +195,8 @@ def load(path: str | os.PathLike[str]) -> Scores:
 
 
 def check_place(path: str | os.PathLike[str]) -> None:
-    """Raise InvalidInputError if no file can be written there."""
-    place = Path(path)
-    if not place.name or place.is_dir() or not os.access(place.parent, os.W_OK):
-        reason = "it is a directory" if place.is_dir() else "its directory does not exist or cannot be written to"
-        raise InvalidInputError(f"{shown(place)} cannot be written: {reason}; choose another place.")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there when it is whole."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InvalidInputError(
-            f"{shown(path)} cannot be written ({error.strerror or error}); choose another place."
-        ) from error
+    """Raise InvalidInputError if nothing can be written there."""
+    places.check(Path(path), shown(Path(path)))
 
 
 def score(
@@ -263,8 +249,8 @@ def score(
         logit: column of predicted logits, instead of probabilities; ±inf allowed.
         group: column or columns whose values get a result each; also SQL with names, as in
             "country, young = age < 30".
-        weight: column of weights, in [0, 1e300]; for labels with weights of their own a pattern such as "w_*", a list of
-            columns in the order of the targets, or a column of lists.
+        weight: column of weights, in [0, 1e300]; for labels with weights of their own a pattern such as "w_*", a list
+            of columns in the order of the targets, or a column of lists.
         where: condition in SQL about the columns of a row; other rows are left out.
         nulls: "drop" leaves out rows that lack a value in one of the columns, and counts them; "error" refuses them. Of
             several labels, a row counts for those of which it has target, prediction and weight.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .._errors import InvalidInputError
 from . import sums
+from .agreement import agreed
 from .clip import Rows, floored
 from .components import COMPONENTS, Component
 from .groups import Groups, Key, KeyColumn, Values
@@ -100,12 +101,16 @@ class State:
         return parts
 
     def merge(self, other: State) -> None:
-        """Add another state's rows to this one. Raises InvalidInputError if the plans differ."""
+        """Add another state's rows to this one.
+
+        Raises InvalidInputError if the plans differ, or groups are texts in one and in the other no whole numbers.
+        """
         if self.plan != other.plan:
             raise InvalidInputError(
                 f"only states of the same plan can be merged; {_difference(self.plan, other.plan)}."
             )
-        cells = self.numbered.of_groups(other.numbered)
+        self.numbered, theirs = agreed(self.numbered, other.numbered, self.plan.groups)
+        cells = self.numbered.of_groups(theirs)
         for name, component in self.components.items():
             component.merge(other.components[name], cells)
         for reason in REASONS:

@@ -17,6 +17,7 @@ from .files import Files
 from .frames import from_tables
 from .labels import Joined
 from .outcomes import Meaning, Outcomes
+from .processes import require_own_threads
 from .reading import AS_FOUND, Reading
 from .sql import Expression, condition
 from .wanted import Wanted
@@ -82,6 +83,7 @@ def open_source(
 
     Nothing but schemas is read yet. `count` is told how many rows each batch has.
     """
+    require_own_threads()
     opened = _open(source, reading)
     return Counted(opened, count) if count else opened
 
