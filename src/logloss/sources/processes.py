@@ -41,5 +41,6 @@ def _has_threads() -> bool:
 def _left_behind() -> InvalidInputError:
     return InvalidInputError(
         "scoring must not go on in a process that was forked from one that has scored, or used Polars: it would wait "
-        "for threads that a fork leaves behind; start processes by multiprocessing.get_context('spawn') (or 'forkserver')."
+        "for threads that a fork leaves behind; start processes by multiprocessing.get_context('spawn') (or "
+        "'forkserver')."
     )
