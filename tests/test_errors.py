@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -271,9 +274,9 @@ TYPES = [
     (np.zeros(2, complex), [0, 1], "logits must be float16, bfloat16, float32 or float64; got dtype complex128."),
     (np.zeros(2, np.longdouble), [0, 1], "Use logits.astype('float32')."),
     (["a", "b"], [0, 1], "logits must be"),
-    ([0.0, None], [0, 1], "logits must be"),
+    ([0.0, object()], [0, 1], "logits must hold numbers; it is <object object"),
     ([0.0, 1.0], ["yes", "no"], "targets must be bool, integer or floating; got dtype <U3. Encode labels as 0 and 1."),
-    ([0.0, 1.0], [None, 1], "targets must be bool, integer or floating; got dtype object"),
+    ([0.0, 1.0], np.array([1, "0"], object), "targets must hold numbers; it is '0' (str) at index 1."),
     (
         np.ma.masked_array([0.0, 1.0], [True, False]),
         [0, 1],
@@ -281,6 +284,25 @@ TYPES = [
     ),
     ([0.0, 1.0], np.ma.masked_array([0, 1], [True, False]), "targets must not be a masked array"),
 ]
+
+
+MISSING = [
+    ([0.0, None], [0, 1], "logits must have a value everywhere; it is missing (None) at index 1."),
+    ([[0.0, 1.0]], [[1, None]], "targets must have a value everywhere; it is missing (None) at index (0, 1)."),
+]
+
+
+@pytest.mark.parametrize(("logits", "targets", "text"), MISSING)
+def test_missing_values(logits, targets, text):
+    """As columns of data frames have them, and others of Python's objects."""
+    assert text in message(ll.InvalidInputError, bce, logits, targets)
+    assert text in message(ll.InvalidInputError, ll.value_and_grad, logits, targets)
+
+
+@pytest.mark.parametrize("kind", [int, float, bool, np.float32, Decimal, Fraction])
+def test_objects_that_are_numbers(kind):
+    targets, logits = np.array([kind(1), kind(0), 1], object), np.array([0.5, kind(1), -1], object)
+    assert bce(logits, targets) == bce([0.5, 1.0, -1.0], [1.0, 0.0, 1.0])
 
 
 @pytest.mark.parametrize(("logits", "targets", "text"), TYPES)

@@ -106,7 +106,8 @@ def _parser() -> argparse.ArgumentParser:
     name: Any = {"metavar": "[MODEL=]COLUMN[,COLUMN…]", "action": "append"}
     predictions.add_argument("--probability", help="predicted probability; again for another model", **name)
     predictions.add_argument("--logit", help="predicted logit, instead of a probability", **name)
-    score.add_argument("--weight", action=_Once, metavar="COLUMN", help="weight of each row, at least 0")
+    weight_help = "weight of each row, at least 0; for labels with weights of their own their columns, or a pattern"
+    score.add_argument("--weight", action=_Once, metavar="COLUMN[,COLUMN…]", help=weight_help)
     group_help = 'one result for each value of these columns, or of "name = SQL", besides the overall one'
     score.add_argument("--group", action="append", metavar="COLUMN[,COLUMN…]", help=group_help)
     score.add_argument(
@@ -122,7 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     score.add_argument("--key", action=_Once, metavar="COLUMN[,COLUMN…]", help="what tells whose label it is, in both")
     score.add_argument("--unmatched", help="keys of one side alone: refuse (default), or leave out and count", **drop)
-    score.add_argument("--nulls", help="rows without a value: refuse (default), or leave out and count", **drop)
+    nulls_help = "rows (or labels of rows) without a value: refuse (default), or leave out and count"
+    score.add_argument("--nulls", help=nulls_help, **drop)
     score.add_argument("--invalid", help="rows with a number out of its domain: likewise", **drop)
     eps_help = (
         "count at least this probability for what happened, as 1e-15, so that no loss is inf (default: clip nothing)"

@@ -231,7 +231,8 @@ def _read(files: Sequence[str], targets: Sequence[str], predictions: Sequence[st
     check_columns(source.schemas(), columns, ())
     parts = []
     for batch in source.batches(Wanted(tuple(dict.fromkeys(columns)))):
-        refuse_missing(batch, columns, ())
+        for name in columns:
+            refuse_missing(batch, name)
         parts.append(np.stack([batch.numbers(name) for name in columns], axis=1))
     table = np.concatenate(parts) if parts else np.empty((0, len(columns)))
     if len(targets) == 1:

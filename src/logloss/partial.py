@@ -1,8 +1,13 @@
-"""From batches to a state: which rows are dropped, refused, counted and named in an error, on every engine alike."""
+"""From batches to a state: which rows are dropped, refused, counted and named in an error, on every engine alike.
+
+A row without a label, or without its prediction, may still count for other labels; it is left out where none is left.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +15,12 @@ from numpy.typing import NDArray
 from ._errors import InvalidInputError
 from .evaluate.plan import Domain, Plan
 from .evaluate.state import InvalidRowsError, State
-from .sources.batch import Batch, Choice, complete, refuse_missing
+from .sources.batch import Batch, refuse_missing
 from .sources.keys import key_columns
+
+_Rows: TypeAlias = NDArray[np.bool_]
+_Wrong: TypeAlias = Iterable[tuple[str | None, _Rows]]
+"""Rows that are not as they should be, for a target or (None) for all of them."""
 
 
 def partial(batches: Iterable[Batch], plan: Plan) -> State:
@@ -28,37 +37,48 @@ def partial(batches: Iterable[Batch], plan: Plan) -> State:
 def add(state: State, batch: Batch) -> None:
     """Add a batch to a state, which is of no further use if this raises."""
     plan = state.plan
-    batch = _without_missing(state, batch)
+    batch = _left_out(state, batch, (), "ignored")
+    if plan.drop_missing:
+        batch = _left_out(state, batch, _missing(batch, plan), "missing")
+    else:
+        for domain in plan.domains():
+            refuse_missing(batch, domain.column, batch.gaps.get(domain.target or ""))
     if plan.drop_invalid:
-        batch = _without_invalid(state, batch)
+        batch = _left_out(state, batch, ((one.target, _outside(batch, one)) for one in plan.domains()), "invalid")
     try:
-        state.add({name: batch.values(name) for name in plan.numbers}, key_columns(batch, plan.groups))
+        state.add({name: batch.values(name) for name in plan.numbers}, key_columns(batch, plan.groups), batch.gaps)
     except InvalidRowsError:
         raise _refusal(batch, plan) from None
 
 
-def _without_missing(state: State, batch: Batch) -> Batch:
-    """A number must be there. A group's value need not: rows without one are a group of their own, unless dropped."""
+def _missing(batch: Batch, plan: Plan) -> Iterator[tuple[str | None, _Rows]]:
+    """A number must be there, and where rows may be dropped, a group's value too; else it is a group of its own."""
+    for domain in plan.domains():
+        if (wrong := batch.missing(domain.column)) is not None:
+            yield domain.target, wrong
+    for group in plan.groups:
+        if (wrong := batch.missing(group, nan=True)) is not None:
+            yield None, wrong
+
+
+def _left_out(state: State, batch: Batch, wrong: _Wrong, reason: str) -> Batch:
+    """The batch with more gaps, without the rows that are left with nothing; these are counted."""
     plan = state.plan
-    if not plan.drop_missing:
-        refuse_missing(batch, plan.numbers, ())
-        return batch
-    return _keep(state, batch, complete(batch, plan.numbers, plan.groups), "missing")
-
-
-def _without_invalid(state: State, batch: Batch) -> Batch:
-    outside = [_outside(batch, domain) for domain in state.plan.domains()]
-    return _keep(state, batch, ~np.logical_or.reduce(outside), "invalid")
-
-
-def _keep(state: State, batch: Batch, choice: Choice, reason: str) -> Batch:
-    """The rows for which the choice is true; the others are counted."""
-    kept, weight = batch.keep(choice), state.plan.weight
+    gaps, nothing = dict(batch.gaps), np.zeros(batch.frame.height, np.bool_)
+    for target, rows in wrong:
+        if target is None:
+            nothing = nothing | rows
+        else:
+            gaps[target] = gaps[target] | rows if target in gaps else rows
+    if len(gaps) == len(plan.targets):
+        nothing = nothing | np.logical_and.reduce(list(gaps.values()))
+    batch = replace(batch, gaps=gaps)
+    kept = batch.keep(~nothing) if nothing.any() else batch
     if kept is not batch:
-        left = batch.keep(~choice)
-        weights = left.numbers(weight) if weight else np.empty(0)
-        state.drop(reason, left.frame.height, weights)
-    return kept
+        left = batch.keep(nothing)
+        weights = [left.numbers(name) for name in plan.weights]
+        state.drop(reason, left.frame.height, np.concatenate([np.empty(0), *weights]))
+    return replace(kept, gaps={target: rows for target, rows in kept.gaps.items() if rows.any()})
 
 
 def _refusal(batch: Batch, plan: Plan) -> InvalidInputError:
@@ -72,11 +92,13 @@ def _refusal(batch: Batch, plan: Plan) -> InvalidInputError:
     )
 
 
-def _outside(batch: Batch, domain: Domain) -> NDArray[np.bool_]:
+def _outside(batch: Batch, domain: Domain) -> _Rows:
     values = batch.numbers(domain.column)
     return ~((values >= domain.low) & (values <= domain.high))
 
 
 def _first_outside(batch: Batch, domain: Domain) -> int | None:
     outside = _outside(batch, domain)
+    if (gap := batch.gaps.get(domain.target or "")) is not None:
+        outside &= ~gap
     return int(outside.argmax()) if outside.any() else None

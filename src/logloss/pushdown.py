@@ -28,7 +28,7 @@ DIALECTS = ("duckdb", "spark", "postgres", "bigquery", "snowflake", "trino")
 """Whose SQL can be written: run in tests on the first three, and parsed for the others."""
 
 _LEAST, _FARTHEST = "1e-75", "172.0"
-"""Smaller probabilities count as this, e^-172, but for their own logarithm: their fourth power must not be 0 in PostgreSQL."""
+"""Smaller probabilities count as this, e^-172, but for their own logarithm: PostgreSQL lets no fourth power be 0."""
 
 _LARGEST = "1.7976931348623157e308"
 
@@ -174,7 +174,8 @@ def _numbers(plan: Plan, number: int) -> dict[str, str]:
     """The columns of numbers, by what they are called from the first step on."""
     problem = plan.problems[number]
     found = {problem.target: "ll_y", problem.prediction: "ll_x"}
-    return found | ({plan.weight: "ll_w"} if plan.weight else {})
+    weight = plan.weight_of(problem)
+    return found | ({weight: "ll_w"} if weight else {})
 
 
 def _read(plan: Plan, numbers: dict[str, str], expressions: Sequence[Expression]) -> Iterator[str]:
@@ -321,6 +322,7 @@ def _state(frame: pl.DataFrame, plan: Plan) -> State:
     first = frame.filter(pl.col("ll_problem") == 0)
     for reason in _LEFT:
         state.dropped[reason] = int(first[f"ll_{reason}"].sum() or 0)
+    state.rows = int(first["ll_rows"].sum())
     return state
 
 

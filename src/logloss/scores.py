@@ -19,11 +19,12 @@ from .evaluate.gate import Gate
 from .evaluate.problems import Predictions
 from .evaluate.state import State
 from .evaluate.summary import Summary, summarize
-from .report import frames, json, rows, text
+from .report import frames, json, places, rows, text
 from .report.formats import format_of
 from .report.view import TOP, View
 from .sources.outcomes import Meaning
 from .sources.paths import shown
+from .sources.processes import require_own_threads
 from .sources.reading import AS_FOUND, Reading
 
 if TYPE_CHECKING:
@@ -99,8 +100,9 @@ class Scores:
         written, or if no format has this ending.
         """
         check_place(path)
+        require_own_threads()
         rendered = format_of(os.fspath(path)).render(self.summary, View(top=top, sort=sort))
-        _write(Path(path), rendered.encode() if isinstance(rendered, str) else rendered)
+        places.write(Path(path), shown(Path(path)), rendered.encode() if isinstance(rendered, str) else rendered)
 
     def _repr_html_(self) -> str:
         return text.render_html(self.summary, View())
@@ -120,7 +122,7 @@ class Scores:
                 "save the rows that it returned."
             )
         check_place(path)
-        _write(Path(path), storage.dumps(self.state, self.summary.sources).encode())
+        places.write(Path(path), shown(Path(path)), storage.dumps(self.state, self.summary.sources).encode())
 
     def __str__(self) -> str:
         return text.render(self.summary, View())
@@ -205,24 +207,8 @@ def load(path: str | os.PathLike[str]) -> Scores:
 
 
 def check_place(path: str | os.PathLike[str]) -> None:
-    """Raise InvalidInputError if no file can be written there."""
-    place = Path(path)
-    if not place.name or place.is_dir() or not os.access(place.parent, os.W_OK):
-        reason = "it is a directory" if place.is_dir() else "its directory does not exist or cannot be written to"
-        raise InvalidInputError(f"{shown(place)} cannot be written: {reason}; choose another place.")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there when it is whole."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InvalidInputError(
-            f"{shown(path)} cannot be written ({error.strerror or error}); choose another place."
-        ) from error
+    """Raise InvalidInputError if nothing can be written there."""
+    places.check(Path(path), shown(Path(path)))
 
 
 def score(
@@ -232,7 +218,7 @@ def score(
     probability: Predictions = None,
     logit: Predictions = None,
     group: str | Sequence[str] | None = None,
-    weight: str | None = None,
+    weight: str | Sequence[str] | None = None,
     where: str | None = None,
     nulls: str = "error",
     invalid: str = "error",
@@ -279,16 +265,19 @@ def score(
         logit: column of predicted logits, instead of probabilities; ±inf allowed.
         group: column or columns whose values get a result each; also SQL with names, as in
             "country, young = age < 30".
-        weight: column of weights, in [0, 1e300].
+        weight: column of weights, in [0, 1e300]; for labels with weights of their own a pattern such as "w_*", a list
+            of columns in the order of the targets, or a column of lists.
         where: condition in SQL about the columns of a row; other rows are left out.
-        nulls: "drop" leaves out rows that lack a value in one of the columns, and counts them; "error" refuses them.
+        nulls: "drop" leaves out rows that lack a value in one of the columns, and counts them; "error" refuses them. Of
+            several labels, a row counts for those of which it has target, prediction and weight.
         invalid: "drop" leaves out rows with a number outside its domain, and counts them; "error" refuses them.
+            Likewise for several labels.
         eps: the least probability that counts as given to what happened: p is floored at eps where the target is above
             0, 1 - p where it is below 1, as in `log_loss(eps=eps)`, and how often is counted. In [0, 0.5]; None clips
             nothing.
         positive: value or values of the target that are 1, where it holds words or other numbers, as "yes" or 2.
         negative: value or values that are 0; without them there may be one other value, and that is 0.
-        ignore: value or values that are no label, as -1; rows of nothing else are left out.
+        ignore: value or values that are no label, as -1; rows of nothing else are left out, and counted.
         labels: source of the labels, of any kind that `source` can be, if they are not with the predictions; a column
             that both have is called "predictions.x" or "labels.x".
         key: column or columns that tell which label belongs to which prediction; each key stands in one row.
@@ -420,5 +409,5 @@ def _require_rows(state: State, names: tuple[str, ...], where: str | None) -> No
     if state.rows == 0:
         kind = f" with {where}" if where else ""
         raise InvalidInputError(f"there must be rows to score; {source} has none{kind}; check what was named.")
-    if state.moments([0], None)["w"] == 0:
+    if state.moments(range(len(state.plan.problems)), None)["w"] == 0:
         raise InvalidInputError(f"some weight must be positive; {source} has none; check the column of weights.")

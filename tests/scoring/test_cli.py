@@ -60,7 +60,7 @@ def test_json(run: Run, acs_path: Path):
     assert (code, err) == (0, "")
     document = json.loads(out)
     assert document["schema_version"] == 1
-    none = {"missing": 0, "invalid": 0}
+    none = {"missing": 0, "invalid": 0, "ignored": 0}
     sources = {"sources": [str(acs_path)], "rows": 277_677}
     assert document["input"] == {**sources, "dropped": none, "dropped_weight": none, "clipped": 0, "joined": {}}
     assert document["plan"]["groups"] == ["year", "sex"]
@@ -280,7 +280,7 @@ def test_rows_are_dropped_on_request(run: Run, csv: Callable[[str], Path]):
     code, out, _ = run("score", csv(DIRTY), *options, "--json")
     document = json.loads(out)
     assert document["input"]["rows"] == 2
-    assert document["input"]["dropped"] == {"missing": 3, "invalid": 2}
+    assert document["input"]["dropped"] == {"missing": 3, "invalid": 2, "ignored": 0}
     assert document["results"][-1]["log_loss"] == 0.4904146265058631
 
 
@@ -302,18 +302,22 @@ def test_the_weight_of_dropped_rows(run: Run, csv: Callable[[str], Path], tmp_pa
         states.append(tmp_path / f"{number}.json")
         run("score", csv("\n".join(["y,p,w", "1,0.5,1", *part, ""])), *options, "--save-state", states[-1])
     for found in (run("merge", states[0], "--json"), run("merge", *states[:0:-1], "--json")):
-        assert json.loads(found[1])["input"]["dropped"] == {"missing": 3, "invalid": 3}
-        assert json.loads(found[1])["input"]["dropped_weight"] == {"missing": 0.1 + 0.2, "invalid": 0.300000001}
+        assert json.loads(found[1])["input"]["dropped"] == {"missing": 3, "invalid": 3, "ignored": 0}
+        assert json.loads(found[1])["input"]["dropped_weight"] == {
+            "missing": 0.1 + 0.2,
+            "invalid": 0.300000001,
+            "ignored": 0.0,
+        }
     assert "3 rows of weight 0.30000 were left out for want of a value." in run("merge", states[0])[1]
     code, out, _ = run("score", csv("y,p\n1,0.5\n,0.5\n"), *Y_AND_P, "--nulls", "drop", "--json")
-    assert (code, json.loads(out)["input"]["dropped_weight"]) == (0, {"missing": 1, "invalid": 0})
+    assert (code, json.loads(out)["input"]["dropped_weight"]) == (0, {"missing": 1, "invalid": 0, "ignored": 0})
 
 
 def test_dropped_rows_are_counted_across_states(run: Run, csv: Callable[[str], Path], tmp_path: Path):
     options = (*Y_AND_P, "--nulls", "drop", "--invalid", "drop", "--save-state", tmp_path / "state.json")
     assert run("score", csv(DIRTY), *options)[0] == 0
     code, out, _ = run("merge", tmp_path / "state.json", tmp_path / "state.json", "--json")
-    assert (code, json.loads(out)["input"]["dropped"]) == (0, {"missing": 4, "invalid": 4})
+    assert (code, json.loads(out)["input"]["dropped"]) == (0, {"missing": 4, "invalid": 4, "ignored": 0})
 
 
 def test_version_of_a_tree_that_is_not_installed(run: Run, monkeypatch: pytest.MonkeyPatch):

@@ -90,8 +90,11 @@ def test_missing_lists_and_values():
     y = [[1, 0], None, [0, None], [0, 1]]
     frame = pl.DataFrame({"y": y, "p": [[0.75, 0.25]] * 4})
     kept = score(frame, target="y", probability="p", nulls="drop")
-    assert kept.summary.dropped == {"missing": 2, "invalid": 0}
-    assert kept.summary.results[:2] == score(frame[[0, 3]], target="y", probability="p").summary.results[:2]
+    assert kept.summary.dropped == {"missing": 1, "invalid": 0, "ignored": 0}
+    for label, rows in (("0", [0, 2, 3]), ("1", [0, 3])):
+        alone = pl.DataFrame({"y": [y[k][int(label)] for k in rows], "p": [0.75 if label == "0" else 0.25] * len(rows)})
+        expected = score(alone, target="y", probability="p").summary.results[0].statistics
+        assert repr(kept.summary.results[int(label)].statistics) == repr(expected)
     for rows, place in [(frame[:2], r"'y\[0\]' .* none in row 2"), (frame[[0, 2]], r"'y\[1\]' .* none in row 2")]:
         with pytest.raises(InvalidInputError, match=place):
             score(rows, target="y", probability="p")
@@ -128,6 +131,6 @@ def test_lists_in_one_file_and_numbers_in_another(tmp_path: Path):
         results(tmp_path)
 
 
-def test_a_weight_is_one_number_in_a_row():
-    with pytest.raises(InvalidInputError, match="column 'w' must hold numbers"):
-        results(LISTS.with_columns(w="p"), weight="w")
+def test_weights_in_lists_stand_beside_lists():
+    with pytest.raises(InvalidInputError, match="'w' holds lists and 'y' numbers"):
+        score({"y": [1, 0], "p": [0.5, 0.5], "w": [[1.0], [2.0]]}, target="y", probability="p", weight="w")

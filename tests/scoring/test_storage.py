@@ -120,3 +120,36 @@ def test_half_a_file_never_replaces_a_whole_one(acs: pl.DataFrame, tmp_path: Pat
         score(acs.head(10), **COLUMNS).save(path)
     assert path.read_text() == "whole"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def _state_of(values: Any, path: Path, kind: str) -> Any:
+    """Saved and read again: what a state remembers of its groups is what its file says."""
+    frame = pl.DataFrame({"y": [1, 0, 1], "p": [0.5, 0.25, 0.75], "g": values})
+    source = path / f"rows.{kind}"
+    {"csv": frame.write_csv, "jsonl": frame.write_ndjson, "parquet": frame.write_parquet}[kind](source)
+    score(source, target="y", probability="p", group="g").save(path / f"{kind}.json")
+    return load(path / f"{kind}.json")
+
+
+@pytest.mark.parametrize(
+    "order", [["csv", "parquet", "jsonl"], ["parquet", "csv", "jsonl"], ["jsonl", "parquet", "csv"]]
+)
+def test_states_of_files_agree_on_groups(order: list[str], tmp_path: Path):
+    """Whole numbers are the texts that text files have, in whatever order states come, as within one run."""
+    states = [_state_of([1, 2, None], tmp_path, kind) for kind in order]
+    merged = merge(*states)
+    assert merged.state.groups == [("1",), ("2",), (None,)]
+    whole = score([tmp_path / f"rows.{kind}" for kind in order], target="y", probability="p", group="g")
+    assert storage.dumps(merged.state, ()) == storage.dumps(whole.state, ())
+    assert merge(merged, states[0]).state.groups == merged.state.groups
+
+
+@pytest.mark.parametrize(
+    ("values", "message"), [([1.5, 2.0, None], "numbers with decimals"), ([True, False, None], "truth values")]
+)
+def test_other_groups_are_of_one_type_in_all_states(values: Any, message: str, tmp_path: Path):
+    states = _state_of(values, tmp_path, "parquet"), _state_of(values, tmp_path, "csv")
+    with pytest.raises(InvalidInputError, match=f"those of 'g' are texts in one and {message} in another"):
+        merge(*states)
+    with pytest.raises(InvalidInputError, match="must have one type everywhere"):
+        score([tmp_path / "rows.parquet", tmp_path / "rows.csv"], target="y", probability="p", group="g")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import decimal
+import numbers
 from typing import Any
 
 import numpy as np
@@ -43,10 +45,38 @@ def _is_floating(dtype: np.dtype[Any]) -> bool:
     return dtype in _COMMON or is_bfloat16(dtype) or dtype.newbyteorder("=") in _COMMON
 
 
+def numbers_of(name: str, array: Array) -> Array:
+    """Python's numbers in an array of objects as an array of numbers; other arrays as they are.
+
+    Columns of data frames are such arrays where a value is missing, or where they were put together of several.
+    """
+    if array.dtype != np.object_:
+        return array
+    values = array.ravel().tolist()
+    for where, value in zip(np.ndindex(array.shape), values, strict=True):
+        if value is None or type(value).__name__ in ("NAType", "NaTType"):
+            raise InvalidInputError(
+                f"{name} must have a value everywhere; it is missing ({value!r}) at "
+                f"{place(where)}. "
+                f"Leave such elements out: {name}.dropna() in pandas, and the same rows of the others."
+            )
+        if not isinstance(value, (numbers.Real, decimal.Decimal, np.bool_)):
+            raise UnsupportedTypeError(
+                f"{name} must hold numbers; it is {value!r:.40} ({type(value).__name__}) at "
+                f"{place(where)}. Encode labels as 0 and 1."
+            )
+    kinds = bool, np.bool_
+    truth = bool(values) and all(isinstance(value, kinds) for value in values)
+    return np.array(values, np.bool_ if truth else np.float64).reshape(array.shape)
+
+
 def floating(value: Any, name: str) -> Array:
     """Logits (or probabilities) as a floating array; lists and integers become float64."""
     array = value if type(value) is np.ndarray else array_of(name, value)
     if _is_floating(array.dtype):
+        return array
+    array = numbers_of(name, array)
+    if array.dtype == np.float64:
         return array
     if array.dtype.kind in "biu":
         return array.astype(np.float64)
@@ -63,6 +93,7 @@ def target_array(value: Any) -> Any:
         return value
     else:
         array = array_of("targets", value)
+    array = numbers_of("targets", array)
     if array.dtype.kind not in "biuf" and not is_bfloat16(array.dtype):
         raise UnsupportedTypeError(
             f"targets must be bool, integer or floating; got dtype {array.dtype}. Encode labels as 0 and 1."
@@ -109,7 +140,7 @@ class OptionArrays(KnownLengths):
     @staticmethod
     def real(name: str, value: Any) -> Array:
         """Real numbers of any type."""
-        array = array_of(name, value)
+        array = numbers_of(name, array_of(name, value))
         if array.dtype.kind not in "biuf" and not is_bfloat16(array.dtype):
             raise InvalidInputError(
                 f"{name} must hold real numbers; got dtype {array.dtype}. Convert it to float32 or float64."
@@ -129,7 +160,7 @@ class OptionArrays(KnownLengths):
     @staticmethod
     def boolean(name: str, value: Any) -> Array:
         """A boolean array."""
-        array = array_of(name, value)
+        array = numbers_of(name, array_of(name, value))
         if array.dtype != np.bool_:
             raise InvalidInputError(
                 f"{name} must be boolean, True where an element counts; got dtype {array.dtype}. Use {name} != 0."

@@ -14,7 +14,7 @@ from ..sources import Source, derive, open_source, with_labels, with_meanings
 from ..sources.batch import Batch
 from ..sources.columns import check_columns, lists_among
 from ..sources.lists import unpack
-from ..sources.outcomes import Meaning
+from ..sources.outcomes import Meaning, Outcomes
 from ..sources.reading import AS_FOUND, Reading
 from ..sources.sql import group_by
 from ..sources.wanted import Wanted
@@ -51,10 +51,11 @@ class Task:
         more: dict[str, Any] = {"definitions": definitions, "outcomes": str(self.meaning) or None}
         plan = make_plan(columns, where=self.where, group=groups, **more, **self.options)
         opened = derive(opened, plan.columns, self.where, expressions)
-        opened = with_meanings(opened, [problem.target for problem in plan.problems], self.meaning)
-        lists = lists_among(opened.schemas(), [name for name in plan.numbers if name != plan.weight])
+        outcomes = with_meanings(opened, plan.targets, self.meaning)
+        opened = outcomes or opened
+        lists = lists_among(opened.schemas(), plan.numbers)
         check_columns(opened.schemas(), plan.numbers, plan.groups, lists)
-        return Run(opened, plan, tuple(lists), lambda: joined.counts if joined else {})
+        return Run(opened, plan, tuple(lists), outcomes, lambda: joined.counts if joined else {})
 
     def asked(self, table: Any) -> tuple[str, ...]:
         """The columns that are read of tables like this one, which has no rows."""
@@ -72,6 +73,7 @@ class Run:
     source: Source
     plan: Plan
     lists: tuple[str, ...]
+    outcomes: Outcomes | None
     joined: Callable[[], dict[str, int]]
     """How many keys of predictions and labels matched, once all rows are read."""
 
@@ -82,11 +84,11 @@ class Run:
 
     def start(self) -> tuple[Plan, Iterator[Batch]]:
         """The rows, and the plan for them: columns of lists have become columns for their labels."""
-        batches = self.source.batches(Wanted(self.plan.numbers, self.plan.groups))
-        if not self.lists:
-            return self.plan, batches
-        places, batches = unpack(batches, self.lists)
-        return self.plan.unpacked(places), batches
+        plan, batches = self.plan, self.source.batches(Wanted(self.plan.numbers, self.plan.groups))
+        if self.lists:
+            places, batches = unpack(batches, self.lists)
+            plan = plan.unpacked(places)
+        return plan, self.outcomes.translated(batches, plan.targets) if self.outcomes else batches
 
     def state(self) -> State:
         """The state of all rows, on one thread."""

@@ -37,6 +37,7 @@ class Problem(msgspec.Struct, forbid_unknown_fields=True):
     prediction: str
     model: str | None = None
     label: str | None = None
+    weight: str | None = None
 
 
 class Plan(msgspec.Struct, forbid_unknown_fields=True):
@@ -62,6 +63,7 @@ class Dropped(msgspec.Struct):
 
     missing: Count
     invalid: Count
+    ignored: Count = 0
 
 
 class DroppedWeight(msgspec.Struct):
@@ -69,6 +71,7 @@ class DroppedWeight(msgspec.Struct):
 
     missing: Sum = "0p0"
     invalid: Sum = "0p0"
+    ignored: Sum = "0p0"
 
 
 class Head(msgspec.Struct):
@@ -87,6 +90,7 @@ class State(msgspec.Struct):
     cells: list[PlacedCell]
     dropped_weight: DroppedWeight = msgspec.field(default_factory=DroppedWeight)  # since the first version 1
     clipped: Count = 0
+    rows: Count | None = None  # where labels have gaps
     joined: dict[Annotated[str, Meta(pattern="^(matched|only_in_predictions|only_in_labels)$")], Count] = {}
     components: dict[str, msgspec.Raw] = {}
 

@@ -17,9 +17,13 @@ class Problem:
     prediction: str
     model: str | None = None
     label: str | None = None
+    weight: str | None = None  # of this label alone; else the plan's
 
-    def unpacked(self, places: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
-        """The problem itself, or one for each place of its lists, labelled 0, 1, 2 and so on."""
+    def unpacked(self, places: Mapping[str, Sequence[str]], weight: str | None = None) -> Iterator[Problem]:
+        """The problem itself, or one for each place of its lists, labelled 0, 1, 2 and so on.
+
+        `weight` is the plan's column of weights, which may hold lists, too.
+        """
         if (self.target in places) != (self.prediction in places):
             one, other = (self.target, self.prediction) if self.target in places else (self.prediction, self.target)
             raise InvalidInputError(
@@ -27,18 +31,29 @@ class Problem:
                 f"{one!r} holds lists and {other!r} numbers; name another column, or "
                 f"if it holds a probability for each class, name one: {one}[1]."
             )
+        weights = places.get(self.weight or weight or "")
         if self.target not in places:
+            if weights:
+                raise InvalidInputError(
+                    f"weights in lists must stand beside targets in lists; {self.weight or weight!r} holds lists and "
+                    f"{self.target!r} numbers; name another column."
+                )
             yield self
         for place, (target, prediction) in enumerate(
             zip(places.get(self.target, ()), places.get(self.prediction, ()), strict=True)
         ):
-            yield Problem(target, prediction, self.model, f"{self.label}[{place}]" if self.label else str(place))
+            label = f"{self.label}[{place}]" if self.label else str(place)
+            yield Problem(target, prediction, self.model, label, weights[place] if weights else self.weight)
 
 
 @dataclass(frozen=True)
 class Domain:
-    """The numbers that a column may hold, and what to do about others."""
+    """The numbers that a column may hold, and what to do about others.
 
+    `target` is the label that it is about: a row without such a number may still count for others. None: for all.
+    """
+
+    target: str | None
     column: str
     role: str
     low: float
@@ -53,7 +68,7 @@ class Plan:
 
     problems: tuple[Problem, ...]
     logits: bool = False
-    weight: str | None = None
+    weight: str | None = None  # a column; of problems that have their own, how those were named
     groups: tuple[str, ...] = ()
     where: str | None = None
     drop_missing: bool = False
@@ -85,6 +100,20 @@ class Plan:
         return any(problem.label is not None for problem in self.problems)
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns of targets, each once: one for each label."""
+        return tuple(dict.fromkeys(problem.target for problem in self.problems))
+
+    def weight_of(self, problem: Problem) -> str | None:
+        """The column of a problem's weights."""
+        return problem.weight or self.weight
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The columns of weights, each once."""
+        return tuple(dict.fromkeys(one for problem in self.problems if (one := self.weight_of(problem))))
+
+    @property
     def numbers(self) -> tuple[str, ...]:
         """The columns that must hold numbers, each once."""
         return tuple(dict.fromkeys(domain.column for domain in self.domains()))
@@ -99,21 +128,27 @@ class Plan:
 
         Raises InvalidInputError unless a target and its prediction both hold lists, or both numbers.
         """
-        return replace(self, problems=tuple(part for problem in self.problems for part in problem.unpacked(places)))
+        problems = [part for problem in self.problems for part in problem.unpacked(places, self.weight)]
+        return replace(self, problems=tuple(problems))
 
     def domains(self) -> Iterator[Domain]:
         """The rules that the numbers must keep, as `_kernels.scoring` checks them."""
         for problem in self.problems:
-            remedy = (
-                "0 and 1 are usual, shares between them allowed; for others say which value is positive and which is "
-                "no label, as in positive=1, negative=-1 (--positive 1 --negative -1) or ignore=-1 (--ignore -1)"
-            )
-            yield Domain(problem.target, "target", 0, 1, "in [0, 1]", remedy)
-            name = problem.prediction
+            of, name = problem.target, problem.prediction
+            yield Domain(of, of, "target", 0, 1, "in [0, 1]", _OTHER_TARGETS)
             if self.logits:
-                yield Domain(name, "logit", -math.inf, math.inf, "a number", "leave out rows without a prediction")
+                yield Domain(of, name, "logit", -math.inf, math.inf, "a number", "leave out rows without a prediction")
             else:
-                yield Domain(name, "probability", 0, 1, "in [0, 1]", f"if the column holds logits, say --logit {name}")
-        if self.weight:
-            remedy = "0 is the weight of rows that must not count"
-            yield Domain(self.weight, "weight", 0, 1e300, "in [0, 1e300]", remedy)
+                remedy = f"if the column holds logits, say --logit {name}"
+                yield Domain(of, name, "probability", 0, 1, "in [0, 1]", remedy)
+            if problem.weight:
+                yield Domain(of, problem.weight, *_WEIGHTS)
+        if self.weight and any(problem.weight is None for problem in self.problems):
+            yield Domain(None, self.weight, *_WEIGHTS)
+
+
+_OTHER_TARGETS = (
+    "0 and 1 are usual, shares between them allowed; for others say which value is positive and which is "
+    "no label, as in positive=1, negative=-1 (--positive 1 --negative -1) or ignore=-1 (--ignore -1)"
+)
+_WEIGHTS = "weight", 0, 1e300, "in [0, 1e300]", "0 is the weight of rows that must not count"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .._errors import InvalidInputError
@@ -28,7 +29,7 @@ def make_plan(
     target: Columns | None,
     probability: Predictions = None,
     logit: Predictions = None,
-    weight: str | None = None,
+    weight: Columns | None = None,
     group: str | Sequence[str] | None = None,
     where: str | None = None,
     nulls: str = "error",
@@ -65,6 +66,9 @@ def make_plan(
         for model, names in _models(predictions, columns).items()
         for label, target_column, column in _pairs(targets, _listed(names, columns), columns)
     ]
+    weights = () if weight is None else _listed(weight, columns)
+    if len(weights) > 1 or any("*" in name and name not in columns for name in weights):
+        problems = _weighted(problems, targets, weights, columns)
     for name, choice in (("nulls", nulls), ("invalid", invalid)):
         if choice not in ("error", "drop"):
             raise InvalidInputError(f"{name} must be 'error' or 'drop'; got {choice!r}.")
@@ -72,7 +76,7 @@ def make_plan(
     return Plan(
         tuple(problems),
         logits=bool(logit),
-        weight=weight,
+        weight=",".join(weights) or None,
         groups=groups,
         where=where,
         drop_missing=nulls == "drop",
@@ -85,10 +89,9 @@ def make_plan(
 
 def _require_names(role: str, given: Any) -> None:
     """Refuse an array where a column is to be named, and an empty name, as of a shell variable that is not set."""
-    several = role != "weight"
     if isinstance(given, Mapping):
         given = [name for one in given.values() for name in ([one] if isinstance(one, str) else one)]
-    for name in given if several and isinstance(given, (list, tuple)) else [given]:
+    for name in given if isinstance(given, (list, tuple)) else [given]:
         if name is not None and not isinstance(name, str):
             kind = type(name).__name__
             raise InvalidInputError(f"{role} must name a column; got {kind}; put arrays into a mapping from names.")
@@ -157,6 +160,29 @@ def _pairs(
     if len(set(targets)) < len(targets):
         raise InvalidInputError(f"a target must be named once; got {', '.join(targets)}; leave out the repetition.")
     return [(target, target, prediction) for target, prediction in zip(targets, predictions, strict=True)]
+
+
+def _weighted(
+    problems: Sequence[Problem], targets: Sequence[str], weights: Sequence[str], columns: Sequence[str]
+) -> list[Problem]:
+    """The problems with weights of their own: a column for each target, or a pattern with a * for the label's name."""
+    labels = {problem.target: problem.label for problem in problems}
+    shown = ", ".join(weights)
+    if len(labels) == 1:
+        raise InvalidInputError(f"one target has one column of weights; got {shown}; name one.")
+    if len(weights) == 1 and weights[0].count("*") == 1:
+        own = {target: weights[0].replace("*", str(label)) for target, label in labels.items()}
+    elif len(weights) == len(targets) == len(labels) and not any("*" in name for name in weights):
+        own = dict(zip(targets, weights, strict=True))
+    else:
+        raise InvalidInputError(
+            f"weights of labels must be a column for each target, in the same order, or a pattern with a * for the "
+            f"label's name; got {shown} for {', '.join(targets)}; name as many, or a pattern."
+        )
+    missing = [name for name in own.values() if name not in columns]
+    if missing:
+        raise InvalidInputError(f"every label must have its weights; {missing[0]!r} is no column; name others.")
+    return [replace(problem, weight=own[problem.target]) for problem in problems]
 
 
 def _matched(target: str, prediction: str, columns: Sequence[str]) -> list[tuple[str | None, str, str]]:

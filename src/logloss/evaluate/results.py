@@ -21,7 +21,8 @@ class Result:
 
     Over all labels of a model there are two averages: "micro" counts every label of every row as a row, "macro" is the
     plain mean over labels. `over_groups` tells totals from groups: "all" counts all rows of all groups, "mean" is the
-    plain mean over groups; None is a group, or a run without groups.
+    plain mean over groups; None is a group, or a run without groups. Averages say how many labels they are of, and
+    means over groups how many groups: those in which something counts.
     """
 
     model: str | None
@@ -30,6 +31,8 @@ class Result:
     group: Key | None
     statistics: Statistics
     over_groups: str | None = None
+    of_labels: int | None = None
+    of_groups: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,10 @@ class Block:
     """The groups in order, and behind them the whole."""
     mean: Columns | None
     """The mean over groups, if there are some."""
+    of_labels: NDArray[np.int64] | None = None
+    """Of an average over labels, of how many in every group, and over all."""
+    of_groups: int | None = None
+    """Over how many groups the mean is."""
 
     def statistics(self, place: int) -> Statistics:
         """Those of a group, or of the whole."""
@@ -66,9 +73,8 @@ class Results(Sequence[Result]):
 
     def __post_init__(self) -> None:
         means = [(block, _statistics(block.mean, 0)) for block in self.blocks if block.mean]
-        object.__setattr__(
-            self, "means", tuple(Result(b.model, b.label, b.average, None, found, "mean") for b, found in means)
-        )
+        found = (Result(b.model, b.label, b.average, None, one, "mean", of_groups=b.of_groups) for b, one in means)
+        object.__setattr__(self, "means", tuple(found))
 
     @cached_property
     def keys(self) -> list[Key]:
@@ -100,7 +106,8 @@ class Results(Sequence[Result]):
         whole = place == self.per_block - 1
         over = "all" if whole and self.groups else None
         key = None if whole else self.keys[place]
-        return Result(block.model, block.label, block.average, key, block.statistics(place), over)
+        of = None if block.of_labels is None else int(block.of_labels[place])
+        return Result(block.model, block.label, block.average, key, block.statistics(place), over, of)
 
     def __iter__(self) -> Iterator[Result]:
         return (self.result(block, place) for block in self.blocks for place in range(self.per_block))

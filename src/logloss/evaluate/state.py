@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .._errors import InvalidInputError
 from . import sums
+from .agreement import agreed
 from .clip import Rows, floored
 from .components import COMPONENTS, Component
 from .groups import Groups, Key, KeyColumn, Values
@@ -24,8 +25,9 @@ from .plan import Plan
 __all__ = ["REASONS", "Cell", "InvalidRowsError", "Key", "State", "Values"]
 
 Integers = NDArray[np.int64]
+_NONE: Mapping[str, NDArray[np.bool_]] = {}
 
-REASONS = ("missing", "invalid")
+REASONS = ("missing", "invalid", "ignored")
 """Why rows may have been left out, where that was asked for."""
 
 
@@ -48,6 +50,7 @@ class State:
         self.components: dict[str, Component] = {name: COMPONENTS[name](plan) for name in plan.components}
         self.dropped = dict.fromkeys(REASONS, 0)
         self.dropped_weight = dict.fromkeys(REASONS, 0)
+        self.rows = 0
         self.clipped = 0
         self.joined: dict[str, int] = {}  # how many keys of predictions and labels matched, where they were joined
 
@@ -63,21 +66,32 @@ class State:
         self.dropped[reason] += rows
         self.dropped_weight[reason] += sums.exact_sum(weights[(weights >= 0) & (weights <= 1e300)])
 
-    def add(self, columns: Mapping[str, NDArray[Any]], keys: Sequence[KeyColumn] = ()) -> None:
+    def add(
+        self,
+        columns: Mapping[str, NDArray[Any]],
+        keys: Sequence[KeyColumn] = (),
+        gaps: Mapping[str, NDArray[np.bool_]] = _NONE,
+    ) -> None:
         """Add rows: their columns of numbers, and their columns of groups.
 
-        Raises InvalidRowsError, and is then of no further use, where a value is outside its domain.
+        `gaps` has, for a target, the rows that do not count for it, whatever stands there. Raises InvalidRowsError, and
+        is then of no further use, where another value is outside its domain.
         """
         rows = next(iter(columns.values())).size
         cells, order, ends = self.numbered.of_rows(keys, rows)
         if order is not None:
             columns = {name: column[order] for name, column in columns.items()}
-        weights = columns[self.plan.weight] if self.plan.weight else None
+            gaps = {name: rows_[order] for name, rows_ in gaps.items()}
         for index, problem in enumerate(self.plan.problems):
+            name = self.plan.weight_of(problem)
+            weights = columns[name] if name else None
             whole = Rows(columns[problem.prediction], self.plan.logits, columns[problem.target], weights, ends)
+            if problem.target in gaps:
+                whole = whole.where(~gaps[problem.target])
             for part in self._floored(whole):
                 for component in self.components.values():
                     component.add(index, part, cells)
+        self.rows += rows
 
     def _floored(self, rows: Rows) -> Iterator[Rows]:
         if self.plan.eps is None:
@@ -87,25 +101,25 @@ class State:
         return parts
 
     def merge(self, other: State) -> None:
-        """Add another state's rows to this one. Raises InvalidInputError if the plans differ."""
+        """Add another state's rows to this one.
+
+        Raises InvalidInputError if the plans differ, or groups are texts in one and in the other no whole numbers.
+        """
         if self.plan != other.plan:
             raise InvalidInputError(
                 f"only states of the same plan can be merged; {_difference(self.plan, other.plan)}."
             )
-        cells = self.numbered.of_groups(other.numbered)
+        self.numbered, theirs = agreed(self.numbered, other.numbered, self.plan.groups)
+        cells = self.numbered.of_groups(theirs)
         for name, component in self.components.items():
             component.merge(other.components[name], cells)
         for reason in REASONS:
             self.dropped[reason] += other.dropped[reason]
             self.dropped_weight[reason] += other.dropped_weight[reason]
+        self.rows += other.rows
         self.clipped += other.clipped
         for name, count in other.joined.items():
             self.joined[name] = self.joined.get(name, 0) + count
-
-    @property
-    def rows(self) -> int:
-        """The number of rows added."""
-        return self.sums.rows
 
     @property
     def groups(self) -> list[Key]:

@@ -171,6 +171,8 @@ class Shown(NamedTuple):
     legend: str
     leaves: int
     """Which column gives way first where a table is too wide: the one with the least number; 0 stays."""
+    when: str = ""
+    """A statistic that must be positive somewhere, or there is nothing to show."""
 
 
 @dataclass(frozen=True)
@@ -200,8 +202,10 @@ def _with_interval(
     yield Statistic(f"{name}_high", f"upper end {of}", lambda f: value(f) + f.t * se(f), spread=True)
 
 
-def _counted(name: str, which: str, count: Callable[[Found], NDArray[Any]]) -> Iterator[Statistic]:
-    yield Statistic(f"{name}_rows", f"rows whose {which}", count, whole=True, added=True)
+def _counted(
+    name: str, which: str, count: Callable[[Found], NDArray[Any]], shown: Shown | None = None
+) -> Iterator[Statistic]:
+    yield Statistic(f"{name}_rows", f"rows whose {which}", count, whole=True, added=True, shown=shown)
     weight = f"sum of the weights of rows whose {which}"
     yield Statistic(f"{name}_weight", weight, lambda f: f.sums.sum(f"w_{name}"), added=True)
 
@@ -232,7 +236,12 @@ STATISTICS: tuple[Statistic, ...] = (
         margin=Shown("±", "half of a 95 % interval of log loss", 3),
     ),
     Statistic("log_loss_bits", "log_loss ÷ log 2", lambda f: f.loss / math.log(2)),
-    Statistic("finite_log_loss", "log loss of the rows whose loss is finite", lambda f: f.finite_loss),
+    Statistic(
+        "finite_log_loss",
+        "log loss of the rows whose loss is finite",
+        lambda f: f.finite_loss,
+        shown=Shown("finite loss", "log loss of the rows whose loss is finite", 7, when="infinite_rows"),
+    ),
     *_with_interval(
         "normalized_entropy",
         "log_loss ÷ H(q), where H(q) is the log loss of always predicting the base rate; "
@@ -282,7 +291,12 @@ STATISTICS: tuple[Statistic, ...] = (
         lambda f: np.where(f.certain, math.inf, -f.standardized("wg", "wwvg")),
         spread=True,
     ),
-    *_counted("infinite", "loss is inf", lambda f: f.sums.infinite),
+    *_counted(
+        "infinite",
+        "loss is inf",
+        lambda f: f.sums.infinite,
+        Shown("inf rows", "rows whose loss is infinite", 6, when="infinite_rows"),
+    ),
     *_counted("zero", "prediction is 0", lambda f: f.sums.zero),
     *_counted("one", "prediction is 1", lambda f: f.sums.one),
 )
@@ -317,24 +331,35 @@ def statistics(cells: Cells) -> Columns:
         return {one.name: np.asarray(one.formula(found)) for one in STATISTICS}
 
 
+def counted(found: Columns) -> NDArray[np.bool_]:
+    """The cells that means are over: where nothing counts, as of a label that no row of a group has, all is unknown."""
+    return np.asarray(found["weight"] != 0)
+
+
 def macro(parts: Sequence[Columns]) -> Columns:
-    """The plain mean of every statistic over labels; counts of rows and weights are added."""
+    """The plain mean of every statistic over the labels that count; counts of rows and weights are added."""
+    there = [counted(part) for part in parts]
+    count = sum(one.astype(np.int64) for one in there)
     found: Columns = {}
     with np.errstate(all="ignore"):
         for one in STATISTICS:
             total: Any = 0
-            for part in parts:
-                total = total + part[one.name]
-            found[one.name] = total if one.added else total / len(parts)
+            for part, counts in zip(parts, there, strict=True):
+                total = total + (part[one.name] if one.added else np.where(counts, part[one.name], 0.0))
+            found[one.name] = total if one.added else total / count
     return without_intervals(found)
 
 
 def mean_over_cells(found: Columns) -> Columns:
     """The same over cells, as one; the sum is exact, so that their order does not matter."""
-    count = len(found["rows"])
-    totals = {one.name: _exact_total(found[one.name]) for one in STATISTICS}
+    counts = counted(found)
+    count = int(counts.sum())
+    totals = {one.name: _exact_total(found[one.name] if one.added else found[one.name][counts]) for one in STATISTICS}
     return without_intervals(
-        {one.name: np.array([totals[one.name] if one.added else totals[one.name] / count]) for one in STATISTICS}
+        {
+            one.name: np.array([totals[one.name] if one.added else totals[one.name] / count if count else math.nan])
+            for one in STATISTICS
+        }
     )
 
 

@@ -23,8 +23,8 @@ from .state import REASONS, State
 _UNIT = sums.exponent_of_unit(0)
 
 FORMAT, VERSIONS = "logloss state", (1, 2)
-"""The version rises when an older reader would misread a file: 2 has missing and infinite group values, or components
-other than moments. A state without these is still written as 1."""
+"""The version rises when an older reader would misread a file: 2 has missing and infinite group values, labels with
+gaps, or components other than moments. A state without these is still written as 1."""
 
 
 def dumps(state: State, sources: tuple[str, ...]) -> str:
@@ -33,8 +33,12 @@ def dumps(state: State, sources: tuple[str, ...]) -> str:
     keys = state.groups
     others = {name: one.dump(order) for name, one in state.components.items() if name != "moments"}
     plan = dataclasses.asdict(state.plan)
+    for problem in plan["problems"]:
+        if problem["weight"] is None:  # as in the first files
+            del problem["weight"]
     values = {value for key in keys for value in key if value is None or isinstance(value, float)}
-    plain = not others and all(value is not None and math.isfinite(value) for value in values)
+    gaps = state.rows != state.sums.rows
+    plain = not gaps and not others and all(value is not None and math.isfinite(value) for value in values)
     if not others:
         del plan["components"]
     document = {
@@ -46,6 +50,7 @@ def dumps(state: State, sources: tuple[str, ...]) -> str:
         "dropped_weight": {reason: sums.to_text(total, -_UNIT) for reason, total in state.dropped_weight.items()},
         "clipped": state.clipped,
         "joined": state.joined,
+        **({"rows": state.rows} if gaps else {}),
         "cells": [
             {"problem": problem, "group": [_to_json(value) for value in key], **cell}
             for problem, cells in enumerate(state.sums.dump(order))
@@ -92,9 +97,21 @@ def _loads(content: bytes) -> tuple[State, tuple[str, ...]]:
         if mantissa < 0 or not sums.fits_window(mantissa, exponent, 0, sums.DIGITS):
             raise ValueError("the weight of rows left out is none")
         state.dropped_weight[reason] = sums.shifted(mantissa, exponent + _UNIT)
+    state.rows = _rows(document)
     state.clipped = document.clipped
     state.joined = dict(document.joined)
     return state, tuple(document.sources)
+
+
+def _rows(document: Any) -> int:
+    """The rows added: those of the first problem, unless labels have gaps."""
+    by_problem = [0] * len(document.plan.problems)
+    for cell in document.cells:
+        by_problem[cell.problem] += cell.counts[0]
+    rows = by_problem[0] if document.rows is None else document.rows
+    if not max(by_problem) <= rows <= sum(by_problem):
+        raise ValueError(f"it has {rows} rows, and labels of {min(by_problem)} to {max(by_problem)}")
+    return int(rows)
 
 
 def _require_version(head: Any) -> None:

@@ -15,7 +15,19 @@ from .moments import Cells
 from .plan import Plan
 from .results import Block, Result, Results
 from .state import State
-from .statistics import FEW, STATISTICS, Columns, Statistic, Statistics, few, macro, mean_over_cells, ratio, statistics
+from .statistics import (
+    FEW,
+    STATISTICS,
+    Columns,
+    Statistic,
+    Statistics,
+    counted,
+    few,
+    macro,
+    mean_over_cells,
+    ratio,
+    statistics,
+)
 from .statistics import without_intervals as _without_intervals
 from .sums import exponent_of_unit
 
@@ -30,6 +42,7 @@ __all__ = [
     "Statistics",
     "Summary",
     "Values",
+    "counted",
     "few",
     "loss_so_far",
     "summarize",
@@ -105,8 +118,9 @@ def _of_model(state: State, model: str | None, problems: Sequence[int], order: N
         yield _block(model, state.plan.problems[problem].label, None, by_label[-1], grouped)
     if len(problems) > 1:
         micro = _table(lambda places: sums.total(problems, places), order, sums.total(problems))
-        yield _block(model, None, "micro", _without_intervals(micro), grouped)
-        yield _block(model, None, "macro", macro(by_label), grouped)
+        of = np.sum([counted(one) for one in by_label], axis=0)
+        yield _block(model, None, "micro", _without_intervals(micro), grouped, of)
+        yield _block(model, None, "macro", macro(by_label), grouped, of)
 
 
 def _table(of_groups: Callable[[NDArray[np.int64]], Cells], order: NDArray[np.int64], whole: Cells) -> Columns:
@@ -116,8 +130,15 @@ def _table(of_groups: Callable[[NDArray[np.int64]], Cells], order: NDArray[np.in
     return {one.name: np.concatenate([part[one.name] for part in parts]) for one in STATISTICS}
 
 
-def _block(model: str | None, label: str | None, average: str | None, columns: Columns, grouped: bool) -> Block:
+def _block(
+    model: str | None,
+    label: str | None,
+    average: str | None,
+    columns: Columns,
+    grouped: bool,
+    of_labels: NDArray[np.int64] | None = None,
+) -> Block:
+    if not grouped or len(columns["rows"]) < 2:
+        return Block(model, label, average, columns, None, of_labels)
     groups = {name: column[:-1] for name, column in columns.items()}
-    return Block(
-        model, label, average, columns, mean_over_cells(groups) if grouped and len(columns["rows"]) > 1 else None
-    )
+    return Block(model, label, average, columns, mean_over_cells(groups), of_labels, int(counted(groups).sum()))

@@ -15,6 +15,8 @@ NAMES = ("model", "label", "average")
 OVER = "over_groups"
 """The column that tells totals ("all") from groups, where there are groups."""
 
+OF_LABELS, OF_GROUPS = "of_labels", "of_groups"
+"""How many labels an average is over, and how many groups a mean."""
 
 KEYS = "keys_"
 """What the columns begin with that say how many keys of predictions and labels matched, where they were joined."""
@@ -32,6 +34,14 @@ class GroupColumn:
         return [*self.values.to_list(), None] * self.blocks
 
 
+class Counts(list[int | None]):
+    """Numbers, some of which are missing."""
+
+    def tolist(self) -> list[int | None]:
+        """The numbers as Python's."""
+        return self
+
+
 def columns(summary: Summary) -> dict[str, Any]:
     """Arrays, or what has `tolist`, by name. Those of an interrupted run have one more, "partial"."""
     results, groups = summary.results, summary.plan.groups
@@ -41,6 +51,9 @@ def columns(summary: Summary) -> dict[str, Any]:
         found["partial"] = np.full(len(results), fill_value=True)
     for name in NAMES:
         found[name] = np.repeat(np.array([getattr(block, name) for block in blocks], object), size)
+    if any(block.of_labels is not None for block in blocks):
+        of = ([None] * size if block.of_labels is None else block.of_labels.tolist() for block in blocks)
+        found[OF_LABELS] = Counts(count for counts in of for count in counts)
     for name, values in zip(groups, results.groups, strict=True):
         found[_free(name)] = GroupColumn(values, len(blocks))
     if groups:
@@ -54,7 +67,7 @@ def columns(summary: Summary) -> dict[str, Any]:
 
 def _free(name: str) -> str:
     """A group column's name, unless a statistic or another column has it already."""
-    taken = {"partial", OVER, *NAMES, *(one.name for one in STATISTICS)}
+    taken = {"partial", OVER, OF_LABELS, *NAMES, *(one.name for one in STATISTICS)}
     return f"group_{name}" if name in taken else name
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._errors import MissingDependencyError
 from ..evaluate.summary import Summary
-from .columns import GroupColumn, columns
+from .columns import Counts, GroupColumn, columns
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,6 +28,8 @@ def _series(name: str, column: Any) -> pl.Series:
 
     if isinstance(column, GroupColumn):
         return _group(name, column)
+    if isinstance(column, Counts):
+        return pl.Series(name, column.tolist(), pl.Int64)
     if column.dtype == object:
         return pl.Series(name, column.tolist(), pl.String)
     return pl.Series(name, column)
@@ -88,8 +90,9 @@ def pandas_frame(summary: Summary) -> Any:
     """The table as that of pandas, whole numbers and their gaps as Int64. Raises MissingDependencyError without it."""
     pandas = _library("pandas")
     found = columns(summary).items()
+    listed = GroupColumn, Counts
     return pandas.DataFrame(
-        {name: pandas.array(column.tolist()) if isinstance(column, GroupColumn) else column for name, column in found}
+        {name: pandas.array(column.tolist()) if isinstance(column, listed) else column for name, column in found}
     )
 
 

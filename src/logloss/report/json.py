@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from ..evaluate.summary import STATISTICS, Plan, Result, Summary
-from .columns import NAMES, OVER, portable
+from .columns import NAMES, OF_GROUPS, OF_LABELS, OVER, portable
 
 SCHEMA_VERSION = 1
 """Rises when a reader of the previous version could misread a document; new fields alone do not raise it."""
@@ -55,6 +55,8 @@ def _result(result: Result, plan: Plan) -> dict[str, Any]:
         **names,
         "group": group,
         OVER: result.over_groups,
+        OF_LABELS: result.of_labels,
+        OF_GROUPS: result.of_groups,
         **{one.name: getattr(result.statistics, one.name) for one in STATISTICS},
     }
 

@@ -6,7 +6,7 @@ import math
 import threading
 from typing import IO, TYPE_CHECKING, Self
 
-from .text import number
+from .notes import number
 
 if TYPE_CHECKING:
     from rich.progress import Progress, Task

@@ -7,12 +7,17 @@ import sys
 from typing import Any
 
 from ..evaluate.summary import STATISTICS
-from .columns import OVER
+from .columns import OF_GROUPS, OF_LABELS, OVER
 from .json import SCHEMA_VERSION
 
 _NUMBER = {"$ref": "#/$defs/number"}
 _COUNT = {"type": "integer", "minimum": 0}
-_REASONS = {"missing": "rows without a value in a needed column", "invalid": "rows with a number out of its domain"}
+_COUNT_OR_NONE = {"type": ["integer", "null"], "minimum": 0}
+_REASONS = {
+    "missing": "rows without a value in a needed column",
+    "invalid": "rows with a number out of its domain",
+    "ignored?": "rows whose target is to be ignored",
+}
 
 
 def _text(description: str = "") -> dict[str, Any]:
@@ -38,7 +43,8 @@ def _input() -> dict[str, Any]:
         sources=_described("names of files, as they were given", sources),
         rows=_described("rows scored", _COUNT),
         dropped=_object(
-            "rows left out, where --nulls drop or --invalid drop asked for it",
+            "rows left out, where --nulls drop, --invalid drop or --ignore asked for it; of several labels, rows that "
+            "have none left",
             **{reason: _described(meaning, _COUNT) for reason, meaning in _REASONS.items()},
         ),
         dropped_weight=_object(weights, **dict.fromkeys(_REASONS, _NUMBER)),
@@ -62,13 +68,14 @@ def _plan() -> dict[str, Any]:
         prediction={"type": "string"},
         model=_text("name of the model; null for a single one"),
         label=_text(),
+        **{"weight?": _text("the column of this label's own weights; null where all labels have the same, or none")},
     )
     floor = {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 0.5}
     return _object(
         "what was computed",
         problems={"type": "array", "minItems": 1, "items": problem},
         predictions={"enum": ["probability", "logit"]},
-        weight=_text("the column of weights"),
+        weight=_text("the column of weights; of labels with weights of their own, how these were named"),
         groups={"type": "array", "items": {"type": "string"}},
         where=_text("the condition, in SQL"),
         eps=_described("floor of the probability given to what happened; null if nothing is clipped", floor),
@@ -96,7 +103,11 @@ def _result() -> dict[str, Any]:
             "values of the group columns, null where one is missing; null over all groups",
             {"type": ["object", "null"], "additionalProperties": values},
         ),
-        **{f"{OVER}?": _described(over, {"enum": [None, "all", "mean"]})},
+        **{
+            f"{OVER}?": _described(over, {"enum": [None, "all", "mean"]}),
+            f"{OF_LABELS}?": _described("how many labels an average is over: those that count there", _COUNT_OR_NONE),
+            f"{OF_GROUPS}?": _described("how many groups a mean is over: those in which rows count", _COUNT_OR_NONE),
+        },
         **{one.name: _described(one.meaning, _COUNT if one.whole else _NUMBER) for one in STATISTICS},
     )
 

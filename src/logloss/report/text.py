@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from ..evaluate.summary import FEW, STATISTICS, Block, Plan, Summary, few
+from ..evaluate.summary import STATISTICS, Block, Plan, Summary
+from .notes import notes, number, of_hidden, of_joined, of_partial
 from .view import View
 
 if TYPE_CHECKING:
@@ -32,15 +31,16 @@ def render(summary: Summary, view: View) -> str:
     system: Literal["standard"] | None = "standard" if view.color else None
     console = Console(file=output, width=view.width, force_terminal=view.color, color_system=system, highlight=False)
     lines = list(_lines(summary, view))
-    notes = [Text(note, style="yellow") for note in _notes(summary, view)]
+    said = [Text(note, style="yellow") for note in notes(summary, view)]
     columns = _columns(summary.plan, lines, view)
     shown = [column.name for column in columns]
-    legend = [(one.title, one.legend) for one, _ in _measures() if one.legend and one.title in shown]
+    legend = [(one.title, one.legend) for one, _ in _measures(lines) if one.legend and one.title in shown]
     if summary.plan.groups:
-        legend.append((f"{_WHOLE}, {_MEAN}", "all rows of all groups; plain mean over groups"))
-    head = [Text(_partial(summary), style="bold yellow")] if summary.partial else []
+        legend.append((f"{_WHOLE}, {_MEAN}", f"all rows of all groups; plain mean over {_of_groups(summary)}"))
+    legend += _of_averages(summary)
+    head = [Text(of_partial(summary), style="bold yellow")] if summary.partial else []
     head.append(Text(_title(summary)))
-    console.print(Group(*head, _table(lines, columns), *notes, _grid(_details(summary)), _grid(legend)))
+    console.print(Group(*head, _table(lines, columns), *said, _grid(_details(summary)), _grid(legend)))
     return "".join(line.rstrip() + "\n" for line in output.getvalue().splitlines())
 
 
@@ -49,9 +49,9 @@ def render_markdown(summary: Summary, view: View) -> str:
     columns = _all_columns(summary.plan, list(_lines(summary, view)))
     lines = [[column.name for column in columns], ["--:" if column.numeric else ":--" for column in columns]]
     lines += map(list, zip(*([_escaped(cell) for cell in column.cells] for column in columns), strict=True))
-    mark = f"{_partial(summary)}\n\n" if summary.partial else ""
-    hidden = "".join(f"\n{note}\n" for note in _of_hidden(summary, view))
-    end = f"\n{_joined(summary)}\n" if summary.joined else ""
+    mark = f"{of_partial(summary)}\n\n" if summary.partial else ""
+    hidden = "".join(f"\n{note}\n" for note in of_hidden(summary, view))
+    end = f"\n{of_joined(summary)}\n" if summary.joined else ""
     return mark + "".join(f"| {' | '.join(line)} |\n" for line in lines) + hidden + end
 
 
@@ -61,9 +61,9 @@ def render_html(summary: Summary, view: View) -> str:
     head = "".join(f"<th>{escape(column.name)}</th>" for column in columns)
     cells = zip(*(column.cells for column in columns), strict=True)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in cells)
-    title = escape(f"{_partial(summary)} {_title(summary)}" if summary.partial else _title(summary))
-    notes = "".join(f"<p>{escape(note)}</p>" for note in _notes(summary, view))
-    return f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+    title = escape(f"{of_partial(summary)} {_title(summary)}" if summary.partial else _title(summary))
+    said = "".join(f"<p>{escape(note)}</p>" for note in notes(summary, view))
+    return f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{said}"
 
 
 def _escaped(cell: str) -> str:
@@ -130,10 +130,27 @@ def _value(value: Any) -> str:
     return repr(value) if value in (_WHOLE, _MEAN, "null", "") else str(value)
 
 
-def _measures() -> Iterator[tuple[Any, Any]]:
+def _of_groups(summary: Summary) -> str:
+    """The groups that means are over; where they differ between labels, nobody reads all the numbers."""
+    counts = {block.of_groups for block in summary.results.blocks}
+    known = len(counts) == 1 and None not in counts
+    if not known:
+        return "the groups in which something counts"
+    count = counts.pop()
+    return "1 group" if count == 1 else f"{count:,} groups"
+
+
+def _of_averages(summary: Summary) -> Iterator[tuple[str, str]]:
+    found = next((block.of_labels for block in summary.results.blocks if block.of_labels is not None), None)
+    if found is not None:
+        yield _AVERAGES["micro"], "every label of every row counts as a row"
+        yield _AVERAGES["macro"], f"plain mean over {found[-1]:,} labels"
+
+
+def _measures(lines: Sequence[_Line]) -> Iterator[tuple[Any, Any]]:
     """The columns of numbers: how they are shown, and what stands there."""
     for one in STATISTICS:
-        if one.shown:
+        if one.shown and (not one.shown.when or any(line.values[one.shown.when] > 0 for line in lines)):
             yield one.shown, (lambda v, n=one.name: f"{v[n]:,}") if one.whole else (lambda v, n=one.name: number(v[n]))
         if one.margin:
             yield one.margin, lambda v, n=one.name: number(v[f"{n}_high"] - v[n])
@@ -207,7 +224,7 @@ def _all_columns(plan: Plan, lines: Sequence[_Line]) -> list[_Column]:
     texts = [_Column(name, list(cells), numeric=False) for name, cells in names]
     numbers = [
         _Column(shown.title, [cell(line.values) for line in lines], numeric=True, leaves=shown.leaves)
-        for shown, cell in _measures()
+        for shown, cell in _measures(lines)
     ]
     return texts + numbers
 
@@ -219,67 +236,6 @@ def _names(plan: Plan) -> Iterator[str]:
     if plan.has_labels:
         yield "label"
     yield from plan.groups
-
-
-def number(value: float) -> str:
-    """Five decimals, or three digits where five decimals would hide the number."""
-    if not math.isfinite(value):
-        return "-" if math.isnan(value) else str(value)
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.5f}"
-    return f"{value:.3g}"
-
-
-def _of_hidden(summary: Summary, view: View) -> Iterator[str]:
-    if view.hidden(summary.results):
-        count, by = summary.results.per_block - 1, view.sort or "rows"
-        of = f"the {view.top:,} with the largest {by} are shown" if view.top else "none is shown"
-        yield f"Of {count:,} groups {of} (--top N shows more); JSON, CSV and Parquet have all."
-
-
-def _notes(summary: Summary, view: View) -> Iterator[str]:
-    """What a reader must know before trusting the table."""
-    yield from _of_hidden(summary, view)
-    each = [block.columns for block in summary.results.blocks if block.average is None]
-    overall = [block.statistics(-1) for block in summary.results.blocks if block.average is None]
-    infinite = sum(found.infinite_rows for found in overall)
-    if infinite:
-        rows = "1 row has" if infinite == 1 else f"{infinite:,} rows have"
-        finite = f" The others have {number(overall[0].finite_log_loss)} on average." if len(overall) == 1 else ""
-        yield f"{rows} infinite loss: what was predicted with probability 0 happened. Nothing was clipped.{finite}"
-    if summary.clipped:
-        predictions = "1 prediction" if summary.clipped == 1 else f"{summary.clipped:,} predictions"
-        yield f"{predictions} of less than eps = {summary.plan.eps!r} for what happened counted as eps."
-    for reason, meaning in (("missing", "a value"), ("invalid", "a valid number")):
-        if summary.dropped[reason]:
-            rows, were = (
-                ("1 row", "was") if summary.dropped[reason] == 1 else (f"{summary.dropped[reason]:,} rows", "were")
-            )
-            weight = f" of weight {number(summary.dropped_weight[reason])}" if summary.plan.weight else ""
-            yield f"{rows}{weight} {were} left out for want of {meaning}."
-    if summary.joined:
-        yield _joined(summary)
-    if summary.approximate:
-        yield "A database added these up in float64: digits beyond the twelfth may differ from exact ones."
-    if summary.skipped:
-        files = "1 file" if len(summary.skipped) == 1 else f"{len(summary.skipped):,} files"
-        yield f"{files} left out: {summary.skipped[0]}{' And others, which JSON names.' * (len(summary.skipped) > 1)}"
-    if any(np.isnan(found["normalized_entropy"]).any() for found in each):
-        yield "-: undefined, because all targets are the same there."
-    weak = sum(int(few(found["base_rate"], found["effective_rows"]).sum()) for found in each)
-    if weak:
-        lines = "one line" if weak == 1 else f"{weak:,} lines"
-        yield f"In {lines} fewer than {FEW} positives or negatives count: too few to trust the 95 % interval there."
-
-
-def _joined(summary: Summary) -> str:
-    counts = summary.joined
-    alone = f"{counts['only_in_predictions']:,} stand in predictions alone and {counts['only_in_labels']:,} in labels"
-    return f"{counts['matched']:,} keys stand in predictions and labels; {alone} alone."
-
-
-def _partial(summary: Summary) -> str:
-    return f"Partial result: interrupted after {summary.rows:,} rows; the others are not in it."
 
 
 def _details(summary: Summary) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from .files import Files
 from .frames import from_tables
 from .labels import Joined
 from .outcomes import Meaning, Outcomes
+from .processes import require_own_threads
 from .reading import AS_FOUND, Reading
 from .sql import Expression, condition
 from .wanted import Wanted
@@ -82,6 +83,7 @@ def open_source(
 
     Nothing but schemas is read yet. `count` is told how many rows each batch has.
     """
+    require_own_threads()
     opened = _open(source, reading)
     return Counted(opened, count) if count else opened
 
@@ -138,6 +140,6 @@ def with_labels(predictions: Source, labels: Any, key: Any, unmatched: str, read
     return Joined.of(predictions, opened, key, unmatched)
 
 
-def with_meanings(source: Source, targets: Sequence[str], meaning: Meaning) -> Source:
-    """The source with 0 and 1 for what a person says that targets mean."""
-    return source if meaning == Meaning() else Outcomes(source, tuple(dict.fromkeys(targets)), meaning)
+def with_meanings(source: Source, targets: Sequence[str], meaning: Meaning) -> Outcomes | None:
+    """The source with 0 and 1 for what a person says that targets mean, if anything was said."""
+    return None if meaning == Meaning() else Outcomes(source, tuple(targets), meaning)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -27,6 +27,7 @@ class Batch:
     name: str
     first_row: int
     kept: pl.Series | None = None  # where rows were left out: the numbers of the others
+    gaps: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)  # by target, the rows that have no such label
 
     def place(self, index: int) -> str:
         """Where the row with this index in the batch stands, for a person."""
@@ -40,9 +41,12 @@ class Batch:
         choice = pl.Series(choice)
         if choice.all(ignore_nulls=False):
             return self
-        rows = choice.arg_true()
+        rows, kept = choice.arg_true(), choice.fill_null(value=False).to_numpy()
         return replace(
-            self, frame=self.frame.filter(choice), kept=rows if self.kept is None else self.kept.gather(rows)
+            self,
+            frame=self.frame.filter(choice),
+            kept=rows if self.kept is None else self.kept.gather(rows),
+            gaps={target: gap[kept] for target, gap in self.gaps.items()},
         )
 
     def pieces(self, rows: int) -> Iterator[Batch]:
@@ -50,17 +54,29 @@ class Batch:
         for start in range(0, self.frame.height, rows):
             kept = None if self.kept is None else self.kept.slice(start, rows)
             first_row = self.first_row + start if kept is None else self.first_row
-            yield replace(self, frame=self.frame.slice(start, rows), first_row=first_row, kept=kept)
+            gaps = {target: gap[start : start + rows] for target, gap in self.gaps.items()}
+            yield replace(self, frame=self.frame.slice(start, rows), first_row=first_row, kept=kept, gaps=gaps)
 
     def numbers(self, column: str) -> NDArray[np.float64]:
-        """A column as float64."""
+        """A column as float64, NaN where there is no value."""
         import polars as pl
 
         return _array(self.frame[column].cast(pl.Float64))
 
     def values(self, column: str) -> NDArray[Any]:
-        """A column of numbers in its own type: nothing is copied if that is a usual one."""
-        return _array(_plain(self.frame[column]))
+        """A column of numbers in its own type, 0 where there is none: nothing is copied if that is a usual one."""
+        found = _plain(self.frame[column])
+        return _array(found.fill_null(strategy="zero") if found.null_count() else found)
+
+    def missing(self, column: str, nan: bool = False) -> NDArray[np.bool_] | None:
+        """The rows without a value, if there are any; NaN is a number out of its domain, unless asked for."""
+        found = self.frame[column]
+        nan = nan and found.dtype.is_float()
+        if not found.null_count() and not nan:
+            return None
+        missing = found.is_null()
+        wrong = np.asarray((missing | found.is_nan().fill_null(value=False) if nan else missing).to_numpy())
+        return wrong if wrong.any() else None
 
 
 def _array(column: pl.Series) -> NDArray[Any]:
@@ -80,31 +96,12 @@ def _plain(column: pl.Series) -> pl.Series:
     return column if _is_plain(column.dtype) else column.cast(pl.Float64)
 
 
-def complete(batch: Batch, numbers: Sequence[str], groups: Sequence[str]) -> pl.Series:
-    """For every row, whether it has a value in all of these columns."""
-    import polars as pl
-
-    missing = [_missing(batch.frame[name], nan=name in groups) for name in dict.fromkeys([*numbers, *groups])]
-    return (
-        ~pl.DataFrame([one.alias(str(k)) for k, one in enumerate(missing)]).select(pl.any_horizontal("*")).to_series()
+def refuse_missing(batch: Batch, column: str, gap: NDArray[np.bool_] | None = None) -> None:
+    """Raise InvalidInputError, naming column and row, if a value is missing, but for rows that do not count."""
+    missing = batch.missing(column)
+    if missing is None or not (wrong := missing if gap is None else missing & ~gap).any():
+        return
+    raise InvalidInputError(
+        f"column {column!r} must have a value in every row; it has none {batch.place(int(wrong.argmax()))}; "
+        "fill such rows in, or leave them out with nulls='drop' (--nulls drop)."
     )
-
-
-def refuse_missing(batch: Batch, numbers: Sequence[str], groups: Sequence[str]) -> None:
-    """Raise InvalidInputError, naming column and row, if a value is missing."""
-    for name in dict.fromkeys([*numbers, *groups]):
-        column = batch.frame[name]
-        if column.null_count() == 0 and name not in groups:
-            continue
-        missing = _missing(column, nan=name in groups)
-        if missing.any():
-            raise InvalidInputError(
-                f"column {name!r} must have a value in every row; it has none {batch.place(missing.arg_max() or 0)}; "
-                "fill such rows in, or leave them out with nulls='drop' (--nulls drop)."
-            )
-
-
-def _missing(column: pl.Series, nan: bool) -> pl.Series:
-    """Null is missing everywhere, NaN in a group column too; elsewhere it is a number out of its domain."""
-    missing = column.is_null()
-    return missing | column.is_nan().fill_null(value=False) if nan and column.dtype.is_float() else missing

@@ -170,12 +170,28 @@ def _from_arrays(columns: Mapping[str, Any]) -> pl.LazyFrame:
     import polars as pl
 
     try:
-        return pl.DataFrame(dict(columns)).lazy()
+        return pl.DataFrame({name: _values(one) for name, one in columns.items()}, strict=False).lazy()
     except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InvalidInputError(
             f"a mapping must give one-dimensional arrays of one length by column name; {reason}."
         ) from error
+
+
+def _values(column: Any) -> Any:
+    """A column as Polars takes it: arrays of objects, and pandas' own arrays, as lists; what is missing, as None."""
+    kind = getattr(column, "dtype", None)
+    if isinstance(column, np.ndarray) and kind == np.object_:
+        return list(map(_known, column.tolist()))
+    if isinstance(column, list):
+        return column if all(type(one).__name__ != "NAType" for one in column) else list(map(_known, column))
+    if type(column).__module__.startswith("pandas.") and not hasattr(column, "to_frame"):
+        return list(map(_known, column.tolist()))
+    return column
+
+
+def _known(value: Any) -> Any:
+    return None if type(value).__name__ in ("NAType", "NaTType") else value
 
 
 def _unsupported(source: Any) -> UnsupportedTypeError:

@@ -69,7 +69,10 @@ def _text(value: Any) -> str:
 
 @dataclass
 class Outcomes:
-    """A source whose columns of targets become 0, 1 or missing by what their values mean."""
+    """A source whose columns of targets are read as they are written, and what becomes of their values.
+
+    Those that are to be ignored are gaps; the others become 0, 1 or missing.
+    """
 
     source: Source
     targets: tuple[str, ...]
@@ -82,35 +85,34 @@ class Outcomes:
         return self.source.names
 
     def schemas(self) -> Iterator[tuple[str, pl.Schema]]:
-        """The source's columns, with numbers for targets."""
-        import polars as pl
-
+        """The source's columns, with numbers for targets, or lists of them."""
         for name, schema in self.source.schemas():
-            changed = {target: pl.Float64() for target in self.targets if _has_values(schema.get(target))}
-            yield name, pl.Schema({**schema, **changed})
+            yield name, schema.__class__({**schema, **{one: _numbered(schema.get(one)) for one in self._in(schema)}})
+
+    def _in(self, schema: pl.Schema) -> list[str]:
+        return [one for one in self.targets if _numbered(schema.get(one)) is not None]
 
     def total(self) -> int | None:
         """The source's rows."""
         return self.source.total()
 
     def batches(self, wanted: Wanted) -> Iterator[Batch]:
-        """The source's rows; those whose only target is ignored are left out."""
+        """The source's rows; what is in their targets, or in the places of their lists, `translated` says."""
         numbers = tuple(name for name in wanted.numbers if name not in self.targets)
         texts = tuple(name for name in wanted.numbers if name in self.targets)
-        for batch in self.source.batches(replace(wanted, numbers=numbers, texts=(*wanted.texts, *texts))):
-            yield self._translated(batch, texts)
+        return self.source.batches(replace(wanted, numbers=numbers, texts=(*wanted.texts, *texts)))
 
-    def _translated(self, batch: Batch, targets: Sequence[str]) -> Batch:
-        import polars as pl
-
-        values = {name: _as_texts(batch.frame[name]) for name in targets}
-        ignored = {name: one.is_in(self.meaning.ignore).fill_null(value=False) for name, one in values.items()}
-        numbers = [self._numbers(name, one, ignored[name], batch).alias(name) for name, one in values.items()]
-        translated = replace(batch, frame=batch.frame.with_columns(numbers))
-        if not self.meaning.ignore or not ignored:
-            return translated
-        nothing = pl.DataFrame(ignored).select(pl.all_horizontal(pl.all())).to_series()
-        return translated.keep(~nothing)
+    def translated(self, batches: Iterator[Batch], targets: Sequence[str]) -> Iterator[Batch]:
+        """Batches with numbers in these columns, and gaps where values are ignored."""
+        for batch in batches:
+            columns, gaps = [], dict(batch.gaps)
+            for name in targets:
+                values = _as_texts(batch.frame[name])
+                ignored = values.is_in(self.meaning.ignore).fill_null(value=False)
+                columns.append(self._numbers(name, values, ignored, batch).alias(name))
+                if ignored.any():
+                    gaps[name] = ignored.to_numpy()
+            yield replace(batch, frame=batch.frame.with_columns(columns), gaps=gaps)
 
     def _numbers(self, name: str, values: pl.Series, ignored: pl.Series, batch: Batch) -> pl.Series:
         import polars as pl
@@ -144,8 +146,13 @@ class Outcomes:
         )
 
 
-def _has_values(dtype: Any) -> bool:
-    return dtype is not None and not dtype.is_nested()
+def _numbered(dtype: Any) -> Any:
+    """The type that numbers instead of these values have; None where there are none."""
+    import polars as pl
+
+    if isinstance(dtype, (pl.List, pl.Array)):
+        return None if dtype.inner.is_nested() else pl.List(pl.Float64())
+    return None if dtype is None or dtype.is_nested() else pl.Float64()
 
 
 def _as_texts(column: pl.Series) -> pl.Series:

@@ -34,7 +34,7 @@ _FORMATS = {
 }
 _TEXTS = ("CSV", "TSV", "JSON lines")
 _COMPRESSED_TEXT = (".gz", ".zst", ".bz2")
-_CHUNK = 1 << 20
+CHUNK = 1 << 20
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _BZ2 = b"BZh"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -216,7 +216,7 @@ def _spooled(pipe: IO[bytes], name: str) -> Found:
     spool = tempfile.NamedTemporaryFile(prefix="logloss-")  # noqa: SIM115 - closed and removed with the last reference
     path, cut = Path(spool.name), False
     try:
-        while chunk := pipe.read1(_CHUNK):  # type: ignore[attr-defined]
+        while chunk := pipe.read1(CHUNK):  # type: ignore[attr-defined]
             spool.write(chunk)
     except KeyboardInterrupt:
         cut = True
@@ -235,7 +235,7 @@ def _cut_at_a_line(path: Path) -> bool:
     """Leave out a last line that did not come whole. False where no line did, or lines are not what is read."""
     with path.open("r+b") as file:
         head = file.read(4)
-        start = max(0, file.seek(0, os.SEEK_END) - _CHUNK)
+        start = max(0, file.seek(0, os.SEEK_END) - CHUNK)
         file.seek(start)
         end = file.read().rfind(b"\n") + 1
         if end == 0 or head.startswith((*_COMPRESSED, _BZ2, b"PAR1", b"ARRO", stream.MARK)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -16,6 +16,7 @@ from .._errors import InvalidInputError, UnreadableError
 from . import engine
 from .batch import Batch
 from .dialect import Dialect, sniff
+from .ends import with_one_end
 from .engine import identifier, literal
 from .paths import Found
 from .reading import Reading
@@ -177,8 +178,16 @@ class Text:
         """The file as its first lines say, and where that fails, as the whole file may be read."""
         first = self._layout
         yield first
-        if isinstance(first, _Csv) and self.reading.quote is None:
+        if not isinstance(first, _Csv):
+            return
+        loose = self.reading.quote is None
+        if loose:
             yield from map(_Csv, first.dialect.looser(connection))
+        if (copy := with_one_end(self.found)) is not None:  # lives as long as this generator
+            dialect = replace(first.dialect, path=copy.pattern, compression=copy.compression)
+            yield _Csv(dialect)
+            if loose:
+                yield from map(_Csv, dialect.looser(connection))
 
     def _refuse_repeated(self, columns: Sequence[str]) -> None:
         if self.found.format == "JSON lines":
@@ -326,5 +335,5 @@ def _cure(found: Found, message: str) -> str:
     if "number of columns" in what:
         return "mend that line, or name the separator: separator=';' (--separator)"
     if "state machine" in what:
-        return "lines must all end alike, in \\n or in \\r\\n: convert it"
+        return "lines must end in \\n or in \\r\\n: convert it, where a \\r stands alone"
     return "check that it is whole and of that format"
