@@ -5,12 +5,25 @@ Text, JSON, CSV, schema and gates derive from `DIAGNOSTICS`, as those of the pla
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 from .bins import Bins
-from .diagnoses import Diagnostics, Estimate
+from .corp import Isotonic, isotonic
+from .cumulative import cumulative, spiegelhalter
+from .decisions import checked, decisions
+from .diagnoses import Calibration, Diagnostics, Estimate
+from .distribution import distribution, murphy
+from .ranking import discrimination
+from .recalibration import difference, impossible, in_the_large, line, ratio
+from .reliability import equal_weight, equal_width, errors, groups
+from .sample import Sample, Units
+from .smooth import Curve, smooth
+from .statistics import FEW
 
 __all__ = ["DIAGNOSTICS", "SUFFIXES", "Diagnostic", "Diagnostics", "diagnose", "reasons", "scalars"]
 
@@ -251,4 +264,76 @@ def diagnose(
     Raises:
         InvalidInputError: a threshold or the prevalence is not between 0 and 1, or shapes do not fit.
     """
-    raise NotImplementedError
+    checked(thresholds, prevalence)
+    units = None if buckets is None else Units.of(buckets)
+    sample = Sample(bins.occupied, units, clustered)
+    found = sample.bins
+    curve = smooth(sample)
+    steps = isotonic(sample, curve, log_loss, brier)
+    some = found.w.size > 0
+    return Diagnostics(
+        rows=int(bins.rows.sum()),
+        weight=found.weight,
+        base_rate=found.base_rate if some else math.nan,
+        mean_prediction=float(np.sum(found.w * found.p)) / found.weight if some else math.nan,
+        positives=found.positives,
+        negatives=found.rest,
+        soft=bins.soft,
+        buckets=0 if units is None else units.count,
+        clustered=clustered,
+        calibration=_calibration(sample, curve, steps),
+        decomposition=steps.decomposition,
+        discrimination=discrimination(sample),
+        decisions=decisions(sample, tuple(thresholds), prevalence),
+        distribution=distribution(found),
+        murphy=murphy(bins),
+        notes=_notes(sample),
+    )
+
+
+def _calibration(sample: Sample, curve: Curve, steps: Isotonic) -> Calibration:
+    bins = sample.bins
+    found, sums, fitted = errors(sample), cumulative(sample), line(sample)
+    return Calibration(
+        difference=difference(sample),
+        ratio=ratio(sample),
+        in_the_large=in_the_large(sample),
+        intercept=fitted.intercept,
+        slope=fitted.slope,
+        ici=curve.ici,
+        e50=curve.e50,
+        e90=curve.e90,
+        emax=curve.emax,
+        ici_corp=steps.ici,
+        e50_corp=steps.e50,
+        e90_corp=steps.e90,
+        emax_corp=steps.emax,
+        ece=found.ece,
+        ece_width=found.ece_width,
+        mce=found.mce,
+        squared_error=found.squared,
+        ecce=sums.ecce,
+        ecce_max=sums.ecce_max,
+        ecce_sigma=sums.sigma,
+        detectable=sums.detectable,
+        spiegelhalter=spiegelhalter(sample),
+        zero_rows=int(bins.rows[bins.place == 0].sum()),
+        one_rows=int(bins.rows[bins.place == bins.count + 1].sum()),
+        impossible_weight=impossible(bins),
+        groups=groups(bins, equal_weight(bins)),
+        equal_width=groups(bins, equal_width(bins)),
+        corp=steps.corp,
+        smooth=curve.drawn,
+    )
+
+
+def _notes(sample: Sample) -> tuple[str, ...]:
+    """What holds for all numbers."""
+    said = [sample.refusal]
+    if not sample.refusal and min(sample.bins.positives, sample.bins.rest) < FEW:
+        said.append(f"fewer than {FEW} positives or negatives: 95 % intervals need not cover 95 %")
+    if sample.bins.soft:
+        said.append("targets between 0 and 1: errors come from buckets, and no number is debiased")
+    if sample.clustered:
+        said.append(sample.no_error or (sample.units.note if sample.units else ""))
+    return tuple(filter(None, said))
