@@ -32,18 +32,22 @@ def add(state: State, batch: Batch) -> None:
     if plan.drop_invalid:
         batch = _without_invalid(state, batch)
     try:
-        state.add({name: batch.values(name) for name in plan.numbers}, key_columns(batch, plan.groups))
+        cluster = key_columns(batch, [plan.cluster])[0] if plan.cluster is not None else None
+        state.add({name: batch.values(name) for name in plan.numbers}, key_columns(batch, plan.groups), cluster)
     except InvalidRowsError:
         raise _refusal(batch, plan) from None
 
 
 def _without_missing(state: State, batch: Batch) -> Batch:
-    """A number must be there. A group's value need not: rows without one are a group of their own, unless dropped."""
+    """A number must be there, and a cluster. A group's value need not: rows without one are a group of their own.
+
+    Unless they are dropped.
+    """
     plan = state.plan
     if not plan.drop_missing:
-        refuse_missing(batch, plan.numbers, ())
+        refuse_missing(batch, plan.numbers, () if plan.cluster is None else (plan.cluster,))
         return batch
-    return _keep(state, batch, complete(batch, plan.numbers, plan.groups), "missing")
+    return _keep(state, batch, complete(batch, plan.numbers, plan.keys), "missing")
 
 
 def _without_invalid(state: State, batch: Batch) -> Batch:

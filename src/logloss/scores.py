@@ -357,10 +357,10 @@ def score_and_tell(
     opened = derive(opened, plan.columns, where, expressions)
     opened = with_meanings(opened, [problem.target for problem in plan.problems], meaning)
     lists = lists_among(opened.schemas(), [name for name in plan.numbers if name != plan.weight])
-    check_columns(opened.schemas(), plan.numbers, plan.groups, lists)
+    check_columns(opened.schemas(), plan.numbers, plan.keys, lists)
     if meter:
         meter.total = opened.total()
-    batches = opened.batches(Wanted(plan.numbers, plan.groups))
+    batches = opened.batches(Wanted(plan.numbers, plan.keys))
     if lists:
         places, batches = unpack(batches, lists)
         plan = plan.unpacked(places)

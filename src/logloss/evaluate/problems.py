@@ -36,12 +36,15 @@ def make_plan(
     eps: float | None = None,
     definitions: str | None = None,
     outcomes: str | None = None,
+    diagnostics: bool = False,
+    cluster: str | None = None,
 ) -> Plan:
     """The plan for a source with these columns.
 
     Raises InvalidInputError if arguments are missing or contradict each other, or if labels do not pair.
     """
     roles = {"target": target, "probability": probability, "logit": logit, "weight": weight, "group": group}
+    roles["cluster"] = cluster
     for role, given in roles.items():
         _require_names(role, given)
     if not target:
@@ -80,12 +83,14 @@ def make_plan(
         eps=number(EPS, eps) or None,
         definitions=definitions,
         outcomes=outcomes,
+        components=("moments", *(("grid",) if diagnostics else ()), *(("buckets",) if cluster is not None else ())),
+        cluster=cluster,
     )
 
 
 def _require_names(role: str, given: Any) -> None:
     """Refuse an array where a column is to be named, and an empty name, as of a shell variable that is not set."""
-    several = role != "weight"
+    several = role not in ("weight", "cluster")
     if isinstance(given, Mapping):
         given = [name for one in given.values() for name in ([one] if isinstance(one, str) else one)]
     for name in given if several and isinstance(given, (list, tuple)) else [given]:

@@ -15,11 +15,15 @@ from numpy.typing import NDArray
 
 from .._errors import InvalidInputError
 from . import sums
+from .bins import Bins
+from .buckets import Buckets, Losses, divided
 from .clip import Rows, floored
 from .components import COMPONENTS, Component
+from .grid import Grid
 from .groups import Groups, Key, KeyColumn, Values
 from .moments import InvalidRowsError, Moments, MomentSums
 from .plan import Plan
+from .units import units_of
 
 __all__ = ["REASONS", "Cell", "InvalidRowsError", "Key", "State", "Values"]
 
@@ -63,8 +67,13 @@ class State:
         self.dropped[reason] += rows
         self.dropped_weight[reason] += sums.exact_sum(weights[(weights >= 0) & (weights <= 1e300)])
 
-    def add(self, columns: Mapping[str, NDArray[Any]], keys: Sequence[KeyColumn] = ()) -> None:
-        """Add rows: their columns of numbers, and their columns of groups.
+    def add(
+        self,
+        columns: Mapping[str, NDArray[Any]],
+        keys: Sequence[KeyColumn] = (),
+        cluster: KeyColumn | None = None,
+    ) -> None:
+        """Add rows: their columns of numbers, their columns of groups, and their clusters, of which none is missing.
 
         Raises InvalidRowsError, and is then of no further use, where a value is outside its domain.
         """
@@ -72,9 +81,12 @@ class State:
         cells, order, ends = self.numbered.of_rows(keys, rows)
         if order is not None:
             columns = {name: column[order] for name, column in columns.items()}
+        units = None if cluster is None else units_of(cluster)
+        if order is not None and units is not None:
+            units = units[order]
         weights = columns[self.plan.weight] if self.plan.weight else None
         for index, problem in enumerate(self.plan.problems):
-            whole = Rows(columns[problem.prediction], self.plan.logits, columns[problem.target], weights, ends)
+            whole = Rows(columns[problem.prediction], self.plan.logits, columns[problem.target], weights, ends, units)
             for part in self._floored(whole):
                 for component in self.components.values():
                     component.add(index, part, cells)
@@ -121,6 +133,27 @@ class State:
     def moments_of_groups(self, problem: int) -> Iterator[Moments]:
         """The moments of a problem in every group, sorted by value."""
         return self.sums.cells(problem, self.numbered.sorted()[0]).exact()
+
+    def bins(self, problem: int, group: Key | None = None) -> Bins | None:
+        """The bins of a problem in one group, or over all groups (None); None where no grid was kept."""
+        grid = self.components.get("grid")
+        if not isinstance(grid, Grid):
+            return None
+        return grid.whole(problem) if group is None else grid.of_group(problem, self.numbered.find(group))
+
+    def bucket_bins(self, problem: int) -> Bins | None:
+        """The bins of a problem per bucket of clusters, or without clusters of rows; None where neither is known."""
+        buckets, bins = self.components.get("buckets"), self.bins(problem)
+        if isinstance(buckets, Buckets):
+            return buckets.bins(problem)
+        return None if bins is None else divided(bins)
+
+    def bucket_losses(self, problem: int, group: Key | None = None) -> Losses | None:
+        """The losses of a problem per bucket of clusters, in one group or over all; None without clusters."""
+        buckets = self.components.get("buckets")
+        if not isinstance(buckets, Buckets):
+            return None
+        return buckets.losses(problem, None if group is None else self.numbered.find(group))
 
     def cells(self) -> Iterator[Cell]:
         """The moments that the state holds, in order."""
