@@ -199,12 +199,15 @@ def add_rows(x, y, w, logits, row, rows, owners, slots, records, used, slots_of,
     columns = carray(_scratch(0.0), (_COLUMNS, BLOCK), np.float64)
     places = np.empty(BLOCK, np.int32)
     whole, parts = slots.size > 0, slots_of.size > 0
+    narrow = (whole and records.shape[1] == NARROW) or (parts and records_of.shape[1] == NARROW)
     while row < rows:
         n = min(np.int64(BLOCK), rows - row)
-        if whole and not _has_room(slots, records, used) or parts and not _has_room(slots_of, records_of, used_of):
+        if whole and not _has_room(slots, records, used):
+            return FULL, row
+        if parts and not _has_room(slots_of, records_of, used_of):
             return FULL, row
         hard = _load(x, y, w, logits, row, n, columns)
-        if not hard and (whole and records.shape[1] == NARROW or parts and records_of.shape[1] == NARROW):
+        if narrow and not hard:
             return SOFT, row
         _place(columns[_Z][:n], places)
         if whole:

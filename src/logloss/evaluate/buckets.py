@@ -179,7 +179,7 @@ def _losses(found: Sorted) -> Losses:
     _, places = np.unique(found.owners, return_inverse=True)
 
     def total(values: NDArray[Any]) -> Floats:
-        return np.bincount(places, values)
+        return np.asarray(np.bincount(places, values), np.float64)
 
     sums = [total(found.value(word)) for word in (3, 5, 7, 9, 11, 13)]
     scaled = [_LOSS_SCALE if number in (2, 5) else 1.0 for number in range(len(sums))]

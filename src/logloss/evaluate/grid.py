@@ -152,5 +152,6 @@ def bins_of(found: Sorted, count: int, soft: bool, owners: int | None = None) ->
     if found.words.shape[1] == NARROW:
         w, wy = rows.astype(np.float64), spread(found.words[:, 2])
         return Bins(rows, w, w, wy, wy, spread(found.value(3)), soft)
-    first, second = (lambda word: spread(found.value(word))), (lambda word: spread(found.value(word, 2)))
-    return Bins(rows, first(2), second(6), first(4), second(8), first(10), soft)
+    w, wy, wp = (spread(found.value(word)) for word in (2, 4, 10))
+    ww, wwy = (spread(found.value(word, 2)) for word in (6, 8))
+    return Bins(rows, w, ww, wy, wwy, wp, soft)

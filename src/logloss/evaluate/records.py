@@ -176,29 +176,29 @@ def _require_possible(keys: Integers, words: Integers, width: int, owners: int, 
     order = np.lexsort([keys[2], keys[1], keys[0]])
     if not np.array_equal(order, np.arange(order.size)) or (np.diff(keys, axis=1) == 0).all(axis=0).any():
         raise ValueError("its bins are not in order")
-    counts, column = words[:, ROWS - 1], lambda word: words[:, word - 1]
+    counts = words[:, ROWS - 1]
     if words.size and not ((counts > 0) & (counts <= _MOST_ROWS)).all():
         raise ValueError("a bin has rows that there cannot be")
+    _require_possible_sums(words, width)
+
+
+def _require_possible_sums(words: Integers, width: int) -> None:
+    """The same of the sums of every record."""
+    counts = words[:, ROWS - 1]
     ones = counts << UNIT - LOW_BITS
-    signed = _SIGNED.get(width, ())
     for word in PAIRS[width]:
-        high, low = column(word), column(word + 1)
-        if not ((low >= 0) & (low <= (1 << LOW_BITS) - 1)).all():
+        high, low = words[:, word - 1], words[:, word]
+        if not ((low >= 0) & (low < 1 << LOW_BITS)).all():
             raise ValueError("a sum is not carried")
-        least = -ones if word in signed else 0
-        if not ((high >= least) & ((high < ones) | (high == ones) & (low == 0))).all():
+        least = -ones if word in _SIGNED.get(width, ()) else 0
+        if not ((high >= least) & ((high < ones) | ((high == ones) & (low == 0)))).all():
             raise ValueError("a sum of what is at most 1 is larger than the number of rows")
-    if width == NARROW and not ((column(2) >= 0) & (column(2) <= counts)).all():
-        raise ValueError("more targets are 1 than there are")
-    if width == LOSSES and not ((column(2) >= 0) & (column(2) <= counts)).all():
-        raise ValueError("more losses are out of bounds than there are")
-    if width == WIDE:
-        for part, whole in ((4, 2), (6, 2), (8, 6), (10, 2)):
-            above = (column(part) > column(whole)) | (
-                (column(part) == column(whole)) & (column(part + 1) > column(whole + 1))
-            )
-            if above.any():
-                raise ValueError("a part of the weight is more than the whole")
+    if width != WIDE and not ((words[:, 1] >= 0) & (words[:, 1] <= counts)).all():
+        raise ValueError("it counts more rows than it has")
+    for part, whole in ((4, 2), (6, 2), (8, 6), (10, 2)) if width == WIDE else ():
+        less, more = words[:, part - 1 : part + 1], words[:, whole - 1 : whole + 1]
+        if ((less[:, 0] > more[:, 0]) | ((less[:, 0] == more[:, 0]) & (less[:, 1] > more[:, 1]))).any():
+            raise ValueError("a part of the weight is more than the whole")
 
 
 class Sorted:
@@ -217,7 +217,7 @@ class Sorted:
         low = np.ldexp(self.words[:, word + 1].astype(np.float64), -UNIT)
         found = np.ldexp(self.words[:, word].astype(np.float64), LOW_BITS - UNIT) + low
         with np.errstate(over="ignore", under="ignore"):
-            return np.ldexp(found, 8 * power * self.scales)
+            return np.asarray(np.ldexp(found, 8 * power * self.scales))
 
     def dump(self) -> dict[str, Any]:
         """Plain lists, a column for each."""

@@ -5,8 +5,6 @@ A whole number has one hash, whether it comes as a number or, in a file of text,
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,8 +27,8 @@ def units_of(given: KeyColumn) -> NDArray[np.uint8]:
     content = np.frombuffer(b"".join(texts) or b"\0", np.uint8).copy()
     ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
     grid.hash_texts(content, ends, WHOLE, hashes)
-    return _highest(hashes)[given.values]
+    return np.asarray(_highest(hashes)[given.values])
 
 
-def _highest(hashes: NDArray[np.uint64]) -> NDArray[Any]:
+def _highest(hashes: NDArray[np.uint64]) -> NDArray[np.uint8]:
     return (hashes >> np.uint64(_SHIFT)).astype(np.uint8)
