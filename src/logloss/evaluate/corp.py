@@ -26,7 +26,7 @@ from .diagnoses import Corp, Decomposition, Estimate, Parts
 from .sample import INFINITE, SOFT, Sample, Units, draws, missing
 from .smooth import Curve, debiased, distances, thinned
 
-__all__ = ["Isotonic", "entropy", "isotonic"]
+__all__ = ["Isotonic", "entropy", "isotonic", "left_out", "plain_scores"]
 
 GAINS, GAIN_SEED = 20, 11
 NULLS, NULL_SEED = 199, 13
@@ -54,7 +54,7 @@ def _regressed(wy: Floats, w: Floats, p: Floats, at: Floats) -> tuple[Floats, Fl
     return out, curve
 
 
-def _scores(wy: Floats, w: Floats, p: Floats) -> Floats:
+def plain_scores(wy: Floats, w: Floats, p: Floats) -> Floats:
     """The sums of log loss and squared error of probabilities p; rows of wy in, rows out."""
     rest = np.maximum(w - wy, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -91,7 +91,7 @@ def _chance(bins: Occupied, truth: Floats, at: Floats) -> Chance:
         wy = draws(seed, rows, p, times) * scale
         w = np.broadcast_to(bins.w, wy.shape)
         out, curves = _regressed(wy, w, bins.p, places)
-        out[:, :2] = _scores(wy, bins.w, p) - out[:, :2]
+        out[:, :2] = plain_scores(wy, bins.w, p) - out[:, :2]
         found.append((out / bins.weight, curves))
     return Chance(found[0][0][:, :2].mean(axis=0), *found[1])
 
@@ -123,8 +123,8 @@ def isotonic(sample: Sample, curve: Curve, log_loss: float | None = None, brier:
     ici, *others = distances(fitted, bins.p, bins.w)
     e50, e90, emax = map(Estimate, others)
     null = None if chance is None else chance.gains[:, 2]
-    recalibrated = _scores(bins.wy, bins.w, fitted) / bins.weight
-    plain = _scores(bins.wy, bins.w, bins.p) / bins.weight
+    recalibrated = plain_scores(bins.wy, bins.w, fitted) / bins.weight
+    plain = plain_scores(bins.wy, bins.w, bins.p) / bins.weight
     exact = [given if given is not None else float(own) for given, own in zip((log_loss, brier), plain, strict=True)]
     parts = [_parts(sample, index, exact[index], float(recalibrated[index]), chance) for index in range(2)]
     found = debiased(ici, null, sample, method="isotonic")
@@ -138,13 +138,13 @@ def _nothing(reason: str) -> Isotonic:
     return Isotonic(corp, no, no, no, no, Decomposition(parts, parts))
 
 
-def _left_out(units: Units, index: int) -> tuple[Floats, Floats]:
+def left_out(units: Units, index: int) -> tuple[Floats, Floats]:
     """MCB and DSC of the plain kind without each bucket."""
     _, w, wy = units.without
     weight = w.sum(axis=1)
     out, _ = _regressed(wy, w, units.whole.p, np.empty(0))
     recalibrated = out[:, index] / weight
-    plain = _scores(wy, w, units.whole.p)[:, index] / weight
+    plain = plain_scores(wy, w, units.whole.p)[:, index] / weight
     shares = (wy.sum(axis=1) / weight).tolist()
     uncertainty = np.array([_uncertainty(q)[index] for q in shares])
     return plain - recalibrated, uncertainty - recalibrated
@@ -157,13 +157,13 @@ def _parts(sample: Sample, index: int, score: float, recalibrated: float, chance
     overfit = 0.0 if chance is None else float(chance.overfit[index])
     values = raw[0] - overfit, raw[1] - overfit
     infinite = math.isinf(score)
-    left_out = _left_out(sample.units, index) if sample.units and not sample.units.refusal else None
+    without = left_out(sample.units, index) if sample.units and not sample.units.refusal else None
     found = []
     for place in range(2):
         if infinite and place == 0:
             found.append(Estimate(math.inf, raw=math.inf, note=INFINITE))
             continue
-        one = sample.jackknifed(values[place], lambda _, place=place: left_out[place])  # type: ignore[index,misc]
+        one = sample.jackknifed(values[place], lambda _, place=place: without[place])  # type: ignore[index,misc]
         found.append(replace(one, raw=raw[place]))
     if chance is None:
         found = [

@@ -2,9 +2,9 @@
 
 Average precision is Σ_k (R_k - R_{k-1}) Prec_k over distinct predictions, falling. Of a bin only its sums are known.
 Most bins hold many distinct predictions, and their expected value under random order counts, where the j-th of P
-positives stands behind N j / (P + 1) of N negatives: Σ_j (a + j) / (a + c + j + N j / (P + 1)), a and c what lies above. An atom,
-one prediction that many rows share, counts as one step. For many positives, or weights, the sum over j is the integral
-from 1/2 to P + 1/2 of (a + t) / (a + c + k t), k = 1 + N / (P + 1).
+positives stands behind N j / (P + 1) of N negatives: Σ_j (a + j) / (a + c + j + N j / (P + 1)), a and c those above. An
+atom, one prediction that many rows share, counts as one step. For many positives, or weights, the sum over j is the
+integral from 1/2 to P + 1/2 of (a + t) / (a + c + k t), k = 1 + N / (P + 1).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .diagnoses import Discrimination, Estimate, Gains, PrecisionRecall, Roc
 from .sample import SOFT, Z95, Sample, Units, missing
 from .smooth import thinned
 
-__all__ = ["average_precision", "discrimination"]
+__all__ = ["average_precision", "discrimination", "precision_left_out"]
 
 SUMMED = 64
 """Bins with more positives than this are integrated."""
@@ -70,7 +70,8 @@ def _integral(a: Floats, c: Floats, k: Floats, positives: Floats) -> Floats:
     return found
 
 
-def _left_out(units: Units) -> Floats:
+def precision_left_out(units: Units) -> Floats:
+    """Average precision without each bucket."""
     rows, w, wy = units.without
     counted = bool((w == rows).all()) and not units.whole.soft
     unit = 1.0 if counted else _typical(units.whole)
@@ -91,7 +92,7 @@ def _precision(sample: Sample) -> Estimate:
     value = float(average_precision(bins.wy / unit, bins.w / unit, _atoms(bins), counted=counted))
     if sample.refusal:
         return Estimate(value, note=sample.refusal)
-    return sample.jackknifed(value, _left_out, "logit")
+    return sample.jackknifed(value, precision_left_out, "logit")
 
 
 def _ks(sample: Sample) -> tuple[Estimate, float]:

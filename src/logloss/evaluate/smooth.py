@@ -22,7 +22,7 @@ from .tails import student_quantile
 
 __all__ = ["Curve", "debiased", "distances", "nowhere", "smooth"]
 
-TIMES, SEED = 50, 7
+TIMES, SEED, NEWTON = 50, 7, 6
 MANY_EVENTS = 2000
 POINTS = 120
 FIVE = (0.05, 0.275, 0.5, 0.725, 0.95)
@@ -68,10 +68,11 @@ def _spline(inner: Inner, levels: tuple[float, ...]) -> Spline:
     places = np.minimum(np.searchsorted(share, np.array(levels) - 1e-12), inner.z.size - 1)
     knots = np.unique(inner.z[places]) if levels else np.empty(0)
     center = float(np.sum(inner.w * inner.z) / inner.w.sum())
-    root = np.sqrt(inner.w / inner.w.sum())[:, None]
-    _, upper = np.linalg.qr(_plain(inner.z, knots, center) * root)
-    upper = upper * np.sign(np.diag(upper))[:, None]
-    return Spline(knots, center, np.linalg.inv(upper))
+    plain = _plain(inner.z, knots, center)
+    share = (inner.w / inner.w.sum())[:, None]
+    scale = np.sqrt(np.sum(plain * plain * share, axis=0))
+    lower = np.linalg.cholesky((plain / scale).T @ (plain / scale * share))
+    return Spline(knots, center, np.linalg.inv(lower).T / scale[:, None])
 
 
 def _fitted(inner: Inner, sample: Sample) -> tuple[str, Spline, Fit] | str:
@@ -127,7 +128,7 @@ def smooth(sample: Sample) -> Curve:
     null = None if sample.bins.soft else _null(sample, inner, spline)
     estimates = [debiased(observed[0], None if null is None else null[:, 0], sample, method=name)]
     for place in (1, 2, 3):
-        expected = math.nan if null is None else float(null[:, place].mean())
+        expected = math.nan if null is None or not null.size else float(null[:, place].mean())
         estimates.append(Estimate(observed[place], expected=expected, method=name))
     return Curve(fitted, _drawn(name, sample, inner, spline, one), *estimates)
 
@@ -150,27 +151,47 @@ def distances(fitted: Floats, p: Floats, w: Floats) -> tuple[float, float, float
 
 
 def _null(sample: Sample, inner: Inner, spline: Spline) -> Floats:
-    """The four distances of fits to calibrated samples."""
-    bins = sample.bins
-    rows = np.maximum(np.rint(bins.effective), 1)
-    columns, p, w = spline(inner.z), bins.p[inner.keep], inner.w
-    start, found = None, []
-    for drawn in draws(SEED, rows[inner.keep], p, TIMES):
-        wy = drawn * (w / rows[inner.keep])
-        if not 0 < wy.sum() < w.sum():
-            continue
-        start = fit(columns, p * w, w).coefficients if start is None else start
-        one = fit(columns, wy, w, start=start)
-        fitted = bins.p.copy()
-        fitted[inner.keep] = one.mean
-        found.append(distances(fitted, bins.p, bins.w))
+    """The four distances of fits to calibrated samples, all fitted at once by Newton's method from the same start."""
+    bins, w = sample.bins, inner.w
+    rows = np.maximum(np.rint(bins.effective), 1)[inner.keep]
+    columns, p = spline(inner.z), bins.p[inner.keep]
+    size = columns.shape[1]
+    first, second = np.triu_indices(size)
+    across = np.ascontiguousarray(columns.T)
+    products = across[first] * across[second]
+    wy = draws(SEED, rows, p, TIMES) * (w / rows)
+    beta = np.tile(fit(columns, p * w, w).coefficients, (TIMES, 1))
+    with np.errstate(all="ignore"):
+        for _ in range(NEWTON):
+            mean = sigmoid(_sums(beta, columns))
+            information = np.empty((TIMES, size, size))
+            information[:, first, second] = information[:, second, first] = _sums(w * mean * (1 - mean), products)
+            score = _sums(wy - w * mean, across)
+            try:
+                beta = beta + np.linalg.solve(information, score[:, :, None])[:, :, 0]
+            except np.linalg.LinAlgError:
+                return np.empty((0, 4))
+        fitted = sigmoid(_sums(beta, columns))
+        settled = np.abs(_sums(wy - w * fitted, across)).max(axis=1) < 1e-6 * w.sum()
+    found = []
+    for one in fitted[settled]:
+        whole = bins.p.copy()
+        whole[inner.keep] = one
+        found.append(distances(whole, bins.p, bins.w))
     return np.array(found).reshape(-1, 4)
+
+
+def _sums(rows: Floats, columns: Floats) -> Floats:
+    """rows · columnsᵀ, without the threads of a BLAS, which on a busy machine wait for each other for seconds."""
+    found: Floats = np.einsum("dn,kn->dk", rows, columns)
+    return found
 
 
 def debiased(raw: float, null: Floats | None, sample: Sample, **more: Any) -> Estimate:
     """A distance from calibrated predictions, less what over-fit adds: sqrt(max(0, D² - mean D*²))."""
     if null is None or not null.size:
-        return Estimate(raw, raw=raw, note="not debiased: targets between 0 and 1 cannot be drawn", **more)
+        why = "targets between 0 and 1 cannot be drawn" if sample.bins.soft else "there are too few rows to draw from"
+        return Estimate(raw, raw=raw, note=f"not debiased: {why}", **more)
     value = math.sqrt(max(0.0, raw**2 - float(np.mean(null**2))))
     expected = float(null.mean())
     if sample.clustered:
