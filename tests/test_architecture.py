@@ -48,6 +48,9 @@ LIBRARIES = {
     "polars": {"sources", "report.frames", "scores"},
     "msgspec": {"evaluate.documents", "evaluate.storage"},
     "rich": {"report", "cli"},
+    "vl_convert": {"report"},
+    "jinja2": {"report.page"},
+    "markupsafe": {"report.page"},
     "torch": {"_backends.torch", "torch"},
     "triton": {"_kernels.gpu", "_backends.torch.launches"},
     "jax": {"_backends.jax"},
@@ -71,6 +74,8 @@ HEAVY = [
     "ml_dtypes",
     "msgspec",
     "sklearn",
+    "vl_convert",
+    "jinja2",
 ]
 
 
