@@ -180,7 +180,8 @@ def _against_chance(sample: Sample, found: Estimate, gains: Floats) -> Estimate:
     """With what calibrated samples give. The jackknife's error is too large there, so that the test is of the draws."""
     found = replace(found, expected=float(gains.mean()))
     if sample.clustered:
-        return found
+        said = "no test with clusters: calibrated rows are drawn as if they were independent"
+        return replace(found, note="; ".join(filter(None, [found.note, said])))
     p_value = (1 + int(np.sum(gains >= found.raw))) / (gains.size + 1)
     limit = float(np.quantile(gains, 0.95))
     note = found.note if found.raw > limit else "; ".join(filter(None, ["not distinguishable from 0", found.note]))

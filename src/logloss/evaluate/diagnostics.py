@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -18,10 +18,11 @@ from .cumulative import cumulative, spiegelhalter
 from .decisions import checked, decisions
 from .diagnoses import Calibration, Diagnostics, Estimate
 from .distribution import distribution, murphy
+from .findings import findings
 from .ranking import discrimination
 from .recalibration import difference, impossible, in_the_large, line, ratio
 from .reliability import equal_weight, equal_width, errors, groups
-from .sample import Sample, Units
+from .sample import NO_ROWS, Sample, Units
 from .smooth import Curve, smooth
 from .statistics import FEW
 
@@ -99,7 +100,7 @@ def _parts(score: str, words: str) -> Iterator[Diagnostic]:
         f"{prefix}uncertainty",
         f"UNC: {words} of always predicting the base rate; score = MCB - DSC + UNC",
         "decomposition",
-        lambda d: Estimate(of(d).uncertainty),
+        lambda d: Estimate(of(d).uncertainty, reason="" if d.weight > 0 else NO_ROWS),
         _PLAIN,
     )
 
@@ -271,7 +272,7 @@ def diagnose(
     curve = smooth(sample)
     steps = isotonic(sample, curve, log_loss, brier)
     some = found.w.size > 0
-    return Diagnostics(
+    whole = Diagnostics(
         rows=int(bins.rows.sum()),
         weight=found.weight,
         base_rate=found.base_rate if some else math.nan,
@@ -289,6 +290,7 @@ def diagnose(
         murphy=murphy(bins),
         notes=_notes(sample),
     )
+    return replace(whole, findings=findings(whole))
 
 
 def _calibration(sample: Sample, curve: Curve, steps: Isotonic) -> Calibration:

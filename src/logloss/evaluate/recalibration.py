@@ -18,6 +18,7 @@ from .bins import Floats, Occupied, sigmoid
 from .diagnoses import Estimate
 from .logistic import Fit, fit
 from .sample import Sample, Units, compared, interval, missing
+from .tails import normal
 
 __all__ = ["Inner", "Line", "covariance", "difference", "impossible", "in_the_large", "inner_of", "line", "ratio"]
 
@@ -160,7 +161,10 @@ def line(sample: Sample) -> Line:
 
 
 def difference(sample: Sample) -> Estimate:
-    """Mean observed minus mean predicted; its variance is that of y - p, Σ Σw²(y - p̄)² ÷ (Σw)²."""
+    """Mean observed minus mean predicted.
+
+    Its variance is that of y - p, Σ w²(y - p - mean)² ÷ (Σw)²; its test has that of calibrated predictions, Σ w² p(1-p).
+    """
     bins = sample.bins
     if not bins.w.size:
         return missing(sample.refusal)
@@ -169,7 +173,11 @@ def difference(sample: Sample) -> Estimate:
         found = sample.from_units(value, lambda u: ((u.wy - u.wp) - value * u.w).sum(axis=1) / float(u.w.sum()))
         return compared(found, degrees=sample.degrees)
     residual = bins.wwy * (1 - bins.p - value) ** 2 + bins.wwn * (bins.p + value) ** 2
-    return compared(interval(value, math.sqrt(float(residual.sum())) / bins.weight, method="moments"))
+    found = interval(value, math.sqrt(float(residual.sum())) / bins.weight, method="moments")
+    sigma = math.sqrt(float(np.sum(bins.ww * bins.p * (1 - bins.p)))) / bins.weight
+    if sigma == 0:
+        return replace(found, note="every prediction is 0 or 1, which leaves nothing to chance")
+    return replace(found, p_value=2 * normal(abs(value) / sigma))
 
 
 def ratio(sample: Sample) -> Estimate:

@@ -130,7 +130,7 @@ def _ece(sample: Sample, cut: _Cut) -> Estimate:
     if sample.clustered:
         return replace(found, note="what chance gives is found as if rows were independent; clusters make it larger")
     if variance == 0:
-        return found
+        return replace(found, note="every prediction is 0 or 1, which leaves nothing to chance")
     p_value, limit = normal((raw - expected) / math.sqrt(variance)), expected + 1.6448536 * math.sqrt(variance)
     note = "" if raw > limit else "not distinguishable from calibrated"
     return replace(found, limit=limit, p_value=p_value, note=note)

@@ -63,7 +63,7 @@ def interval(value: float, se: float, *, degrees: float = math.inf, scale: Scale
 def compared(estimate: Estimate, against: float = 0.0, degrees: float = math.inf) -> Estimate:
     """With the p-value of its difference from a value."""
     if not estimate.se > 0:
-        return estimate
+        return replace(estimate, note=estimate.note or "its error is 0, so that there is no test")
     return replace(estimate, p_value=student((estimate.value - against) / estimate.se, degrees))
 
 

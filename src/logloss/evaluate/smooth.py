@@ -128,8 +128,10 @@ def smooth(sample: Sample) -> Curve:
     null = None if sample.bins.soft else _null(sample, inner, spline)
     estimates = [debiased(observed[0], None if null is None else null[:, 0], sample, method=name)]
     for place in (1, 2, 3):
-        expected = math.nan if null is None or not null.size else float(null[:, place].mean())
-        estimates.append(Estimate(observed[place], expected=expected, method=name))
+        known = null is not None and null.size
+        expected = float(null[:, place].mean()) if null is not None and known else math.nan
+        note = "" if known else "what chance gives cannot be drawn"
+        estimates.append(Estimate(observed[place], expected=expected, method=name, note=note))
     return Curve(fitted, _drawn(name, sample, inner, spline, one), *estimates)
 
 
