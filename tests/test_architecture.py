@@ -35,9 +35,11 @@ SCORING = {
     "partial": {"_errors", "sources", "evaluate"},
     "engines": {"_errors", "_kernels", "sources", "evaluate", "partial"},
     "report": {"_errors", "evaluate.summary"},
-    "scores": {"_errors", "sources", "engines", "evaluate", "report"},
+    "scored": {"_errors", "sources", "evaluate", "report"},
+    "scores": {"_errors", "sources", "engines", "evaluate", "report", "scored"},
     "explaining": {"_errors", "losses", "dialects", "sources", "report"},
-    "cli": {"", "_errors", "_kernels", "scores", "explaining", "report"},  # "": the package's own version
+    "arguments": {"report"},
+    "cli": {"", "_errors", "_kernels", "arguments", "scores", "explaining", "report"},  # "": the package's own version
     "__main__": {"cli"},
 }
 # Libraries other than Python's own and NumPy, and the only rooms that name them.
@@ -45,7 +47,7 @@ LIBRARIES = {
     "numba": {"_kernels"},
     "llvmlite": {"_kernels"},
     "duckdb": {"sources"},
-    "polars": {"sources", "report.frames", "scores"},
+    "polars": {"sources", "report.frames", "scored", "scores"},
     "msgspec": {"evaluate.documents", "evaluate.storage"},
     "rich": {"report", "cli"},
     "vl_convert": {"report"},

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..evaluate.summary import STATISTICS, Summary, Values
+from ..evaluate.summary import SCALARS, STATISTICS, Summary, Values
 
 NAMES = ("model", "label", "average")
 """What a result is about, besides its group."""
@@ -15,6 +15,8 @@ NAMES = ("model", "label", "average")
 OVER = "over_groups"
 """The column that tells totals ("all") from groups, where there are groups."""
 
+BUCKETS = "cluster_buckets"
+"""The column that says from how many buckets of clusters the errors come, where there are clusters."""
 
 KEYS = "keys_"
 """What the columns begin with that say how many keys of predictions and labels matched, where they were joined."""
@@ -47,14 +49,23 @@ def columns(summary: Summary) -> dict[str, Any]:
         found[OVER] = np.array([*[None] * (size - 1), "all"] * len(blocks), object)
     for one in STATISTICS:
         found[one.name] = np.concatenate([block.columns[one.name] for block in blocks])
+    if any(block.buckets is not None for block in blocks):
+        found[BUCKETS] = np.concatenate([_or_missing(block.buckets, size) for block in blocks])
+    if summary.diagnosed:
+        for name in SCALARS:
+            found[name] = np.concatenate([_or_missing(block.scalars.get(name), size) for block in blocks])
     for name, count in summary.joined.items():
         found[f"{KEYS}{name}"] = np.full(len(results), count)
     return found
 
 
+def _or_missing(values: Any, size: int) -> Any:
+    return np.full(size, np.nan) if values is None else values
+
+
 def _free(name: str) -> str:
     """A group column's name, unless a statistic or another column has it already."""
-    taken = {"partial", OVER, *NAMES, *(one.name for one in STATISTICS)}
+    taken = {"partial", OVER, BUCKETS, *NAMES, *(one.name for one in STATISTICS), *SCALARS}
     return f"group_{name}" if name in taken else name
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..evaluate.summary import FEW, STATISTICS, Block, Plan, Summary, few
+from ..evaluate.summary import FEW, FEW_BUCKETS, FEWEST_BUCKETS, STATISTICS, Block, Plan, Summary, few
+from . import diagnosis
 from .view import View
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def render(summary: Summary, view: View) -> str:
     system: Literal["standard"] | None = "standard" if view.color else None
     console = Console(file=output, width=view.width, force_terminal=view.color, color_system=system, highlight=False)
     lines = list(_lines(summary, view))
-    notes = [Text(note, style="yellow") for note in _notes(summary, view)]
+    notes = [Text(note, style="yellow") for note in (*_notes(summary, view), *diagnosis.findings(summary))]
     columns = _columns(summary.plan, lines, view)
     shown = [column.name for column in columns]
     legend = [(one.title, one.legend) for one, _ in _measures() if one.legend and one.title in shown]
@@ -40,8 +41,22 @@ def render(summary: Summary, view: View) -> str:
         legend.append((f"{_WHOLE}, {_MEAN}", "all rows of all groups; plain mean over groups"))
     head = [Text(_partial(summary), style="bold yellow")] if summary.partial else []
     head.append(Text(_title(summary)))
-    console.print(Group(*head, _table(lines, columns), *notes, _grid(_details(summary)), _grid(legend)))
+    more = [_short(one) for one in diagnosis.tables(summary, number)]
+    console.print(Group(*head, _table(lines, columns), *more, *notes, _grid(_details(summary)), _grid(legend)))
     return "".join(line.rstrip() + "\n" for line in output.getvalue().splitlines())
+
+
+def _short(lines: diagnosis.Lines) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for place, name in enumerate(lines.columns):
+        words = place > 0 and not name and place == len(lines.columns) - 1
+        table.add_column(name, justify="left" if place == 0 or words else "right", style="dim" if words else None)
+    for line in lines.lines:
+        table.add_row(*line)
+    return table
 
 
 def render_markdown(summary: Summary, view: View) -> str:
@@ -52,6 +67,10 @@ def render_markdown(summary: Summary, view: View) -> str:
     mark = f"{_partial(summary)}\n\n" if summary.partial else ""
     hidden = "".join(f"\n{note}\n" for note in _of_hidden(summary, view))
     end = f"\n{_joined(summary)}\n" if summary.joined else ""
+    for one in diagnosis.tables(summary, number):
+        short = (one.columns, [":--", *["--:"] * (len(one.columns) - 1)], *one.lines)
+        end += "\n" + "".join(f"| {' | '.join(map(_escaped, line))} |\n" for line in short)
+    end += "".join(f"\n{_escaped(one)}\n" for one in diagnosis.findings(summary))
     return mark + "".join(f"| {' | '.join(line)} |\n" for line in lines) + hidden + end
 
 
@@ -259,12 +278,25 @@ def _notes(summary: Summary, view: View) -> Iterator[str]:
             yield f"{rows}{weight} {were} left out for want of {meaning}."
     if summary.joined:
         yield _joined(summary)
+    yield from _of_clusters(summary)
     if any(np.isnan(found["normalized_entropy"]).any() for found in each):
         yield "-: undefined, because all targets are the same there."
     weak = sum(int(few(found["base_rate"], found["effective_rows"]).sum()) for found in each)
     if weak:
         lines = "one line" if weak == 1 else f"{weak:,} lines"
         yield f"In {lines} fewer than {FEW} positives or negatives count: too few to trust the 95 % interval there."
+
+
+def _of_clusters(summary: Summary) -> Iterator[str]:
+    counts = [int(block.buckets[-1]) for block in summary.results.blocks if block.buckets is not None]
+    if not counts:
+        return
+    count, cluster = min(counts), summary.plan.cluster
+    if count < FEWEST_BUCKETS:
+        yield f"Rows of {cluster} fall into {count} bucket{'s' * (count != 1)}: too few for any error or interval."
+        return
+    rough = ", so few that they are rough" if count < FEW_BUCKETS else ""
+    yield f"95 % intervals allow for rows of one {cluster} to depend on each other: from {count} buckets{rough}."
 
 
 def _joined(summary: Summary) -> str:

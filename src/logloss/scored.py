@@ -1,0 +1,216 @@
+"""The result of a run: what it prints, how it adds to others, is saved and read again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._errors import InvalidInputError
+from .evaluate import storage
+from .evaluate.decisions import checked
+from .evaluate.state import State
+from .evaluate.summary import Asked, Summary, summarize
+from .report import frames, json, rows, text
+from .report.formats import format_of
+from .report.view import TOP, View
+from .sources.paths import shown
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Asked", "Interrupted", "Scores", "asked_of", "check_place", "load", "merge"]
+
+
+class Scores:
+    """The result of `score`: prints as a table, gives plain data for programs, and adds to others by `merge`.
+
+    Attributes:
+        summary: all numbers, as dataclasses.
+        state: the additive state that they were computed from.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        sources: tuple[str, ...],
+        partial: bool = False,
+        asked: Asked = Asked(),  # noqa: B008 - it cannot change
+    ) -> None:
+        self.state = state
+        self.summary: Summary = summarize(state, sources, partial, asked)
+
+    def at(self, *, thresholds: float | Sequence[float] = (), prevalence: float | None = None) -> Scores:
+        """The same with other thresholds and prevalence for their diagnostics: nothing is read again."""
+        asked = asked_of(self.summary.diagnosed, thresholds, prevalence)
+        return Scores(self.state, self.summary.sources, self.summary.partial, asked)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers, in the structure of `logloss score --json`; numbers that are not finite stay floats."""
+        return json.document(self.summary)
+
+    def to_json(self) -> str:
+        """The output of `logloss score --json`."""
+        return json.render(self.summary)
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """One flat dictionary per result, as the lines of `logloss score --format csv`."""
+        return rows.rows(self.summary)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The rows as an Arrow stream: `pl.DataFrame(scores)`, `pa.table(scores)` and others take it."""
+        return frames.frame(self.summary).__arrow_c_stream__(requested_schema)
+
+    def to_polars(self) -> pl.DataFrame:
+        """The rows as a Polars data frame; a group column whose values are of several types is text."""
+        return frames.frame(self.summary)
+
+    def to_arrow(self) -> Any:
+        """The rows as an Arrow table; needs PyArrow."""
+        return frames.arrow_table(self.summary)
+
+    def to_pandas(self) -> Any:
+        """The rows as a pandas data frame; needs pandas."""
+        return frames.pandas_frame(self.summary)
+
+    def write(self, path: str | os.PathLike[str], *, top: int = TOP, sort: str | None = None) -> None:
+        """Write the results to a file, in the format that its ending names; half a file never replaces a whole one.
+
+        `top` and `sort` are for tables: how many groups, by which statistic. Raises InvalidInputError if it cannot be
+        written, or if no format has this ending.
+        """
+        check_place(path)
+        rendered = format_of(os.fspath(path)).render(self.summary, View(top=top, sort=sort))
+        _write(Path(path), rendered.encode() if isinstance(rendered, str) else rendered)
+
+    def _repr_html_(self) -> str:
+        return text.render_html(self.summary, View())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the state to a file that `load` and `logloss merge` read; half a file never replaces a whole one.
+
+        Raises InvalidInputError if it cannot be written, or if the scores are those of an interrupted run.
+        """
+        if self.summary.partial:
+            raise InvalidInputError(
+                "only whole results can be saved; these are of an interrupted run, and lack rows; run it again."
+            )
+        check_place(path)
+        _write(Path(path), storage.dumps(self.state, self.summary.sources).encode())
+
+    def __str__(self) -> str:
+        return text.render(self.summary, View())
+
+    __repr__ = __str__
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C ended `score` early.
+
+    Attributes:
+        scores: the scores of the rows added before, marked partial.
+    """
+
+    def __init__(self, scores: Scores) -> None:
+        super().__init__()
+        self.scores = scores
+
+
+def merge(*scores: Scores) -> Scores:
+    """Add up scores of parts: the result is that of scoring all their rows at once, to the bit.
+
+    The sums of the parts are exact and are added exactly: Σ over all rows = Σ over parts of Σ over their rows.
+
+    Args:
+        *scores: results of `score` or `load`, of the same columns, groups and condition; at least one.
+
+    Returns:
+        Scores of all rows together.
+
+    Raises:
+        InvalidInputError: there are none, or they are of different columns; the message says how they differ.
+
+    Example:
+        >>> import logloss as ll, polars as pl
+        >>> table = pl.DataFrame({"y": [1, 0, 1, 0], "p": [0.5, 0.25, 0.75, 0.125]})
+        >>> parts = [ll.score(part, target="y", probability="p") for part in (table.head(1), table.tail(3))]
+        >>> merge(*parts).summary.results == ll.score(table, target="y", probability="p").summary.results
+        True
+
+    Reference:
+        Demmel and Nguyen, Fast Reproducible Floating-Point Summation, 2013.
+    """
+    if not scores:
+        raise InvalidInputError("there must be scores to merge; got none; give at least one.")
+    total = State(scores[0].state.plan)
+    for one in scores:
+        total.merge(one.state)
+    partial = any(one.summary.partial for one in scores)
+    sources = tuple(source for one in scores for source in one.summary.sources)
+    return Scores(total, sources, partial, scores[0].summary.asked)
+
+
+def load(path: str | os.PathLike[str]) -> Scores:
+    """Read scores that `Scores.save` or `logloss score --save-state` wrote.
+
+    Args:
+        path: the file; JSON that holds nothing but names and numbers, safe to load from anyone.
+
+    Returns:
+        Scores equal to those that were saved.
+
+    Raises:
+        InvalidInputError: the file cannot be read, or is no such file.
+
+    Example:
+        >>> import logloss as ll, polars as pl, tempfile
+        >>> scores = ll.score(pl.DataFrame({"y": [1, 0], "p": [0.75, 0.25]}), target="y", probability="p")
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     scores.save(f"{directory}/state.json")
+        ...     load(f"{directory}/state.json").summary == scores.summary
+        True
+
+    Reference:
+        RFC 8259 (JSON).
+    """
+    name = shown(Path(path))
+    try:
+        content = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{name} cannot be read as a saved state ({error}); check the path.") from error
+    return Scores(*storage.loads(content, name))
+
+
+def check_place(path: str | os.PathLike[str]) -> None:
+    """Raise InvalidInputError if no file can be written there."""
+    place = Path(path)
+    if not place.name or place.is_dir() or not os.access(place.parent, os.W_OK):
+        reason = "it is a directory" if place.is_dir() else "its directory does not exist or cannot be written to"
+        raise InvalidInputError(f"{shown(place)} cannot be written: {reason}; choose another place.")
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file beside its place and move it there when it is whole."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InvalidInputError(
+            f"{shown(path)} cannot be written ({error.strerror or error}); choose another place."
+        ) from error
+
+
+def asked_of(diagnostics: bool, thresholds: float | Sequence[float], prevalence: float | None) -> Asked:
+    """What is asked of diagnostics. Raises InvalidInputError for what lies outside (0, 1), or needs diagnostics."""
+    given = (thresholds,) if isinstance(thresholds, (int, float)) else tuple(thresholds)
+    for name, one in (("thresholds", given), ("prevalence", prevalence)):
+        if one not in ((), None) and not diagnostics:
+            raise InvalidInputError(
+                f"{name} are for diagnostics, and none were asked for; got {one}; "
+                "add diagnostics=True (--diagnostics), or leave them out."
+            )
+    checked(given, prevalence)
+    return Asked(tuple(map(float, given)), prevalence)
