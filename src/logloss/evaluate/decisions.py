@@ -77,7 +77,8 @@ def _flagged(bins: Occupied, t: Floats) -> Flagged:
 
     names = ("w", "wy", "wwy", "ww")
     sums: dict[str, Any] = {name: above(getattr(bins, name)) for name in names}
-    totals: dict[str, Any] = {f"total_{name}": float(getattr(bins, name).sum()) for name in names}
+    # Added in the same order, so that nothing is left over where every row is flagged.
+    totals: dict[str, Any] = {f"total_{name}": float(np.cumsum(getattr(bins, name)[::-1])[-1]) for name in names}
     return Flagged(t=t, rows=above(bins.rows.astype(np.float64)), **sums, **totals)
 
 
@@ -165,6 +166,8 @@ def _share(sample: Sample, part: float, whole: float, effective: float, parts: A
         if sample.no_error or sample.units is None:
             return Estimate(value, note=sample.no_error)
         own, all_ = parts(sample.units)
+        if not all_.sum() > 0:
+            return Estimate(value, note="no interval: the coarser bins of buckets hold no such row")
         se = sample.units.spread((own - value * all_) / all_.sum())
         effective = min(value * (1 - value) / se**2, effective) if se > 0 else effective
         z = student_quantile(sample.degrees)

@@ -91,7 +91,9 @@ def _moved(
 
 
 def _separated(beta: Floats, inverse: Floats) -> str:
-    errors = np.sqrt(np.maximum(np.diag(inverse), 0.0))
-    if np.isfinite(errors).all() and errors.max() < SEPARATED_SE and np.abs(beta).max() < SEPARATED_SIZE:
+    """Why a fit that has ended is none: no information is left where outcomes are separated."""
+    variances = np.diag(inverse)
+    sound = np.isfinite(variances).all() and variances.min() > 0
+    if sound and variances.max() < SEPARATED_SE**2 and np.abs(beta).max() < SEPARATED_SIZE:
         return ""
     return "the predictions separate the outcomes, so that no finite slope fits best"

@@ -54,7 +54,8 @@ def average_precision(wy: Floats, w: Floats, atoms: NDArray[np.bool_], *, counte
     for j in range(1, int(wy[small].max(initial=0)) + 1):
         now = small & (wy >= j)
         terms[now] += (a[now] + j) / (a[now] + c[now] + k[now] * j)
-    found: Floats = terms.sum(axis=-1) / wy.sum(axis=-1)
+    positives = wy.sum(axis=-1)
+    found: Floats = np.where(positives > 0, terms.sum(axis=-1) / np.where(positives > 0, positives, 1.0), math.nan)
     return found
 
 

@@ -163,7 +163,7 @@ def line(sample: Sample) -> Line:
 def difference(sample: Sample) -> Estimate:
     """Mean observed minus mean predicted.
 
-    Its variance is that of y - p, Σ w²(y - p - mean)² ÷ (Σw)²; its test has that of calibrated predictions, Σ w² p(1-p).
+    Its variance is that of y - p, Σ w²(y - p - mean)² ÷ (Σw)²; its test that of calibrated ones, Σ w² p(1-p).
     """
     bins = sample.bins
     if not bins.w.size:

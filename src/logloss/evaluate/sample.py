@@ -183,7 +183,10 @@ class Sample:
             return Estimate(value, **{"note": "its interval takes buckets, which were not kept", **more})
         if self.units.refusal:
             return Estimate(value, **{"note": self.units.refusal, **more})
-        se = self.units.jackknife(left_out(self.units))
+        values = left_out(self.units)
+        if not np.isfinite(values).all():
+            return Estimate(value, **{"note": "no interval: without one of the buckets nothing is defined", **more})
+        se = self.units.jackknife(values)
         more = {"method": self.units.method, "note": self.units.note, **more}
         return interval(value, se, degrees=self.units.count - 1, scale=scale, **more)
 
