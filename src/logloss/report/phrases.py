@@ -25,7 +25,7 @@ def number(value: float, digits: int = 4, *, sign: bool = False) -> str:
 
 def digits_for(half: float, least: int = 1, most: int = 6) -> int:
     """Decimals that show two digits of half an interval, or one from 3 on: 0.0019 and 0.008."""
-    if not math.isfinite(half) or half <= 0:
+    if not (math.isfinite(half) and half > 0):
         return max(least, min(4, most))
     power = math.floor(math.log10(half))
     return min(max((1 if half / 10.0**power < 3 else 0) - power, least), most)
@@ -33,8 +33,15 @@ def digits_for(half: float, least: int = 1, most: int = 6) -> int:
 
 def measured(value: float, half: float, *, sign: bool = False, least: int = 1, most: int = 6) -> tuple[str, str]:
     """A value and half of its interval, with the digits that this one allows."""
+    if not half > 0:
+        return number(value, min(_plain_digits(value), most), sign=sign), ""
     digits = digits_for(half, least, most)
-    return number(value, digits, sign=sign), number(half, digits) if math.isfinite(half) else ""
+    return number(value, digits, sign=sign), number(half, digits)
+
+
+def _plain_digits(value: float) -> int:
+    """Decimals that show four digits."""
+    return min(4, max(0, 3 - math.floor(math.log10(abs(value))))) if math.isfinite(value) and value else 4
 
 
 def whole(value: float) -> str:

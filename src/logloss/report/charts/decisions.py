@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from ..phrases import PLUS_MINUS, number, probability
 from .parts import (
@@ -25,6 +26,7 @@ from .parts import (
     targets,
     up,
     words,
+    zoomed,
 )
 
 _BELOW = -0.1
@@ -42,7 +44,8 @@ def decision_curve(
     kept = [place for place, t in enumerate(thresholds) if t <= last and math.isfinite(benefit[place])]
     t, nb, half, everyone = ([values[place] for place in kept] for values in (thresholds, benefit, se, treat_all))
     half = [1.96 * one if math.isfinite(one) else 0.0 for one in half]
-    x, y = across("x", "threshold probability"), up("y", domain, tickCount=5, format=".3~f")
+    shown = zoomed(t)
+    x, y = across("x", "threshold probability", shown), up("y", domain, tickCount=5, format=".3~f")
     default = [max(0.0, one) for one in everyone]
     low, high = ([one + sign * width for one, width in zip(nb, half, strict=True)] for sign in (-1, 1))
     layers = [
@@ -52,38 +55,41 @@ def decision_curve(
         band(t, low, high, BLUE, across=x, up=y, fillOpacity=0.18, clip=True),
         line(t, nb, BLUE, across=x, up=y, strokeWidth=2, clip=True),
         above("net benefit per row"),
-        *_names(t, nb, everyone, base_rate, domain),
+        *_names(t, nb, everyone, base_rate, shown, domain),
         targets(*_cells(t), domain, _said(t, nb, half, everyone)),
     ]
     return chart(width=WIDTH, height=WIDTH, layer=layers)
 
 
 def _names(
-    t: Sequence[float], nb: Sequence[float], everyone: Sequence[float], base: float, domain: Domain
+    t: Sequence[float], nb: Sequence[float], everyone: Sequence[float], base: float, shown: Domain, domain: Domain
 ) -> list[Spec]:
-    """Names beside their curves: the model's to the right of it, that of treating all left of where it falls."""
-    place = next((i for i, one in enumerate(nb) if one < 0.75 * base), len(nb) - 1)
-    fallen = next((at for at, one in zip(t, everyone, strict=True) if one < 0.4 * base), 0.5)
-    x = min((t[place] if nb else 0.5) + 0.04, 0.72)
-    y = min(0.82 * base, domain[1])
+    """Names where they hit nothing: the model's above its curve, that of treating all left of where it falls."""
+    size, height = shown[1] - shown[0], domain[1] - domain[0]
+    place: dict[str, Any] = {"across": shown, "up": domain}
+    x, y = _free(t, nb, shown, domain)
     names = [
-        words(x, y, "this model", BLUE, up=domain, fontWeight=600),
-        words(0.02, 0.55 * domain[0], "treat none", MUTED, up=domain),
+        words(x, y, "this model", BLUE, fontWeight=600, **place),
+        words(shown[1] - 0.02 * size, 0.55 * domain[0], "treat none", MUTED, align="right", **place),
     ]
-    if fallen > 0.3:
-        return [*names, words(fallen - 0.03, 0.4 * base, "treat all", ORANGE, up=domain, fontWeight=600, align="right")]
-    return [
-        *names,
-        words(
-            0.98,
-            y - 0.09 * (domain[1] - domain[0]),
-            "dashed: treat all",
-            ORANGE,
-            up=domain,
-            fontWeight=600,
-            align="right",
-        ),
-    ]
+    fallen = next((at for at, one in zip(t, everyone, strict=True) if one < 0.35 * base), shown[1])
+    if fallen > shown[0] + 0.35 * size:
+        left: dict[str, Any] = {"fontWeight": 600, "align": "right", **place}
+        return [*names, words(fallen - 0.04 * size, 0.35 * base, "treat all", ORANGE, **left)]
+    return [*names, words(x, y - 0.07 * height, "dashed: treat all", ORANGE, fontWeight=600, **place)]
+
+
+def _free(t: Sequence[float], nb: Sequence[float], shown: Domain, domain: Domain) -> tuple[float, float]:
+    """A place for two short lines above the curve, as far left as there is one."""
+    size, height = shown[1] - shown[0], domain[1] - domain[0]
+    for share in (0.3, 0.4, 0.5, 0.6, 0.68):
+        x = shown[0] + share * size
+        under = max(
+            (one for at, one in zip(t, nb, strict=True) if x - 0.02 * size <= at <= x + 0.34 * size), default=0.0
+        )
+        if under < domain[1] - 0.2 * height:
+            return x, under + 0.13 * height
+    return x, domain[1] - 0.05 * height
 
 
 def _cells(t: Sequence[float]) -> tuple[list[float], list[float]]:

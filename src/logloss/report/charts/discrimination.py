@@ -36,20 +36,20 @@ class Mark(NamedTuple):
 
 
 def roc(
-    target: str, false_positive_rate: Numbers, true_positive_rate: Numbers, auc: float, mark: Mark | None = None
+    target: str, false_positive_rate: Numbers, true_positive_rate: Numbers, label: str, mark: Mark | None = None
 ) -> Spec:
     """True against false positives over all thresholds."""
     layers = _curve(false_positive_rate, true_positive_rate, ([0, 1], [0, 1]), f"false positives among {target} = 0")
     layers += [
         above(f"true positives among {target} = 1"),
         words(0.98, 0.08, "by chance", MUTED, align="right"),
-        words(0.62, 0.45, f"AUC {number(auc)}", BLUE, fontWeight=600),
+        words(0.62, 0.45, label, BLUE, fontWeight=600),
     ]
     return chart(width=WIDTH, height=WIDTH, layer=[*layers, *_marked(mark, 1)])
 
 
 def precision_recall(
-    recall: Numbers, precision: Numbers, average: float, base_rate: float, mark: Mark | None = None
+    recall: Numbers, precision: Numbers, label: str, base_rate: float, mark: Mark | None = None
 ) -> Spec:
     """Precision against recall over all thresholds; chance is the base rate."""
     under = base_rate - 0.05 if base_rate > 0.12 else base_rate + 0.05
@@ -57,18 +57,15 @@ def precision_recall(
     layers += [
         above("precision"),
         words(0.02, under, f"base rate {number(base_rate, 3)}", MUTED),
-        words(0.98, 0.93, f"average precision {number(average, 3)}", BLUE, fontWeight=600, align="right")
-        if average < 0.6
-        else words(
-            0.98,
-            0.3 if base_rate > 0.4 or base_rate < 0.2 else 0.5,
-            f"average precision {number(average, 3)}",
-            BLUE,
-            fontWeight=600,
-            align="right",
-        ),
+        words(0.96, _free(recall, precision, base_rate), label, BLUE, fontWeight=600, align="right"),
     ]
     return chart(width=WIDTH, height=WIDTH, layer=[*layers, *_marked(mark, -1)])
+
+
+def _free(recall: Numbers, precision: Numbers, base_rate: float) -> float:
+    """The height at which a label at the right hits neither the curve nor the line of chance."""
+    right = [y for x, y in zip(recall, precision, strict=True) if x > 0.4]
+    return max((0.3, 0.5, 0.7, 0.12, 0.93), key=lambda y: min(0.15, *(abs(y - one) for one in [*right, base_rate])))
 
 
 def _curve(xs: Numbers, ys: Numbers, chance: tuple[Numbers, Numbers], title: str) -> list[Spec]:

@@ -23,6 +23,7 @@ WIDTH = 314
 
 LEFT, RIGHT, TOP, BOTTOM = 30, 8, 30, 42
 FIFTHS = (0, 0.2, 0.4, 0.6, 0.8, 1)
+_ZOOMS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6)
 
 _CONFIG: Spec = {
     "view": {"stroke": None},
@@ -82,16 +83,18 @@ def quantity(field: str, domain: Domain, **axis: Any) -> Spec:
 
 def across(name: str, title: str | None = None, domain: Domain = UNIT, **axis: Any) -> Spec:
     """The x channel of a probability, or of numbers between other ends."""
-    if domain == UNIT:
-        axis = {"values": list(FIFTHS), "format": ".1~f", **axis}
+    axis = {**_ticks(domain), **axis}
     return quantity(name, domain, title=title, grid=False, **axis)
 
 
 def up(name: str, domain: Domain = UNIT, **axis: Any) -> Spec:
     """The y channel likewise; what it shows is said above the plot, where it is read without turning the head."""
-    if domain == UNIT:
-        axis = {"values": list(FIFTHS), "format": ".1~f", **axis}
+    axis = {**_ticks(domain), **axis}
     return quantity(name, domain, title=None, **axis)
+
+
+def _ticks(domain: Domain) -> Spec:
+    return {"values": list(FIFTHS), "format": ".1~f"} if domain == UNIT else {"tickCount": 5, "format": ".4~f"}
 
 
 def signed(**axis: Any) -> Spec:
@@ -170,6 +173,17 @@ def thinned(x: Numbers, y: Numbers, step: float) -> tuple[list[float], list[floa
         kept_x.append(float(x[-1]))
         kept_y.append(float(y[-1]))
     return kept_x, kept_y
+
+
+def zoomed(values: Numbers) -> Domain:
+    """The part of [0, 1] that holds these probabilities, from 0 or up to 1, if it is a small part; else all of it."""
+    known = [value for value in values if math.isfinite(value)]
+    lowest, highest = min(known, default=0.0), max(known, default=1.0)
+    if highest <= 0.5:
+        return 0.0, next(end for end in _ZOOMS if highest * 1.05 <= end)
+    if lowest >= 0.5:
+        return 1 - next(end for end in _ZOOMS if (1 - lowest) * 1.05 <= end), 1.0
+    return UNIT
 
 
 def ends(low: Numbers, high: Numbers, least: float, room: float = 0.05) -> Domain:

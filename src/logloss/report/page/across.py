@@ -98,7 +98,7 @@ def changed(shown: Sequence[Subject], summary: Summary) -> Section:
         verbs, told = _changes(one.block, times)
         moved = [name for name, verb in verbs.items() if verb in ("rose", "fell")]
         title = f"{_capital(listed(moved))} changed beyond chance" if moved else "Nothing changed for sure"
-        answers.append(answer(CHANGED, "changed", one, ("Yes." if moved else "Not for sure.", told), "LL4"))
+        answers.append(answer(CHANGED, "changed", one, ("Yes." if moved else "Not for sure.", told), "LL6"))
         paragraphs += [told] if len(shown) == 1 else []
         parts.append(Part(one.name, (_series(one.block, times, title), _windows(one, times, summary.plan.groups[0]))))
     explained = "The first and the last time are compared; they are taken as samples of different rows."

@@ -12,14 +12,14 @@ from .subjects import Subject
 from .tables import Table, pairs
 
 if TYPE_CHECKING:
-    from ...evaluate.summary import Summary
+    from ...evaluate.summary import Finding, Summary
 
 WEIGHTS = {"small": "○ small", "notable": "● notable", "serious": "▲ serious"}
 
 _OPTIONS = (
     ("whom", "For whom not?", "--group sex,region", "groups"),
     ("changed", "Has it changed?", "--group \"day = date_trunc('day', ts)\"", "windows of time"),
-    ("better", "Which model is better?", "--probability old=p1 --probability new=p2", "models"),
+    ("better", "Which model is better?", "--probability a=p1 --probability b=p2", "models"),
 )
 """What adds a section that is left out."""
 
@@ -49,8 +49,13 @@ def findings(everyone: Sequence[Subject]) -> list[Told]:
     return sorted(told, key=lambda one: order.index(one.severity))
 
 
-def _said(found: object) -> tuple[str, str, str]:
-    return tuple(str(getattr(found, name)).rstrip(".") for name in ("title", "evidence", "explanation"))  # type: ignore[return-value]
+def _said(found: Finding) -> tuple[str, str, str]:
+    return _sentence(found.title), _sentence(found.evidence), _sentence(found.explanation)
+
+
+def _sentence(text: str) -> str:
+    """With a capital and without its dot."""
+    return text[:1].upper() + text[1:].rstrip(".").replace("`", "")
 
 
 def quality(summary: Summary, everyone: Sequence[Subject]) -> Table:

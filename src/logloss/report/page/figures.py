@@ -12,13 +12,14 @@ import numpy as np
 from .. import charts
 from ..charts.calibration import Band, Distribution, Groups
 from ..charts.discrimination import Mark
-from ..charts.parts import Spec
+from ..charts.parts import Spec, zoomed
 from ..phrases import NARROW, number, percent, points, probability, whole
 from . import words
 from .tables import Table, data, numbers, sampled
 
 if TYPE_CHECKING:
     from ...evaluate.summary import Diagnostics
+    from .subjects import Subject
 
 _ROWS = 25
 _STEPS = 3
@@ -37,10 +38,10 @@ class Figure:
     tables: tuple[Table, ...] = ()
 
 
-Maker = Callable[["Diagnostics", str], "Figure | None"]
+Maker = Callable[["Subject", "Diagnostics"], "Figure | None"]
 
 
-def decomposition(found: Diagnostics, _: str) -> Figure | None:
+def decomposition(subject: Subject, found: Diagnostics) -> Figure | None:
     """What the log loss is made of."""
     parts = found.decomposition.log_loss
     miscalibration, discrimination = parts.miscalibration, parts.discrimination
@@ -54,18 +55,18 @@ def decomposition(found: Diagnostics, _: str) -> Figure | None:
         f"{number(parts.score)}, of which miscalibration is {cost}."
     )
     spec = charts.decomposition(parts.score, parts.uncertainty, discrimination.value, miscalibration.value)
-    return Figure("decomposition", words.removed(found), subtitle, alt, spec)
+    return Figure("decomposition", words.removed(subject.statistics), subtitle, alt, spec)
 
 
-def roc(found: Diagnostics, target: str) -> Figure | None:
+def roc(subject: Subject, found: Diagnostics) -> Figure | None:
     """True against false positives."""
     told = found.discrimination
-    if not told.auc:
+    if not told.auc or not len(told.roc.threshold):
         return None
     x, y = told.roc.false_positive_rate, told.roc.true_positive_rate
     area, half = words.with_margin(told.auc)
     method = f" ({told.auc.method})" if told.auc.method else ""
-    spec = charts.roc(target, x.tolist(), y.tolist(), told.auc.value, _mark(x, y, told.roc.threshold))
+    spec = charts.roc(subject.target, x.tolist(), y.tolist(), f"AUC {area}", _mark(x, y, told.roc.threshold))
     columns = sampled([x, y, told.roc.threshold], _ROWS)
     table = data(
         "roc",
@@ -76,15 +77,15 @@ def roc(found: Diagnostics, target: str) -> Figure | None:
     return Figure("roc", words.ranking(told.auc), f"ROC curve; AUC {area}{half}{method}", alt, spec, (table,))
 
 
-def precision_recall(found: Diagnostics, _: str) -> Figure | None:
+def precision_recall(_: Subject, found: Diagnostics) -> Figure | None:
     """Precision against recall."""
     told = found.discrimination
-    if not told.average_precision:
+    if not told.average_precision or not len(told.precision_recall.threshold):
         return None
     x, y, threshold = told.precision_recall.recall, told.precision_recall.precision, told.precision_recall.threshold
     area, half = words.with_margin(told.average_precision)
     spec = charts.precision_recall(
-        x.tolist(), y.tolist(), told.average_precision.value, told.base_rate, _mark(x, y, threshold)
+        x.tolist(), y.tolist(), f"average precision {area}", told.base_rate, _mark(x, y, threshold)
     )
     columns = sampled([x, y, threshold], _ROWS)
     table = data(
@@ -114,7 +115,7 @@ def _mark(x: Any, y: Any, threshold: Any, at: float = 0.5) -> Mark | None:
     return Mark(float(x[place]), float(y[place]), at)
 
 
-def reliability(found: Diagnostics, target: str) -> Figure | None:
+def reliability(subject: Subject, found: Diagnostics) -> Figure | None:
     """Observed against predicted."""
     told = found.calibration
     if not len(told.corp.observed) or not len(told.groups.predicted):
@@ -124,20 +125,22 @@ def reliability(found: Diagnostics, target: str) -> Figure | None:
     curve = Band(*(one.tolist() for one in (told.smooth.predicted, told.smooth.low, told.smooth.high)))
     band = told.corp.band
     chance = Band(band.tolist(), told.corp.band_low.tolist(), told.corp.band_high.tolist())
+    shown = _shown(found)
     spec = charts.reliability(
-        target,
+        subject.target,
         (steps[1].tolist(), steps[0].tolist()),
         groups,
         distribution,
         chance if len(band) else None,
         curve if len(curve.x) else None,
+        shown,
     )
     level = f"{100 * told.corp.band_level:.0f}{NARROW}%"
     grey = f"; grey: where it lies by chance ({level})" if len(band) else ""
     blue = "; blue band: a smooth curve with its 95\u00a0% band" if len(curve.x) else ""
     subtitle = (
         f"Line: isotonic regression{grey}{blue}; circles: {len(groups.rows)} equal groups, 95{NARROW}%. "
-        "Below: rows by outcome, square-root heights"
+        f"Below: rows by outcome, square-root heights{_beyond(found, shown)}"
     )
     return Figure(
         "reliability",
@@ -145,8 +148,24 @@ def reliability(found: Diagnostics, target: str) -> Figure | None:
         subtitle,
         words.reliability_alt(found),
         spec,
-        _calibration_tables(found, target),
+        _calibration_tables(found, subject.target),
     )
+
+
+def _shown(found: Diagnostics) -> tuple[float, float]:
+    """The part of [0, 1] in which groups and their intervals lie."""
+    told = found.calibration.groups
+    return zoomed([*told.predicted.tolist(), *told.observed_low.tolist(), *told.observed_high.tolist()])
+
+
+def _beyond(found: Diagnostics, shown: tuple[float, float]) -> str:
+    """The share of rows that lie beyond the part that is drawn."""
+    told = found.distribution
+    inside = (told.edges[:-1] >= shown[0] - 1e-9) & (told.edges[1:] <= shown[1] + 1e-9)
+    rows = told.positives + told.negatives
+    if inside.all() or rows.sum() <= 0:
+        return ""
+    return f"; {percent(float(rows[~inside].sum() / rows.sum()))} of them lie beyond this part of the axis"
 
 
 def _groups(found: Diagnostics) -> Groups:
@@ -187,7 +206,7 @@ def _calibration_tables(found: Diagnostics, target: str) -> tuple[Table, ...]:
     )
 
 
-def difference(found: Diagnostics, _: str) -> Figure | None:
+def difference(_: Subject, found: Diagnostics) -> Figure | None:
     """Observed minus predicted."""
     told = found.calibration.groups
     if not len(told.predicted):
@@ -197,7 +216,7 @@ def difference(found: Diagnostics, _: str) -> Figure | None:
     order = np.argsort(told.predicted, kind="stable")
     x = [0.0, *told.predicted[order].tolist(), 1.0]
     chance = Band(x, [0.0, *low[order].tolist(), 1.0], [0.0, *high[order].tolist(), 1.0])
-    spec = charts.difference(groups, chance if np.isfinite(told.chance).all() else None)
+    spec = charts.difference(groups, chance if np.isfinite(told.chance).all() else None, _shown(found))
     shift = told.observed - told.predicted
     table = data(
         "difference",
@@ -220,7 +239,7 @@ def difference(found: Diagnostics, _: str) -> Figure | None:
     )
 
 
-def decision_curve(found: Diagnostics, _: str) -> Figure | None:
+def decision_curve(_: Subject, found: Diagnostics) -> Figure | None:
     """Net benefit over thresholds."""
     told = found.decisions.curve
     known = np.isfinite(told.net_benefit)

@@ -64,7 +64,7 @@ USEFUL, CHANGED, BETTER = "Useful at my threshold?", "Has it changed?", "Which m
 def good(shown: Sequence[Subject]) -> Section:
     """Is it good?"""
     key = "good"
-    answers = tuple(answer(GOOD, key, one, words.goodness(one.statistics, one.diagnostics)) for one in shown)
+    answers = tuple(answer(GOOD, key, one, words.goodness(one.statistics, one.diagnostics), "LL2") for one in shown)
     parts = tuple(
         Part(one.name, tuple(_made(one, "decomposition", "@scores", "roc", "precision_recall"))) for one in shown
     )
@@ -92,7 +92,7 @@ def _made(one: Subject, *names: str) -> list[Figure | Table]:
         if name == "@scores":
             found.append(_scores(one))
         elif one.diagnostics is not None:
-            figure = figures.FIGURES[name](one.diagnostics, one.target)
+            figure = figures.FIGURES[name](one, one.diagnostics)
             found += [figure] if figure else []
     return found
 
@@ -113,7 +113,8 @@ def _about_loss(shown: Sequence[Subject]) -> list[str]:
         cost, gain = max(parts.miscalibration.value, 0.0), parts.discrimination.value
         if math.isfinite(cost) and math.isfinite(gain):
             rest = number(parts.uncertainty - gain)
-            told.append(f"Recalibration could win back about {number(cost)}.")
+            sure = "" if parts.miscalibration.distinguishable else ", and that may be chance"
+            told.append(f"Recalibration could win back about {number(cost)}{sure}.")
             told.append(f"The remaining {rest} is what these predictions cannot tell apart.")
     return told
 
@@ -139,7 +140,8 @@ def estimate(
     """A row of a small table."""
     if not math.isfinite(high - low):
         return name, number(value * scale, 4 if scale == 1 else 2, sign=sign), ""
-    return (name, *measured(value * scale, (high - low) / 2 * scale, sign=sign, least=least))
+    shown, half = measured(value * scale, (high - low) / 2 * scale, sign=sign, least=least)
+    return name, shown, words.span(low * scale, high * scale) if words.lopsided(value, low, high) else half
 
 
 def calibrated(shown: Sequence[Subject]) -> Section:
@@ -194,7 +196,7 @@ def useful(shown: Sequence[Subject]) -> Section | None:
     told = [(one, one.diagnostics) for one in shown if one.diagnostics is not None]
     if not told:
         return None
-    answers = tuple(answer(USEFUL, key, one, words.usefulness_answer(found)) for one, found in told)
+    answers = tuple(answer(USEFUL, key, one, words.usefulness_answer(found), "LL4") for one, found in told)
     parts = tuple(
         Part(
             one.name,

@@ -12,20 +12,28 @@ from ..phrases import NARROW, PLUS_MINUS, digits_for, measured, number, p_value,
 if TYPE_CHECKING:
     from ...evaluate.summary import Diagnostics, Estimate, Statistics
 
-SMALL_POINTS, LARGE_POINTS = 0.01, 0.05
-SMALL_SHARE, LARGE_SHARE = 0.01, 0.1
-"""Errors of predictions, and shares of the log loss, below which a thing is small and above which it is large."""
-
+_SMALL_SHIFT = 0.005
+"""A mean error below this is not what is said first."""
 
 _AT_PLACES = "off at some places"
+_UNEVEN = 0.1
+_WIDE = 0.05
+_ONE_SIDED = 0.8
 
 
 def with_margin(one: Estimate) -> tuple[str, str]:
-    """An estimate, and its margin as " ± 0.0011", or nothing."""
+    """An estimate, and its margin as " ± 0.0011" or as an interval, or nothing."""
     if not (math.isfinite(one.low) and math.isfinite(one.high)):
         return number(one.value), ""
     value, half = measured(one.value, (one.high - one.low) / 2, least=3)
+    if lopsided(one.value, one.low, one.high):
+        return value, f" ({span(one.low, one.high)})"
     return value, f"{PLUS_MINUS}{half}"
+
+
+def lopsided(value: float, low: float, high: float) -> bool:
+    """Whether an interval lies so unevenly around its estimate that ± would mislead."""
+    return abs((high - value) - (value - low)) > _UNEVEN * (high - low)
 
 
 def span(low: float, high: float, most: int = 6) -> str:
@@ -34,21 +42,29 @@ def span(low: float, high: float, most: int = 6) -> str:
     return f"{number(low, digits)} to {number(high, digits)}"
 
 
-def removed(found: Diagnostics) -> str:
+def removed(statistics: Statistics) -> str:
     """How much of the uncertainty is gone."""
-    parts = found.decomposition.log_loss
-    if not math.isfinite(parts.score):
+    if not math.isfinite(statistics.log_loss):
         return "An infinite loss outweighs everything"
-    share = 1 - parts.score / parts.uncertainty
-    if share <= 0:
+    if not statistics.d2 > 0:
         return "No better than always predicting the base rate"
-    return f"{percent(share)} of the uncertainty is removed"
+    return f"{_share(statistics)} of the uncertainty is removed"
+
+
+def _share(statistics: Statistics) -> str:
+    """D² as a share, or as a range where it is known to five points only."""
+    low, high = statistics.d2_low, statistics.d2_high
+    if math.isfinite(high - low) and high - low > 2 * _WIDE and low > 0:
+        return f"{number(100 * low, 0)} to {percent(high, 0)}"
+    return percent(statistics.d2)
 
 
 def ranking(auc: Estimate) -> str:
     """What the AUC says of pairs."""
     if auc.low > 0.5:
-        return f"Ranks {percent(auc.value)} of pairs rightly"
+        wide = auc.high - auc.low > 2 * _WIDE
+        share = f"{number(100 * auc.low, 0)} to {percent(auc.high, 0)}" if wide else percent(auc.value)
+        return f"Ranks {share} of pairs rightly"
     if auc.high < 0.5:
         return f"Ranks pairs the wrong way round: {percent(auc.value)} rightly"
     return "Cannot be told apart from ranking by chance"
@@ -67,27 +83,24 @@ def too(difference: float) -> str:
 
 
 def miscalibrated(found: Diagnostics) -> bool:
-    """Whether there is more than chance: in the cumulated differences, or in the means."""
+    """Whether there is more than chance: in the cumulated differences, in the means, or beyond doubt."""
     told = found.calibration
-    return told.ecce_sigma.distinguishable or told.difference.distinguishable
+    return told.impossible_weight > 0 or told.ecce_sigma.distinguishable or told.difference.distinguishable
 
 
 def size(found: Diagnostics) -> str:
-    """How much it is: "small", "notable" or "large", by the larger of its cost and the mean error."""
-    parts, told = found.decomposition.log_loss, found.calibration
-    cost = parts.miscalibration.value / parts.score if parts.score > 0 else math.nan
-    errors = [abs(one) for one in (told.difference.value, told.ici.value) if math.isfinite(one)]
-    error = max(errors, default=math.nan)
-    if cost > LARGE_SHARE or error > LARGE_POINTS:
+    """How much it is, "small", "notable" or "large": as the findings about calibration say."""
+    if found.calibration.impossible_weight > 0:
         return "large"
-    return "notable" if cost > SMALL_SHARE or error > 2 * SMALL_POINTS else "small"
+    weights = [one.severity for one in found.findings if one.code.startswith("LL1")]
+    return "large" if "serious" in weights else "notable" if "notable" in weights else "small"
 
 
 def fault(found: Diagnostics) -> str:
     """What is wrong with predictions that are not calibrated, in two words."""
     told = found.calibration
     shift = told.difference
-    if shift.distinguishable and abs(shift.value) >= SMALL_POINTS / 2:
+    if shift.distinguishable and abs(shift.value) >= _SMALL_SHIFT:
         return too(shift.value)
     if told.slope.high < 1:
         return "over-confident"
@@ -131,13 +144,15 @@ def difference(found: Diagnostics) -> str:
     """The title of the figure of differences: what those groups say that chance does not explain."""
     groups = found.calibration.groups
     beyond = (groups.observed_low > groups.predicted) | (groups.observed_high < groups.predicted)
-    expected = 0.05 * len(beyond)
-    if beyond.sum() <= max(1.0, 2 * expected):
+    few = beyond.sum() <= max(1.0, 0.1 * len(beyond))
+    if not beyond.any() or (few and not miscalibrated(found)):
         return "No more than chance would give"
-    signs = np.sign((groups.observed - groups.predicted)[beyond])
+    shifts = (groups.observed - groups.predicted)[beyond]
     at = probability(_largest(found)[0])
-    if abs(signs.sum()) == len(signs):
-        return f"Predictions are {too(signs[0])}, most at {at}"
+    share = abs(shifts.sum()) / np.abs(shifts).sum()
+    if share > _ONE_SIDED:
+        mostly = "" if share == 1 else "mostly "
+        return f"Predictions are {mostly}{too(shifts.sum())}, most at {at}"
     return f"Too low at some places, too high at others, most at {at}"
 
 
@@ -178,9 +193,7 @@ def evidence(found: Diagnostics) -> str:
     """How sure it is that predictions are not calibrated."""
     told = found.calibration.ecce_sigma
     if not miscalibrated(found):
-        seen = found.calibration.detectable.value
-        missed = f"; an error below {points(seen).lstrip('+')} points would often not be seen" if seen > 0 else ""
-        return f"What is there may be chance{missed}."
+        return f"What is there may be chance{_unseen(found)}."
     sure = "This is far more than chance" if told.p_value < 1e-4 else "This is more than chance"
     tail = f" (p {_compared(told.p_value)})" if math.isfinite(told.p_value) else ""
     return f"{sure}{tail}, and {size(found)}."
@@ -203,7 +216,7 @@ def headline(target: str, statistics: Statistics, found: Diagnostics | None) -> 
     elif statistics.d2_low <= 0:
         first = "The predictions cannot be told apart from always predicting the base rate of "
     else:
-        first = f"The predictions remove {percent(statistics.d2)} of the uncertainty about "
+        first = f"The predictions remove {_share(statistics)} of the uncertainty about "
     return first, target, f"{_second_half(found)}."
 
 
@@ -253,13 +266,22 @@ def calibration(found: Diagnostics) -> tuple[str, str]:
     """Is it calibrated? The verdict, and the numbers."""
     told = found.decomposition.log_loss
     cost = max(told.miscalibration.value, 0.0)
-    numbers = f"Observed {percent(found.base_rate)}, predicted {percent(found.mean_prediction)}."
-    if math.isfinite(cost):
-        numbers += f" Miscalibration costs {number(cost)} of {number(told.score)}."
+    means = f"Observed {percent(found.base_rate)}, predicted {percent(found.mean_prediction)}"
+    if found.calibration.impossible_weight > 0:
+        return "No: what was given probability 0 happened.", f"{means}."
+    if not math.isfinite(found.calibration.ecce_sigma.value):
+        return "It cannot be said.", f"{means}."
     if not miscalibrated(found):
-        return "Nothing speaks against it.", numbers
+        return "Nothing speaks against it.", f"{means}{_unseen(found)}."
+    costs = f" Miscalibration costs {number(cost)} of {number(told.score)}." if math.isfinite(cost) else ""
     verdict = {"small": "Almost: slightly", "notable": "Not quite:", "large": "No:"}[size(found)]
-    return f"{verdict} {fault(found)}.", numbers
+    return f"{verdict} {fault(found)}.", f"{means}.{costs}"
+
+
+def _unseen(found: Diagnostics) -> str:
+    """What error would often be missed with so few rows."""
+    seen = found.calibration.detectable.value
+    return f"; an error below {number(100 * seen, 1)} points would often not be seen" if seen > 0 else ""
 
 
 def usefulness_answer(found: Diagnostics) -> tuple[str, str]:
@@ -274,7 +296,7 @@ def usefulness_answer(found: Diagnostics) -> tuple[str, str]:
     nb, gain = at.net_benefit, at.gain_over_all
     better = gain if gain.value < nb.value else nb
     over = "acting on all" if better is gain else "acting on none"
-    if not math.isfinite(better.value):
+    if not better:
         return verdict, ""
     value, half = measured(1000 * better.value, 500 * (better.high - better.low), least=0)
     margin = f"{PLUS_MINUS}{half}" if half else ""
