@@ -33,6 +33,15 @@ examples:
   logloss score predictions.parquet --target y --probability p --fail-if 'ne > 0.9'
 """
 
+_REPORT_EXAMPLES = """\
+examples:
+  logloss report predictions.parquet --target clicked --probability p -o report.html
+  logloss report predictions.parquet --target y --probability p --group sex,region --threshold 0.2 -o report.html
+  logloss report 'logs/**/*.parquet' --target y --probability p --group "day = date_trunc('day', ts)" -o drift.html
+  logloss report predictions.parquet --target y --probability old=p1 --probability new=p2 -o models.html
+  logloss report monday.json tuesday.json -o week.html      of states that --save-state wrote
+"""
+
 _MERGE_EXAMPLES = """\
 examples:
   logloss score monday.parquet --target y --probability p --save-state monday.json
@@ -88,56 +97,70 @@ def parser() -> argparse.ArgumentParser:
     score = commands.add_parser(
         "score", help="log loss of predictions in files, and what explains it", epilog=_SCORE_EXAMPLES
     )
-    score.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
-    target_help = "what happened: 0, 1, or a share between them; for several labels their columns, or a pattern: y_*"
-    score.add_argument("--target", action=_Once, metavar="COLUMN[,COLUMN…]", help=target_help)
-    predictions = score.add_mutually_exclusive_group()
-    name: Any = {"metavar": "[MODEL=]COLUMN[,COLUMN…]", "action": "append"}
-    predictions.add_argument("--probability", help="predicted probability; again for another model", **name)
-    predictions.add_argument("--logit", help="predicted logit, instead of a probability", **name)
-    score.add_argument("--weight", action=_Once, metavar="COLUMN", help="weight of each row, at least 0")
-    group_help = 'one result for each value of these columns, or of "name = SQL", besides the overall one'
-    score.add_argument("--group", action="append", metavar="COLUMN[,COLUMN…]", help=group_help)
-    score.add_argument(
-        "--where", action=_Once, metavar="CONDITION", help="score only rows for which this holds, in SQL"
+    report = commands.add_parser(
+        "report", help="one HTML file: how good, calibrated, fair and useful predictions are", epilog=_REPORT_EXAMPLES
     )
-    values: Any = {"action": "append", "metavar": "VALUE[,VALUE…]"}
-    score.add_argument("--positive", help="what the target says where it is neither 0 nor 1, as yes or 2", **values)
-    score.add_argument("--negative", help="likewise; without it, the one other value there is", **values)
-    score.add_argument("--ignore", help="what is no label, as -1", **values)
-    drop: Any = {"choices": ("error", "drop"), "default": "error"}
-    score.add_argument(
-        "--labels", action=_Once, metavar="FILE", help="where the labels are, if not with the predictions"
-    )
-    score.add_argument("--key", action=_Once, metavar="COLUMN[,COLUMN…]", help="what tells whose label it is, in both")
-    score.add_argument("--unmatched", help="keys of one side alone: refuse (default), or leave out and count", **drop)
-    score.add_argument("--nulls", help="rows without a value: refuse (default), or leave out and count", **drop)
-    score.add_argument("--invalid", help="rows with a number out of its domain: likewise", **drop)
-    eps_help = (
-        "count at least this probability for what happened, as 1e-15, so that no loss is inf (default: clip nothing)"
-    )
+    for command in (score, report):
+        _add_rows(command)
     score.add_argument(
         "--diagnostics",
         action="store_true",
         help="also calibration, decomposition, ranking and use: slope, ICI, ECE, MCB, DSC, AUC, net benefit and others",
     )
-    cluster_help = "rows with the same value depend on each other, as those of a user: intervals allow for that"
-    score.add_argument("--cluster", action=_Once, metavar="COLUMN", help=cluster_help)
-    score.add_argument("--eps", action=_Once, metavar="P", type=float, help=eps_help)
-    score.add_argument(
-        "--save-state", action=_Once, metavar="FILE", help="also write the state, which merge adds to others"
-    )
-    _add_reading(score)
+    report.set_defaults(diagnostics=True, format=None, top=0, sort=None)
+    report.add_argument("-o", "--output", action=_Once, required=True, metavar="FILE.html", help="where it goes")
     merge = commands.add_parser("merge", help="add up saved states of parts of the data", epilog=_MERGE_EXAMPLES)
-    merge.add_argument("states", nargs="+", metavar="STATE", help="file that --save-state wrote")
+    merge.add_argument("files", nargs="+", metavar="STATE", help="file that --save-state wrote")
     merge.add_argument("--save-state", action=_Once, metavar="FILE", help="also write the sum of the states")
     _add_explain(commands)
-    for command in (score, merge):
+    for command in (score, report, merge):
         gate_help = 'exit with 1 if this holds over all groups, as "ne > 0.9"; again for another gate'
         command.add_argument("--fail-if", metavar="GATE", action="append", default=[], help=gate_help)
         _add_asked(command)
+    for command in (score, merge):
         _add_output(command)
     return found
+
+
+def _add_rows(command: Any) -> None:
+    """Which rows are scored, and what their columns mean."""
+    command.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
+    target_help = "what happened: 0, 1, or a share between them; for several labels their columns, or a pattern: y_*"
+    command.add_argument("--target", action=_Once, metavar="COLUMN[,COLUMN…]", help=target_help)
+    predictions = command.add_mutually_exclusive_group()
+    name: Any = {"metavar": "[MODEL=]COLUMN[,COLUMN…]", "action": "append"}
+    predictions.add_argument("--probability", help="predicted probability; again for another model", **name)
+    predictions.add_argument("--logit", help="predicted logit, instead of a probability", **name)
+    command.add_argument("--weight", action=_Once, metavar="COLUMN", help="weight of each row, at least 0")
+    group_help = 'one result for each value of these columns, or of "name = SQL", besides the overall one'
+    command.add_argument("--group", action="append", metavar="COLUMN[,COLUMN…]", help=group_help)
+    command.add_argument(
+        "--where", action=_Once, metavar="CONDITION", help="score only rows for which this holds, in SQL"
+    )
+    values: Any = {"action": "append", "metavar": "VALUE[,VALUE…]"}
+    command.add_argument("--positive", help="what the target says where it is neither 0 nor 1, as yes or 2", **values)
+    command.add_argument("--negative", help="likewise; without it, the one other value there is", **values)
+    command.add_argument("--ignore", help="what is no label, as -1", **values)
+    drop: Any = {"choices": ("error", "drop"), "default": "error"}
+    command.add_argument(
+        "--labels", action=_Once, metavar="FILE", help="where the labels are, if not with the predictions"
+    )
+    command.add_argument(
+        "--key", action=_Once, metavar="COLUMN[,COLUMN…]", help="what tells whose label it is, in both"
+    )
+    command.add_argument("--unmatched", help="keys of one side alone: refuse (default), or leave out and count", **drop)
+    command.add_argument("--nulls", help="rows without a value: refuse (default), or leave out and count", **drop)
+    command.add_argument("--invalid", help="rows with a number out of its domain: likewise", **drop)
+    eps_help = (
+        "count at least this probability for what happened, as 1e-15, so that no loss is inf (default: clip nothing)"
+    )
+    cluster_help = "rows with the same value depend on each other, as those of a user: intervals allow for that"
+    command.add_argument("--cluster", action=_Once, metavar="COLUMN", help=cluster_help)
+    command.add_argument("--eps", action=_Once, metavar="P", type=float, help=eps_help)
+    command.add_argument(
+        "--save-state", action=_Once, metavar="FILE", help="also write the state, which merge adds to others"
+    )
+    _add_reading(command)
 
 
 def _add_asked(command: Any) -> None:
@@ -155,7 +178,7 @@ def _numbers(text: str) -> list[float]:
 
 
 def _add_output(command: Any) -> None:
-    from .report.formats import FORMATS
+    from .reporting.formats import FORMATS
 
     formats = command.add_mutually_exclusive_group()
     printed = tuple(one.name for one in FORMATS.values() if one.printed)

@@ -1,4 +1,4 @@
-"""The command line: `logloss score FILES --target y --probability p`, `logloss merge STATES`.
+"""The command line: `logloss score FILES --target y --probability p`, `logloss report`, `logloss merge STATES`.
 
 Data goes to stdout and everything else to stderr. Exit codes: 0 done, 1 a gate failed, 2 usage or input,
 101 a defect of this program, 130 interrupted.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -55,7 +56,7 @@ def _reading(arguments: argparse.Namespace) -> Any:
 
 def _explain(arguments: argparse.Namespace) -> int:
     from .explaining import explain_arguments
-    from .report import explanation
+    from .reporting import explanation
 
     names: Any = {"target": arguments.target, "logit": arguments.logit, "probability": arguments.probability}
     found = explain_arguments(arguments.files, **names, got=arguments.got).to_dict()
@@ -95,7 +96,7 @@ def _score(arguments: argparse.Namespace) -> Scores:
 
 def _display() -> AbstractContextManager[Any]:
     """What shows progress; nothing where standard error is no terminal, or one that cannot rewrite a line."""
-    from .report.progress import Display
+    from .reporting.progress import Display
 
     if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         return nullcontext()
@@ -105,22 +106,22 @@ def _display() -> AbstractContextManager[Any]:
 def _merge(arguments: argparse.Namespace) -> Scores:
     from .scores import load, merge
 
-    merged, asked = merge(*map(load, arguments.states)), _asked(arguments)
+    merged, asked = merge(*map(load, arguments.files)), _asked(arguments)
     return merged.at(**asked) if any(asked.values()) else merged
 
 
 def _report(scores: Scores, arguments: argparse.Namespace) -> None:
     """Print the results, and write them to the file that was asked for."""
-    from .report import formats
+    from .reporting import formats
 
     if arguments.format:
         _print(formats.render(arguments.format, scores.summary, _view(arguments)))
     if arguments.output is not None:
-        scores.write(arguments.output, top=arguments.top, sort=arguments.sort)
+        scores.write(arguments.output, top=arguments.top, sort=arguments.sort, command=arguments.line)
 
 
 def _view(arguments: argparse.Namespace) -> Any:
-    from .report.view import View
+    from .reporting.view import View
 
     width, color = _terminal()
     encoding = getattr(sys.stdout, "encoding", None) or ""
@@ -139,6 +140,7 @@ def _terminal() -> tuple[int, bool]:
 def _run(argv: Sequence[str] | None) -> int:
     asked = parser()
     arguments = asked.parse_args(argv)
+    arguments.line = shlex.join(["logloss", *(sys.argv[1:] if argv is None else argv)])
     if arguments.command == "explain":
         return _explain(arguments)
     if arguments.command:
@@ -148,19 +150,19 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _run_command(arguments: argparse.Namespace) -> int:
-    from .report.formats import format_of
+    from .reporting.formats import format_of
     from .scores import Gate, Interrupted, check_place
 
     gates = [Gate.of(text) for text in arguments.fail_if]  # before hours of reading
     _require_diagnostics(gates, arguments)
     _view(arguments)  # refuses an order that there is not
     if arguments.output is not None:
-        format_of(arguments.output)
+        _require_format(format_of(arguments.output), arguments)
     for place in (arguments.save_state, arguments.output):
         if place is not None:
             check_place(place)
     try:
-        scores = _score(arguments) if arguments.command == "score" else _merge(arguments)
+        scores = _merge(arguments) if _are_states(arguments) else _score(arguments)
     except Interrupted as stop:
         _report(stop.scores, arguments)
         _complain(f"interrupted: the result is partial, of {stop.scores.summary.rows:,} rows; no state was saved")
@@ -174,6 +176,23 @@ def _run_command(arguments: argparse.Namespace) -> int:
     for failure in failures:
         _complain(failure)
     return GATE_FAILED if failures else DONE
+
+
+def _are_states(arguments: argparse.Namespace) -> bool:
+    """Whether the files are states: always in a merge, and in a report where no columns are named."""
+    if arguments.command == "report":
+        return not (arguments.target or arguments.probability or arguments.logit)
+    return bool(arguments.command == "merge")
+
+
+def _require_format(chosen: Any, arguments: argparse.Namespace) -> None:
+    """Refuse a report that would be no page, and a format whose libraries are missing, before hours of reading."""
+    if arguments.command == "report" and chosen.name != "html":
+        raise InvalidInputError(
+            f"a report is one HTML file; got {arguments.output}; end its name in .html, "
+            "or write other formats by logloss score --output."
+        )
+    chosen.require()
 
 
 def _require_diagnostics(gates: Sequence[Any], arguments: argparse.Namespace) -> None:

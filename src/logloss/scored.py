@@ -12,13 +12,15 @@ from .evaluate import storage
 from .evaluate.decisions import checked
 from .evaluate.state import State
 from .evaluate.summary import Asked, Summary, summarize
-from .report import frames, json, rows, text
-from .report.formats import format_of
-from .report.view import TOP, View
+from .reporting import frames, json, rows, text
+from .reporting.formats import FORMATS, Format, format_of
+from .reporting.view import TOP, View
 from .sources.paths import shown
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from .reporting.plot import Plot
 
 __all__ = ["Asked", "Interrupted", "Scores", "asked_of", "check_place", "load", "merge"]
 
@@ -74,15 +76,40 @@ class Scores:
         """The rows as a pandas data frame; needs pandas."""
         return frames.pandas_frame(self.summary)
 
-    def write(self, path: str | os.PathLike[str], *, top: int = TOP, sort: str | None = None) -> None:
+    def write(
+        self, path: str | os.PathLike[str], *, top: int = TOP, sort: str | None = None, command: str = ""
+    ) -> None:
         """Write the results to a file, in the format that its ending names; half a file never replaces a whole one.
 
-        `top` and `sort` are for tables: how many groups, by which statistic. Raises InvalidInputError if it cannot be
-        written, or if no format has this ending.
+        `top` and `sort` are for tables: how many groups, by which statistic; `command` is for reports (.html): how the
+        results were asked for. Raises InvalidInputError if it cannot be written, or if no format has this ending.
         """
+        self._write(format_of(os.fspath(path)), path, View(top=top, sort=sort, command=command))
+
+    def report(self, path: str | os.PathLike[str], *, command: str = "") -> None:
+        """Write the report: one HTML file that needs nothing else. `score` with diagnostics=True fills all of it.
+
+        `command` is what it says that it was made by. Raises InvalidInputError if it cannot be written, and
+        MissingDependencyError without the libraries of `logloss[report]`.
+        """
+        self._write(FORMATS["html"], path, View(command=command))
+
+    def _write(self, chosen: Format, path: str | os.PathLike[str], view: View) -> None:
         check_place(path)
-        rendered = format_of(os.fspath(path)).render(self.summary, View(top=top, sort=sort))
+        chosen.require()
+        rendered = chosen.render(self.summary, view)
         _write(Path(path), rendered.encode() if isinstance(rendered, str) else rendered)
+
+    def plot(self, name: str = "reliability", *, model: str | None = None, label: str | None = None) -> Plot:
+        """A figure of the report as an object that notebooks show; `.svg()`, `.save(path)` and `.spec` give it away.
+
+        Figures are reliability, difference, decomposition, roc, precision_recall and decision_curve; of several models
+        or labels the one that is meant is named. Raises InvalidInputError if there is no such figure, or nothing to
+        show, as without diagnostics.
+        """
+        from .reporting.page.plots import plot
+
+        return plot(self.summary, name, model, label)
 
     def _repr_html_(self) -> str:
         return text.render_html(self.summary, View())

@@ -1,7 +1,8 @@
-"""`score`, `merge` and `load`: from sources of predictions to the numbers that describe them."""
+"""`score`, `report`, `merge` and `load`: from sources of predictions to the numbers that describe them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from .engines.progress import Meter, Progress
 from .evaluate.gate import Gate
 from .evaluate.problems import Predictions, make_plan
 from .evaluate.state import State
+from .reporting.formats import FORMATS
 from .scored import Asked, Interrupted, Scores, asked_of, check_place, load, merge
 from .sources import Source, derive, open_source, with_labels, with_meanings
 from .sources.columns import check_columns, lists_among
@@ -31,6 +33,7 @@ __all__ = [
     "check_place",
     "load",
     "merge",
+    "report",
     "score",
     "score_and_tell",
 ]
@@ -165,6 +168,45 @@ def score(
         cluster=cluster,
         asked=asked_of(diagnostics, thresholds, prevalence),
     )
+
+
+def report(source: Any, path: str | os.PathLike[str], **options: Any) -> Scores:
+    """Score predictions with diagnostics, and write what they say as one HTML file that needs nothing else.
+
+    The page answers whether predictions are good, calibrated, for whom not, useful at a threshold and changed, each
+    with figures, 95 % intervals and the tables behind them. What it says of the log loss is Σwl / Σw, as in `score`.
+
+    Args:
+        source: as in `score`.
+        path: where the page goes; a name that ends in .html.
+        options: those of `score`, `target` and `probability` or `logit` first of all.
+
+    Returns:
+        The Scores that it shows.
+
+    Raises:
+        InvalidInputError: as in `score`, or the file cannot be written.
+        MissingDependencyError: without the libraries of `logloss[report]`.
+
+    Example:
+        >>> import logloss as ll, tempfile, pathlib
+        >>> rows = {"y": [1, 0, 1, 0, 1, 0], "p": [0.75, 0.25, 0.5, 0.5, 0.875, 0.375]}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     scores = ll.report(rows, f"{folder}/report.html", target="y", probability="p")
+        ...     pathlib.Path(f"{folder}/report.html").read_text(encoding="utf-8")[:15]
+        '<!doctype html>'
+
+    Reference:
+        Van Calster et al., Evaluation of performance measures in predictive artificial intelligence models, Lancet
+        Digital Health 2025.
+    """
+    check_place(path)
+    FORMATS["html"].require()
+    scores = score(source, **{"diagnostics": True, **options})
+    given = [f"{name}={value!r}" for name, value in options.items()]
+    what = repr(source) if isinstance(source, (str, list, tuple, os.PathLike)) else "…"
+    scores.report(path, command=f"logloss.report({', '.join([what, repr(os.fspath(path)), *given])})")
+    return scores
 
 
 def score_and_tell(

@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent
 _MOST_OF_COMMAND = 4000
+_NO_COMMAND = "Scores.report, in Python"
 
 
-def page(summary: Summary, command: str, version: str) -> str:
+def page(summary: Summary, command: str) -> str:
     """The report as HTML: the same bytes for the same summary and command.
 
     Raises MissingDependencyError without what `logloss[report]` installs.
     """
+    from ... import __version__
+
     everyone = subjects(summary)
     shown = _chosen(everyone)
     built = list(_sections(everyone, shown, summary))
@@ -50,8 +53,8 @@ def page(summary: Summary, command: str, version: str) -> str:
         "findings": closing.findings(everyone),
         "quality": closing.quality(summary, everyone),
         "reading": list(closing.reading(summary)),
-        "command": short(command, _MOST_OF_COMMAND, one_line=False),
-        "version": version,
+        "command": short(command or _NO_COMMAND, _MOST_OF_COMMAND, one_line=False),
+        "version": __version__,
         "footer": closing.footer(everyone),
         "style": _markup(style),
         "script": _markup(script),
@@ -127,7 +130,7 @@ def _template() -> Any:
     try:
         import jinja2
     except ImportError as error:
-        raise missing("Jinja2") from error
+        raise missing("jinja2") from error
     loader = jinja2.FileSystemLoader(_FOLDER)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.get_template("page.html.j2")

@@ -1,4 +1,4 @@
-"""The schema of the JSON output: `python -m logloss.report.schema > docs/score.schema.json`."""
+"""The schema of the JSON output: `python -m logloss.reporting.schema > docs/score.schema.json`."""
 
 from __future__ import annotations
 

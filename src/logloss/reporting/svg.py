@@ -42,6 +42,7 @@ PALETTE: dict[str, dict[str, str]] = {
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MOST = 64
+_PACKAGES = {"vl_convert": "vl-convert-python", "jinja2": "Jinja2"}
 
 _DROPPED = {"role", "aria-roledescription", "aria-hidden", "aria-label", "pointer-events", "font-family", "class"}
 _DEFAULTS = {
@@ -73,8 +74,9 @@ def short(text: object, most: int = _MOST, *, one_line: bool = True) -> str:
 
 def missing(library: str) -> MissingDependencyError:
     """What to say where a library of charts or pages is not installed."""
+    name = _PACKAGES.get(library, library)
     return MissingDependencyError(
-        f"charts and reports need {library}, and it is not installed. Use pip install 'logloss[report]'."
+        f"charts and reports need {name}, and it is not installed. Use pip install 'logloss[report]'."
     )
 
 
@@ -86,7 +88,7 @@ def render(spec: Mapping[str, Any], key: str, alt: str) -> str:
     try:
         import vl_convert
     except ImportError as error:
-        raise missing("vl-convert-python") from error
+        raise missing("vl_convert") from error
     drawn = vl_convert.vegalite_to_svg(_legal(spec), vl_version=_VEGA_LITE, allowed_base_urls=[])
     return ET.tostring(_cleaned(ET.fromstring(drawn), spec, key, legal(alt)), encoding="unicode")
 
