@@ -41,7 +41,7 @@ NARROW, WIDE, LOSSES = 5, 12, 15
 LOSS_SCALE = 10
 """Losses and g are kept as multiples of 2^10; rows beyond that are counted and not added."""
 
-_ONE = 2.0**UNIT
+_ONE, _WHOLE = 2.0**UNIT, 2.0**52
 _LOW = (1 << LOW_BITS) - 1
 _MULTIPLIER = 0x9E3779B97F4A7C15
 _ALL_BUT_SIGN = (1 << 63) - 1
@@ -80,9 +80,10 @@ def _has_room(slots, records, used):
 
 @inline
 def _units(value):
-    """A number in [-1, 1] as units."""
+    """A number in [-1, 1] as units, the nearest whole one; from 2^52 units on it is one."""
     scaled = value * _ONE
-    return np.int64(scaled + select(scaled < 0.0, -0.5, 0.5))
+    half = select(magnitude(scaled) < _WHOLE, select(scaled < 0.0, -0.5, 0.5), 0.0)
+    return np.int64(scaled + half)
 
 
 @inline

@@ -94,9 +94,10 @@ class Buckets:
         """The rows that a problem's buckets hold."""
         return self._bins[problem].rows
 
-    def bins(self, problem: int) -> Bins:
+    def bins(self, problem: int, relative: bool = False) -> Bins:
         """The coarse bins of every bucket."""
-        return bins_of(self._bins[problem].sorted(), COARSE, self.soft[problem], self.count)
+        found = self._bins[problem].sorted()
+        return bins_of(found.relative() if relative else found, COARSE, self.soft[problem], self.count)
 
     def losses(self, problem: int, cell: int | None = None) -> Losses:
         """The sums of losses of every bucket that has rows, in one group or over all of them."""

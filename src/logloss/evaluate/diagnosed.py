@@ -63,12 +63,12 @@ def of_problem(state: State, problem: int, order: Sequence[Key], rows: Columns, 
 
     def whole() -> Diagnostics:
         log_loss, brier = (float(rows[name][-1]) for name in ("log_loss", "brier"))
-        return _diagnose(state.bins(problem), state.bucket_bins(problem), asked, clustered, log_loss, brier)
+        return _diagnose(*_bins(state, problem), asked, clustered, log_loss, brier)
 
     def groups() -> Columns:
         found = {name: np.full(len(order), math.nan) for name in NAMES}
         for place in np.argsort(-rows["rows"][: len(order)], kind="stable")[:MOST_GROUPS].tolist():
-            one = _diagnose(state.bins(problem, order[place]), None, asked)
+            one = _diagnose(state.bins(problem, order[place], relative=True), None, asked)
             for name, value in scalars(one).items():
                 found[name][place] = value
         return _without_errors(found) if clustered else found
@@ -82,15 +82,19 @@ def over_labels(state: State, problems: Sequence[int], asked: Asked) -> Diagnosi
         return None
 
     def whole() -> Diagnostics:
-        total = state.bins(problems[0])
+        total = state.bins(problems[0], relative=True)
         for problem in problems[1:]:
-            more = state.bins(problem)
+            more = state.bins(problem, relative=True)
             assert total is not None
             assert more is not None
             total = total + more
         return _diagnose(total, None, asked)
 
     return Diagnosis(whole, certain=True)
+
+
+def _bins(state: State, problem: int) -> tuple[Bins | None, Bins | None]:
+    return state.bins(problem, relative=True), state.bucket_bins(problem, relative=True)
 
 
 def _diagnose(

@@ -58,15 +58,13 @@ class Grid:
         """The rows that a problem's bins hold."""
         return self._whole[problem].rows
 
-    def whole(self, problem: int) -> Bins:
-        """The fine bins of a problem over all groups."""
-        return bins_of(self._whole[problem].sorted(), FINE, self.soft[problem])
+    def whole(self, problem: int) -> Sorted:
+        """The records of a problem over all groups, in fine bins."""
+        return self._whole[problem].sorted()
 
-    def of_group(self, problem: int, cell: int) -> Bins:
-        """The coarse bins of a problem in one group; those of the whole if there are no groups."""
-        if not self._groups:
-            return self.whole(problem).coarser(COARSE)
-        return bins_of(self._groups[problem].sorted().of(cell), COARSE, self.soft[problem])
+    def of_group(self, problem: int, cell: int) -> Sorted:
+        """Those of a problem in one group, in coarse bins."""
+        return self._groups[problem].sorted().of(cell)
 
     def dump(self, cells: Integers) -> list[dict[str, Any]]:
         """For every problem, the records of the whole and of the groups in this order."""

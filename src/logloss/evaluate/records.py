@@ -28,6 +28,9 @@ PAIRS = {NARROW: (3,), WIDE: (2, 4, 6, 8, 10), LOSSES: (3, 5, 7, 9, 11, 13)}
 _BLOCK = 256
 _MOST_ADDITIONS = 2**24
 _MOST_ROWS = 2**40
+_USUAL_SCALE = 24
+"""Weights of 2^±192: the squares of their sums are no extreme numbers."""
+
 _SIGNED = {LOSSES: (11, 13)}
 
 
@@ -206,6 +209,20 @@ class Sorted:
 
     def __init__(self, owners: Integers, places: Integers, scales: Integers, words: Integers) -> None:
         self.owners, self.places, self.scales, self.words = owners, places, scales, words
+
+    def relative(self) -> Sorted:
+        """The same with weights in units of the largest ones, where they are extreme: no ratio of sums changes.
+
+        Squares of weights would overflow, or vanish, although ratios of them do not.
+        """
+        weighed = (self.words[:, 2:4] != 0).any(axis=1)
+        if self.words.shape[1] == NARROW or not weighed.any() or np.abs(self.scales).max() <= _USUAL_SCALE:
+            return self
+        highest = self.scales[weighed].max()
+        kept = weighed & (self.scales > highest - _USUAL_SCALE)  # others are below 2^-184 of the largest
+        words = self.words.copy()
+        words[~kept, 2:] = 0
+        return Sorted(self.owners, self.places, np.where(kept, self.scales - highest, 0), words)
 
     def of(self, owner: int) -> Sorted:
         """Those of an owner."""

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from .._errors import InvalidInputError
 from . import sums
-from .bins import Bins
+from .bins import COARSE, FINE, Bins
 from .buckets import Buckets, Losses, divided
 from .clip import Rows, floored
 from .components import COMPONENTS, Component
-from .grid import Grid
+from .grid import Grid, bins_of
 from .groups import Groups, Key, KeyColumn, Values
 from .moments import InvalidRowsError, Moments, MomentSums
 from .plan import Plan
@@ -134,18 +134,24 @@ class State:
         """The moments of a problem in every group, sorted by value."""
         return self.sums.cells(problem, self.numbered.sorted()[0]).exact()
 
-    def bins(self, problem: int, group: Key | None = None) -> Bins | None:
-        """The bins of a problem in one group, or over all groups (None); None where no grid was kept."""
+    def bins(self, problem: int, group: Key | None = None, *, relative: bool = False) -> Bins | None:
+        """The bins of a problem in one group, or over all groups (None); None where no grid was kept.
+
+        `relative`: extreme weights are in units of the largest ones, so that squares of them can be told.
+        """
         grid = self.components.get("grid")
         if not isinstance(grid, Grid):
             return None
-        return grid.whole(problem) if group is None else grid.of_group(problem, self.numbered.find(group))
+        whole = group is None or not self.plan.groups
+        found = grid.whole(problem) if whole else grid.of_group(problem, self.numbered.find(group or ()))
+        return bins_of(found.relative() if relative else found, FINE if whole else COARSE, grid.soft[problem])
 
-    def bucket_bins(self, problem: int) -> Bins | None:
+    def bucket_bins(self, problem: int, *, relative: bool = False) -> Bins | None:
         """The bins of a problem per bucket of clusters, or without clusters of rows; None where neither is known."""
-        buckets, bins = self.components.get("buckets"), self.bins(problem)
+        buckets = self.components.get("buckets")
         if isinstance(buckets, Buckets):
-            return buckets.bins(problem)
+            return buckets.bins(problem, relative)
+        bins = self.bins(problem, relative=relative)
         return None if bins is None else divided(bins)
 
     def bucket_losses(self, problem: int, group: Key | None = None) -> Losses | None:
