@@ -16,6 +16,9 @@ from .statistics import FEW
 
 __all__ = ["CODES", "OTHERS", "RULES", "Other", "Rule", "findings"]
 
+LEVEL = 0.01
+"""What is less probable than this by chance is a finding; several are looked for at once."""
+
 DOCUMENTATION = "docs/diagnostics.md"
 
 
@@ -65,7 +68,7 @@ def chance(p_value: float) -> str:
 
 def _in_the_large(d: Diagnostics) -> Found:
     one = d.calibration.difference
-    if not one.distinguishable:
+    if not one.p_value < LEVEL:
         return None
     rarer = min(d.base_rate, 1 - d.base_rate)
     severity = severity_of(abs(one.value) / rarer if rarer > 0 else math.inf, 0.05, 0.2)
@@ -82,7 +85,7 @@ def size_of(severity: Severity) -> str:
 def _slope(d: Diagnostics, sign: int) -> Found:
     """Over-confident: the whole interval below 1 (sign -1); under-confident: above 1."""
     one = d.calibration.slope
-    if not one.distinguishable or (one.value - 1) * sign <= 0:
+    if not one.p_value < LEVEL or (one.value - 1) * sign <= 0:
         return None
     severity = severity_of(abs(math.log(one.value)) if one.value > 0 else math.inf, 0.05, 0.25)
     word = "too far from the base rate" if sign < 0 else "too close to the base rate"
@@ -93,7 +96,7 @@ def _slope(d: Diagnostics, sign: int) -> Found:
 def _shape(d: Diagnostics) -> Found:
     """Miscalibrated in some way, by a test that needs no groups."""
     test, part = d.calibration.ecce_sigma, d.decomposition.log_loss
-    if not test.distinguishable:
+    if not test.p_value < LEVEL:
         return None
     share = part.miscalibration.value / part.score if part.score > 0 else math.nan
     severity = severity_of(share, 0.01, 0.05)

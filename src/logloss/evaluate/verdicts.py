@@ -12,6 +12,7 @@ from .findings import (
     DECALIBRATED,
     DRIFTED,
     GROUP,
+    LEVEL,
     SAME,
     WORSE,
     chance,
@@ -67,13 +68,13 @@ def findings_of_drift(found: Drift) -> tuple[Finding, ...]:
     """What has changed, beyond chance."""
     said: list[Finding | None] = []
     index = found.psi
-    if index.distinguishable:
+    if index.p_value < LEVEL:
         severity = severity_of(index.value, 0.1, 0.25)
         evidence = f"PSI {interval(index)}, by chance {index.expected:.2g}; {chance(index.p_value)}"
         title = f"Predictions are distributed otherwise, and the change is {size_of(severity)}"
         said.append(finding(DRIFTED, (severity, title, evidence)))
     change = found.changes.get("observed_minus_predicted")
-    if change is not None and change.distinguishable:
+    if change is not None and change.p_value < LEVEL:
         severity = severity_of(abs(change.value), 0.01, 0.05)
         evidence = f"observed minus predicted changed by {interval(change)}; {chance(change.p_value)}"
         word = "lower" if change.value > 0 else "higher"
