@@ -211,7 +211,7 @@ def test_mistakes_are_one_line(arguments: tuple[str, ...], message: str, capsys:
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_the_table_keeps_to_its_width(width: int):
-    from logloss.report import explanation
+    from logloss.reporting import explanation
 
     text = explanation.render(ll.explain(TARGETS, logit=LOGITS, got="0.2026").to_dict(), width)
     assert max(map(len, text.splitlines())) <= width

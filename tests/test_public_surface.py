@@ -125,8 +125,8 @@ def parsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
 
 
 def test_every_command_line_option_has_help():
-    from logloss import cli
+    from logloss import arguments
 
-    everything = parsers(cli._parser())
+    everything = parsers(arguments.parser())
     assert len(everything) > 1
     assert [(one.prog, action.dest) for one in everything for action in one._actions if not action.help] == []

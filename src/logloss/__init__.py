@@ -18,7 +18,7 @@ from .prior import balanced_pos_weight, correct_prior
 if TYPE_CHECKING:
     from .explaining import Explanation, explain
     from .pushdown import sql
-    from .scores import Scores, load, merge, score
+    from .scores import Scores, load, merge, report, score
 
 __all__ = [
     "Explanation",
@@ -40,6 +40,7 @@ __all__ = [
     "load",
     "log_loss",
     "merge",
+    "report",
     "score",
     "set_num_threads",
     "sigmoid_focal_loss",
@@ -50,7 +51,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Scoring and explaining are imported on first use: they bring Numba and the file reader."""
-    if name in ("Scores", "load", "merge", "score"):
+    if name in ("Scores", "load", "merge", "report", "score"):
         from . import scores
 
         return getattr(scores, name)

@@ -14,7 +14,7 @@ import numpy as np
 from ._errors import InvalidInputError, LoglossError
 from .dialects.readings import GRID, LOGITS, PROBABILITIES, Reading, after_sigmoid, mistaken
 from .losses import binary_cross_entropy, binary_cross_entropy_with_logits
-from .report import explanation
+from .reporting import explanation
 from .sources import open_source, seek
 from .sources.batch import refuse_missing
 from .sources.columns import check_columns

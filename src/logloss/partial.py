@@ -43,21 +43,25 @@ def add(state: State, batch: Batch) -> None:
     else:
         for domain in plan.domains():
             refuse_missing(batch, domain.column, batch.gaps.get(domain.target or ""))
+        if plan.cluster is not None:
+            refuse_missing(batch, plan.cluster)
     if plan.drop_invalid:
         batch = _left_out(state, batch, ((one.target, _outside(batch, one)) for one in plan.domains()), "invalid")
     try:
-        state.add({name: batch.values(name) for name in plan.numbers}, key_columns(batch, plan.groups), batch.gaps)
+        cluster = key_columns(batch, [plan.cluster])[0] if plan.cluster is not None else None
+        numbers = {name: batch.values(name) for name in plan.numbers}
+        state.add(numbers, key_columns(batch, plan.groups), batch.gaps, cluster)
     except InvalidRowsError:
         raise _refusal(batch, plan) from None
 
 
 def _missing(batch: Batch, plan: Plan) -> Iterator[tuple[str | None, _Rows]]:
-    """A number must be there, and where rows may be dropped, a group's value too; else it is a group of its own."""
+    """A number and a cluster must be there; where rows may be dropped, a group's value too, else it is a group."""
     for domain in plan.domains():
         if (wrong := batch.missing(domain.column)) is not None:
             yield domain.target, wrong
-    for group in plan.groups:
-        if (wrong := batch.missing(group, nan=True)) is not None:
+    for key in plan.keys:
+        if (wrong := batch.missing(key, nan=True)) is not None:
             yield None, wrong
 
 

@@ -16,7 +16,7 @@ from .evaluate.moments import MomentSums, names_of
 from .evaluate.plan import Plan
 from .evaluate.problems import Predictions, make_plan
 from .evaluate.state import State
-from .scores import Scores
+from .scored import Scores
 from .sources.engine import identifier
 from .sources.frames import Frame
 from .sources.sql import Expression, condition, group_by

@@ -1,12 +1,11 @@
-"""`score`, `merge` and `load`: from sources of predictions to the numbers that describe them."""
+"""`score`, `report`, `merge` and `load`: from sources of predictions to the numbers that describe them."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._errors import InvalidInputError
 from .engines import local, remote
@@ -14,21 +13,13 @@ from .engines.parts import Worker
 from .engines.progress import Meter, Progress
 from .engines.remote import ENGINES
 from .engines.task import Task
-from .evaluate import storage
 from .evaluate.gate import Gate
 from .evaluate.problems import Predictions
 from .evaluate.state import State
-from .evaluate.summary import Summary, summarize
-from .report import frames, json, places, rows, text
-from .report.formats import format_of
-from .report.view import TOP, View
+from .reporting.formats import FORMATS
+from .scored import Asked, Interrupted, Scores, asked_of, check_place, load, merge
 from .sources.outcomes import Meaning
-from .sources.paths import shown
-from .sources.processes import require_own_threads
 from .sources.reading import AS_FOUND, Reading
-
-if TYPE_CHECKING:
-    import polars as pl
 
 __all__ = [
     "ENGINES",
@@ -38,177 +29,14 @@ __all__ = [
     "Progress",
     "Reading",
     "Scores",
+    "asked_of",
     "check_place",
     "load",
     "merge",
+    "report",
     "score",
     "score_and_tell",
 ]
-
-
-class Scores:
-    """The result of `score`: prints as a table, gives plain data for programs, and adds to others by `merge`.
-
-    Attributes:
-        summary: all numbers, as dataclasses.
-        state: the additive state that they were computed from.
-    """
-
-    def __init__(
-        self,
-        state: State,
-        sources: tuple[str, ...],
-        partial: bool = False,
-        skipped: tuple[str, ...] = (),
-        approximate: bool = False,
-    ) -> None:
-        self.state = state
-        self.summary: Summary = summarize(state, sources, partial, skipped, approximate)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All numbers, in the structure of `logloss score --json`; numbers that are not finite stay floats."""
-        return json.document(self.summary)
-
-    def to_json(self) -> str:
-        """The output of `logloss score --json`."""
-        return json.render(self.summary)
-
-    def to_rows(self) -> list[dict[str, Any]]:
-        """One flat dictionary per result, as the lines of `logloss score --format csv`."""
-        return rows.rows(self.summary)
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """The rows as an Arrow stream: `pl.DataFrame(scores)`, `pa.table(scores)` and others take it."""
-        return frames.frame(self.summary).__arrow_c_stream__(requested_schema)
-
-    def to_polars(self) -> pl.DataFrame:
-        """The rows as a Polars data frame; a group column whose values are of several types is text."""
-        return frames.frame(self.summary)
-
-    def to_arrow(self) -> Any:
-        """The rows as an Arrow table; needs PyArrow."""
-        return frames.arrow_table(self.summary)
-
-    def to_pandas(self) -> Any:
-        """The rows as a pandas data frame; needs pandas."""
-        return frames.pandas_frame(self.summary)
-
-    def write(self, path: str | os.PathLike[str], *, top: int = TOP, sort: str | None = None) -> None:
-        """Write the results to a file, in the format that its ending names; half a file never replaces a whole one.
-
-        `top` and `sort` are for tables: how many groups, by which statistic. Raises InvalidInputError if it cannot be
-        written, or if no format has this ending.
-        """
-        check_place(path)
-        require_own_threads()
-        rendered = format_of(os.fspath(path)).render(self.summary, View(top=top, sort=sort))
-        places.write(Path(path), shown(Path(path)), rendered.encode() if isinstance(rendered, str) else rendered)
-
-    def _repr_html_(self) -> str:
-        return text.render_html(self.summary, View())
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the state to a file that `load` and `logloss merge` read; half a file never replaces a whole one.
-
-        Raises InvalidInputError if it cannot be written, or if the scores are those of an interrupted run.
-        """
-        if self.summary.partial:
-            raise InvalidInputError(
-                "only whole results can be saved; these are of an interrupted run, and lack rows; run it again."
-            )
-        if self.summary.approximate:
-            raise InvalidInputError(
-                "only exact states can be saved; a database added these up, and they would not merge to the bit; "
-                "save the rows that it returned."
-            )
-        check_place(path)
-        places.write(Path(path), shown(Path(path)), storage.dumps(self.state, self.summary.sources).encode())
-
-    def __str__(self) -> str:
-        return text.render(self.summary, View())
-
-    __repr__ = __str__
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C ended `score` early.
-
-    Attributes:
-        scores: the scores of the rows added before, marked partial.
-    """
-
-    def __init__(self, scores: Scores) -> None:
-        super().__init__()
-        self.scores = scores
-
-
-def merge(*scores: Scores) -> Scores:
-    """Add up scores of parts: the result is that of scoring all their rows at once, to the bit.
-
-    The sums of the parts are exact and are added exactly: Σ over all rows = Σ over parts of Σ over their rows.
-
-    Args:
-        *scores: results of `score` or `load`, of the same columns, groups and condition; at least one.
-
-    Returns:
-        Scores of all rows together.
-
-    Raises:
-        InvalidInputError: there are none, or they are of different columns; the message says how they differ.
-
-    Example:
-        >>> import polars as pl
-        >>> table = pl.DataFrame({"y": [1, 0, 1, 0], "p": [0.5, 0.25, 0.75, 0.125]})
-        >>> parts = [score(part, target="y", probability="p") for part in (table.head(1), table.tail(3))]
-        >>> merge(*parts).summary.results == score(table, target="y", probability="p").summary.results
-        True
-
-    Reference:
-        Demmel and Nguyen, Fast Reproducible Floating-Point Summation, 2013.
-    """
-    if not scores:
-        raise InvalidInputError("there must be scores to merge; got none; give at least one.")
-    total = State(scores[0].state.plan)
-    for one in scores:
-        total.merge(one.state)
-    partial = any(one.summary.partial for one in scores)
-    return Scores(total, tuple(source for one in scores for source in one.summary.sources), partial)
-
-
-def load(path: str | os.PathLike[str]) -> Scores:
-    """Read scores that `Scores.save` or `logloss score --save-state` wrote.
-
-    Args:
-        path: the file; JSON that holds nothing but names and numbers, safe to load from anyone.
-
-    Returns:
-        Scores equal to those that were saved.
-
-    Raises:
-        InvalidInputError: the file cannot be read, or is no such file.
-
-    Example:
-        >>> import polars as pl, tempfile
-        >>> scores = score(pl.DataFrame({"y": [1, 0], "p": [0.75, 0.25]}), target="y", probability="p")
-        >>> with tempfile.TemporaryDirectory() as directory:
-        ...     scores.save(f"{directory}/state.json")
-        ...     load(f"{directory}/state.json").summary == scores.summary
-        True
-
-    Reference:
-        RFC 8259 (JSON).
-    """
-    name = shown(Path(path))
-    try:
-        content = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"{name} cannot be read as a saved state ({error}); check the path.") from error
-    return Scores(*storage.loads(content, name))
-
-
-def check_place(path: str | os.PathLike[str]) -> None:
-    """Raise InvalidInputError if nothing can be written there."""
-    places.check(Path(path), shown(Path(path)))
 
 
 def score(
@@ -239,6 +67,10 @@ def score(
     engine: str | None = None,
     resume: str | os.PathLike[str] | None = None,
     on_error: str = "fail",
+    diagnostics: bool = False,
+    cluster: str | None = None,
+    thresholds: float | Sequence[float] = (),
+    prevalence: float | None = None,
 ) -> Scores:
     """Score predictions of any size in one pass: log loss and what explains it, overall and per group.
 
@@ -292,6 +124,13 @@ def score(
         engine: "dask", "ray" or "spark": files are read by the workers of its cluster, which must all see them.
         resume: directory for the states of parts of files; a run that did not end is taken up where it was.
         on_error: "skip" leaves out files that cannot be read, and counts them; "fail" refuses them.
+        diagnostics: whether to keep bins of the predictions too, which tell of calibration, decomposition,
+            discrimination and use: calibration slope, ICI, ECE, MCB and DSC, AUC, net benefit and others.
+        cluster: column whose values tell which rows depend on each other, as users or days: intervals are then those of
+            clusters, and of values nobody sees any in a state.
+        thresholds: probabilities between 0 and 1 at which rows would be flagged, for `diagnostics`.
+        prevalence: the share of positives that net benefit assumes, if it is not the base rate, as for cases and
+            controls.
 
     Returns:
         Scores, which prints as a table.
@@ -338,7 +177,49 @@ def score(
         engine=engine,
         resume=resume,
         on_error=on_error,
+        diagnostics=diagnostics,
+        cluster=cluster,
+        asked=asked_of(diagnostics, thresholds, prevalence),
     )
+
+
+def report(source: Any, path: str | os.PathLike[str], **options: Any) -> Scores:
+    """Score predictions with diagnostics, and write what they say as one HTML file that needs nothing else.
+
+    The page answers whether predictions are good, calibrated, for whom not, useful at a threshold and changed, each
+    with figures, 95 % intervals and the tables behind them. What it says of the log loss is Σwl / Σw, as in `score`.
+
+    Args:
+        source: as in `score`.
+        path: where the page goes; a name that ends in .html.
+        options: those of `score`, `target` and `probability` or `logit` first of all.
+
+    Returns:
+        The Scores that it shows.
+
+    Raises:
+        InvalidInputError: as in `score`, or the file cannot be written.
+        MissingDependencyError: without the libraries of `logloss[report]`.
+
+    Example:
+        >>> import logloss as ll, tempfile, pathlib
+        >>> rows = {"y": [1, 0, 1, 0, 1, 0], "p": [0.75, 0.25, 0.5, 0.5, 0.875, 0.375]}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     scores = ll.report(rows, f"{folder}/report.html", target="y", probability="p")
+        ...     pathlib.Path(f"{folder}/report.html").read_text(encoding="utf-8")[:15]
+        '<!doctype html>'
+
+    Reference:
+        Van Calster et al., Evaluation of performance measures in predictive artificial intelligence models, Lancet
+        Digital Health 2025.
+    """
+    check_place(path)
+    FORMATS["html"].require()
+    scores = score(source, **{"diagnostics": True, **options})
+    given = [f"{name}={value!r}" for name, value in options.items()]
+    what = repr(source) if isinstance(source, (str, list, tuple, os.PathLike)) else "…"
+    scores.report(path, command=f"logloss.report({', '.join([what, repr(os.fspath(path)), *given])})")
+    return scores
 
 
 def score_and_tell(
@@ -355,6 +236,7 @@ def score_and_tell(
     engine: str | None = None,
     resume: str | os.PathLike[str] | None = None,
     on_error: str = "fail",
+    asked: Asked = Asked(),  # noqa: B008 - it cannot change
     **options: Any,
 ) -> Scores:
     """As `score`, and tell a function how far it is, about five times a second and from several threads."""
@@ -364,11 +246,13 @@ def score_and_tell(
     engine = engine or remote.engine_of(source)
     if engine is not None or resume is not None or on_error == "skip":
         worker = Worker(task, on_error == "skip", None if resume is None else os.fspath(resume))
-        return _in_parts(engine, worker, source, tell)
-    return _at_once(task, source, tell)
+        return _in_parts(engine, worker, source, asked, tell)
+    return _at_once(task, source, asked, tell)
 
 
-def _in_parts(engine: str | None, worker: Worker, source: Any, tell: Callable[[Progress], None] | None) -> Scores:
+def _in_parts(
+    engine: str | None, worker: Worker, source: Any, asked: Asked, tell: Callable[[Progress], None] | None
+) -> Scores:
     """The scores of a run whose parts are done by themselves, here or elsewhere."""
     done = 0
 
@@ -381,12 +265,12 @@ def _in_parts(engine: str | None, worker: Worker, source: Any, tell: Callable[[P
     try:
         found = remote.run(engine, worker, source, count)
     except local.Interrupted as stop:
-        raise Interrupted(Scores(stop.state, (), partial=True)) from None
+        raise Interrupted(Scores(stop.state, (), partial=True, asked=asked)) from None
     _require_rows(found.state, found.names, worker.task.where)
-    return Scores(found.state, found.names, skipped=found.skipped)
+    return Scores(found.state, found.names, skipped=found.skipped, asked=asked)
 
 
-def _at_once(task: Task, source: Any, tell: Callable[[Progress], None] | None) -> Scores:
+def _at_once(task: Task, source: Any, asked: Asked, tell: Callable[[Progress], None] | None) -> Scores:
     """The scores of a run that the threads of this process do together."""
     meter = Meter(tell) if tell else None
     run = task.open(source, meter.read if meter else None)
@@ -398,10 +282,10 @@ def _at_once(task: Task, source: Any, tell: Callable[[Progress], None] | None) -
     except local.Interrupted as stop:
         if stop.state.rows == 0:
             raise
-        raise Interrupted(Scores(stop.state, run.names, partial=True)) from None
+        raise Interrupted(Scores(stop.state, run.names, partial=True, asked=asked)) from None
     _require_rows(state, run.names, task.where)
     state.joined = run.joined()
-    return Scores(state, run.names)
+    return Scores(state, run.names, asked=asked)
 
 
 def _require_rows(state: State, names: tuple[str, ...], where: str | None) -> None:

@@ -20,7 +20,7 @@ NEW = {
             '        shown=Shown("doubled", "twice", 9),\n    ),\n    Statistic(\n        "calibration_ratio",',
         )
     ],
-    "report/formats.py": [
+    "reporting/formats.py": [
         (
             '        Format("parquet"',
             '        Format("count", (".count",), lambda summary, _: f"{summary.rows}\\n"),\n        Format("parquet"',
@@ -35,8 +35,8 @@ from logloss.evaluate import components
 from logloss.evaluate.plan import Plan, Problem
 from logloss.evaluate.state import State
 from logloss.evaluate.storage import dumps, loads
-from logloss.report import formats, json as report, schema
-from logloss.report.view import View
+from logloss.reporting import formats, json as report, schema
+from logloss.reporting.view import View
 from logloss.scores import Gate, Scores
 from logloss.sources.keys import KeyColumn
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pytest
 
 from logloss.cli import main
-from logloss.report import frames, rows, text
-from logloss.report.json import render
-from logloss.report.view import View
+from logloss.reporting import frames, rows, text
+from logloss.reporting.json import render
+from logloss.reporting.view import View
 from logloss.scores import Scores, score
 
 

@@ -11,8 +11,8 @@ import jsonschema
 import numpy as np
 import pytest
 
-from logloss.report.json import SCHEMA_VERSION
-from logloss.report.schema import render
+from logloss.reporting.json import SCHEMA_VERSION
+from logloss.reporting.schema import render
 from logloss.scores import Scores, merge, score
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "score.schema.json").read_text(encoding="utf-8"))
@@ -75,7 +75,7 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_published_schema_is_that_of_the_program():
-    """`python -m logloss.report.schema > docs/score.schema.json` writes it."""
+    """`python -m logloss.reporting.schema > docs/score.schema.json` writes it."""
     assert (Path(__file__).parents[2] / "docs" / "score.schema.json").read_text(encoding="utf-8") == render()
 
 

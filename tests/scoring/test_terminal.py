@@ -132,7 +132,7 @@ def test_nothing_but_the_result_where_nobody_watches(acs_path: Path):
 
 def test_a_quick_run_shows_no_progress(acs_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.stderr", screen := Screen())
-    monkeypatch.setattr("logloss.report.progress.DELAY", 60.0)
+    monkeypatch.setattr("logloss.reporting.progress.DELAY", 60.0)
     assert main(["score", str(acs_path), *COLUMNS]) == 0
     assert screen.getvalue() == ""
 
@@ -147,7 +147,7 @@ def test_progress_is_gone_at_the_end(
     for name, value in {"TERM": "xterm", "NO_COLOR": "", **environment}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("sys.stderr", screen := Screen())
-    monkeypatch.setattr("logloss.report.progress.DELAY", 0.0)
+    monkeypatch.setattr("logloss.reporting.progress.DELAY", 0.0)
     assert main(["score", *[str(acs_path)], *COLUMNS]) == 0
     shown = screen.getvalue()
     if coloured is None:

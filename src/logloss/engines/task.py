@@ -54,7 +54,7 @@ class Task:
         outcomes = with_meanings(opened, plan.targets, self.meaning)
         opened = outcomes or opened
         lists = lists_among(opened.schemas(), plan.numbers)
-        check_columns(opened.schemas(), plan.numbers, plan.groups, lists)
+        check_columns(opened.schemas(), plan.numbers, plan.keys, lists)
         return Run(opened, plan, tuple(lists), outcomes, lambda: joined.counts if joined else {})
 
     def asked(self, table: Any) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ class Run:
 
     def start(self) -> tuple[Plan, Iterator[Batch]]:
         """The rows, and the plan for them: columns of lists have become columns for their labels."""
-        plan, batches = self.plan, self.source.batches(Wanted(self.plan.numbers, self.plan.groups))
+        plan, batches = self.plan, self.source.batches(Wanted(self.plan.numbers, self.plan.keys))
         if self.lists:
             places, batches = unpack(batches, self.lists)
             plan = plan.unpacked(places)

@@ -21,12 +21,15 @@ class Rows:
     targets: Floats
     weights: Floats | None
     ends: NDArray[np.int64]
+    units: NDArray[np.uint8] | None = None
+    """The bucket of each row's cluster, where there are clusters."""
 
     def where(self, choice: NDArray[np.bool_]) -> Rows:
         """The rows for which the choice is true."""
         counts = np.concatenate([[0], np.cumsum(choice)])
         weights = None if self.weights is None else self.weights[choice]
-        return Rows(self.predictions[choice], self.logits, self.targets[choice], weights, counts[self.ends])
+        units = None if self.units is None else self.units[choice]
+        return Rows(self.predictions[choice], self.logits, self.targets[choice], weights, counts[self.ends], units)
 
 
 def floored(rows: Rows, eps: float) -> tuple[Iterator[Rows], int]:

@@ -11,7 +11,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .buckets import Buckets
 from .clip import Rows
+from .grid import Grid
 from .moments import MomentSums
 from .plan import Plan
 
@@ -52,5 +54,5 @@ class Component(Protocol):
         ...
 
 
-COMPONENTS: dict[str, type[Component]] = {"moments": MomentSums}
+COMPONENTS: dict[str, type[Component]] = {"moments": MomentSums, "grid": Grid, "buckets": Buckets}
 """By the name that a plan and a saved state have for it."""

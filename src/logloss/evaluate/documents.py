@@ -30,6 +30,36 @@ class PlacedCell(MomentCell):
     group: list[Value]
 
 
+Word = Annotated[int, Meta(ge=-(2**62), le=2**62)]
+Owner = Annotated[int, Meta(ge=0, lt=2**40)]
+
+
+class Records(msgspec.Struct, forbid_unknown_fields=True):
+    """Records of integer sums, a list for each of their columns."""
+
+    owners: list[Owner]
+    places: list[Annotated[int, Meta(ge=0, lt=2**15)]]
+    scales: list[Annotated[int, Meta(ge=-(2**8), lt=2**8)]]
+    words: Annotated[list[list[Word]], Meta(max_length=16)]
+
+
+class GridBins(msgspec.Struct, forbid_unknown_fields=True):
+    """The bins of a problem."""
+
+    soft: bool
+    whole: Records
+    groups: Records | None
+
+
+class Buckets(msgspec.Struct, forbid_unknown_fields=True):
+    """The buckets of a problem."""
+
+    soft: bool
+    bins: Records
+    losses: Records
+    groups: Records | None
+
+
 class Problem(msgspec.Struct, forbid_unknown_fields=True):
     """A column of predictions for a column of targets."""
 
@@ -56,6 +86,7 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True):
     components: Annotated[list[str], Meta(min_length=1, max_length=16)] = msgspec.field(
         default_factory=lambda: ["moments"]
     )
+    cluster: str | None = None
 
 
 class Dropped(msgspec.Struct):

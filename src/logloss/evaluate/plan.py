@@ -77,6 +77,7 @@ class Plan:
     definitions: str | None = None  # of groups that are expressions
     outcomes: str | None = None  # what values of targets mean, if not 0 and 1
     components: tuple[str, ...] = ("moments",)  # what its states keep; see `components`
+    cluster: str | None = None  # whose rows depend on each other
 
     def __post_init__(self) -> None:
         for problem in self.problems:
@@ -121,7 +122,12 @@ class Plan:
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns that must be read, each once."""
-        return tuple(dict.fromkeys([*self.numbers, *self.groups]))
+        return tuple(dict.fromkeys([*self.numbers, *self.keys]))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns whose values tell rows apart, each once: groups and clusters."""
+        return tuple(dict.fromkeys([*self.groups, *([self.cluster] if self.cluster is not None else [])]))
 
     def unpacked(self, places: Mapping[str, Sequence[str]]) -> Plan:
         """The plan for columns of lists, given the columns that their places became: a label for each place.

@@ -37,12 +37,15 @@ def make_plan(
     eps: float | None = None,
     definitions: str | None = None,
     outcomes: str | None = None,
+    diagnostics: bool = False,
+    cluster: str | None = None,
 ) -> Plan:
     """The plan for a source with these columns.
 
     Raises InvalidInputError if arguments are missing or contradict each other, or if labels do not pair.
     """
     roles = {"target": target, "probability": probability, "logit": logit, "weight": weight, "group": group}
+    roles["cluster"] = cluster
     for role, given in roles.items():
         _require_names(role, given)
     if not target:
@@ -84,14 +87,17 @@ def make_plan(
         eps=number(EPS, eps) or None,
         definitions=definitions,
         outcomes=outcomes,
+        components=("moments", *(("grid",) if diagnostics else ()), *(("buckets",) if cluster is not None else ())),
+        cluster=cluster,
     )
 
 
 def _require_names(role: str, given: Any) -> None:
     """Refuse an array where a column is to be named, and an empty name, as of a shell variable that is not set."""
+    several = role != "cluster"
     if isinstance(given, Mapping):
         given = [name for one in given.values() for name in ([one] if isinstance(one, str) else one)]
-    for name in given if isinstance(given, (list, tuple)) else [given]:
+    for name in given if several and isinstance(given, (list, tuple)) else [given]:
         if name is not None and not isinstance(name, str):
             kind = type(name).__name__
             raise InvalidInputError(f"{role} must name a column; got {kind}; put arrays into a mapping from names.")

@@ -11,6 +11,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from .diagnosed import Diagnosis
+from .diagnoses import Diagnostics
 from .groups import Key, Values
 from .statistics import STATISTICS, Columns, Statistics
 
@@ -50,6 +52,19 @@ class Block:
     """Of an average over labels, of how many in every group, and over all."""
     of_groups: int | None = None
     """Over how many groups the mean is."""
+    diagnosis: Diagnosis | None = None
+    buckets: NDArray[np.int64] | None = None
+    """How many buckets of clusters have rows, where intervals are those of clusters."""
+
+    @property
+    def diagnostics(self) -> Diagnostics | None:
+        """What the bins of the whole tell; None where none were kept."""
+        return self.diagnosis.whole if self.diagnosis else None
+
+    @property
+    def scalars(self) -> Columns:
+        """The numbers of diagnoses, of the groups in order and of the whole; none where no bins were kept."""
+        return self.diagnosis.scalars if self.diagnosis else {}
 
     def statistics(self, place: int) -> Statistics:
         """Those of a group, or of the whole."""
@@ -110,7 +125,11 @@ class Results(Sequence[Result]):
         return Result(block.model, block.label, block.average, key, block.statistics(place), over, of)
 
     def __iter__(self) -> Iterator[Result]:
-        return (self.result(block, place) for block in self.blocks for place in range(self.per_block))
+        return (result for block in self.blocks for result in self.of(block))
+
+    def of(self, block: Block) -> Iterator[Result]:
+        """A block's results: its groups in order, and the whole."""
+        return (self.result(block, place) for place in range(self.per_block))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Results):

@@ -16,11 +16,15 @@ from numpy.typing import NDArray
 from .._errors import InvalidInputError
 from . import sums
 from .agreement import agreed
+from .bins import COARSE, FINE, Bins
+from .buckets import Buckets, Losses, divided
 from .clip import Rows, floored
 from .components import COMPONENTS, Component
+from .grid import Grid, bins_of
 from .groups import Groups, Key, KeyColumn, Values
 from .moments import InvalidRowsError, Moments, MomentSums
 from .plan import Plan
+from .units import units_of
 
 __all__ = ["REASONS", "Cell", "InvalidRowsError", "Key", "State", "Values"]
 
@@ -71,8 +75,9 @@ class State:
         columns: Mapping[str, NDArray[Any]],
         keys: Sequence[KeyColumn] = (),
         gaps: Mapping[str, NDArray[np.bool_]] = _NONE,
+        cluster: KeyColumn | None = None,
     ) -> None:
-        """Add rows: their columns of numbers, and their columns of groups.
+        """Add rows: their columns of numbers, their columns of groups, and their clusters, of which none is missing.
 
         `gaps` has, for a target, the rows that do not count for it, whatever stands there. Raises InvalidRowsError, and
         is then of no further use, where another value is outside its domain.
@@ -82,10 +87,13 @@ class State:
         if order is not None:
             columns = {name: column[order] for name, column in columns.items()}
             gaps = {name: rows_[order] for name, rows_ in gaps.items()}
+        units = None if cluster is None else units_of(cluster)
+        if order is not None and units is not None:
+            units = units[order]
         for index, problem in enumerate(self.plan.problems):
             name = self.plan.weight_of(problem)
             weights = columns[name] if name else None
-            whole = Rows(columns[problem.prediction], self.plan.logits, columns[problem.target], weights, ends)
+            whole = Rows(columns[problem.prediction], self.plan.logits, columns[problem.target], weights, ends, units)
             if problem.target in gaps:
                 whole = whole.where(~gaps[problem.target])
             for part in self._floored(whole):
@@ -135,6 +143,33 @@ class State:
     def moments_of_groups(self, problem: int) -> Iterator[Moments]:
         """The moments of a problem in every group, sorted by value."""
         return self.sums.cells(problem, self.numbered.sorted()[0]).exact()
+
+    def bins(self, problem: int, group: Key | None = None, *, relative: bool = False) -> Bins | None:
+        """The bins of a problem in one group, or over all groups (None); None where no grid was kept.
+
+        `relative`: extreme weights are in units of the largest ones, so that squares of them can be told.
+        """
+        grid = self.components.get("grid")
+        if not isinstance(grid, Grid):
+            return None
+        whole = group is None or not self.plan.groups
+        found = grid.whole(problem) if whole else grid.of_group(problem, self.numbered.find(group or ()))
+        return bins_of(found.relative() if relative else found, FINE if whole else COARSE, grid.soft[problem])
+
+    def bucket_bins(self, problem: int, *, relative: bool = False) -> Bins | None:
+        """The bins of a problem per bucket of clusters, or without clusters of rows; None where neither is known."""
+        buckets = self.components.get("buckets")
+        if isinstance(buckets, Buckets):
+            return buckets.bins(problem, relative)
+        bins = self.bins(problem, relative=relative)
+        return None if bins is None else divided(bins)
+
+    def bucket_losses(self, problem: int, group: Key | None = None) -> Losses | None:
+        """The losses of a problem per bucket of clusters, in one group or over all; None without clusters."""
+        buckets = self.components.get("buckets")
+        if not isinstance(buckets, Buckets):
+            return None
+        return buckets.losses(problem, None if group is None else self.numbered.find(group))
 
     def cells(self) -> Iterator[Cell]:
         """The moments that the state holds, in order."""

@@ -15,7 +15,9 @@ import numpy as np
 
 from .._errors import InvalidInputError
 from . import sums
+from .buckets import Buckets
 from .components import COMPONENTS
+from .grid import Grid
 from .groups import Key
 from .plan import Plan, Problem
 from .state import REASONS, State
@@ -41,6 +43,8 @@ def dumps(state: State, sources: tuple[str, ...]) -> str:
     plain = not gaps and not others and all(value is not None and math.isfinite(value) for value in values)
     if not others:
         del plan["components"]
+    if plan["cluster"] is None:  # as a reader knows it that knows no clusters
+        del plan["cluster"]
     document = {
         "format": FORMAT,
         "version": VERSIONS[0] if plain else VERSIONS[1],
@@ -91,6 +95,7 @@ def _loads(content: bytes) -> tuple[State, tuple[str, ...]]:
         kind = COMPONENTS[component]
         data = cells if component == "moments" else documents.decode(document.components[component], kind.document())
         state.components[component] = kind.load(plan, data, len(keys))
+    _require_same_rows(state)
     state.dropped = {reason: getattr(document.dropped, reason) for reason in REASONS}
     for reason in REASONS:
         mantissa, exponent = sums.from_text(getattr(document.dropped_weight, reason))
@@ -112,6 +117,15 @@ def _rows(document: Any) -> int:
     if not max(by_problem) <= rows <= sum(by_problem):
         raise ValueError(f"it has {rows} rows, and labels of {min(by_problem)} to {max(by_problem)}")
     return int(rows)
+
+
+def _require_same_rows(state: State) -> None:
+    """Refuse components that tell of different rows."""
+    for problem in range(len(state.plan.problems)):
+        rows = int(state.sums.total([problem]).counts[0, 0])
+        for component in state.components.values():
+            if isinstance(component, (Grid, Buckets)) and component.rows(problem) != rows:
+                raise ValueError("its components tell of different rows")
 
 
 def _require_version(head: Any) -> None:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .groups import Values
+from .clusters import FEW as FEW_BUCKETS
+from .clusters import FEWEST as FEWEST_BUCKETS
+from .clusters import clustered
+from .diagnosed import MOST_GROUPS, Asked, over_labels
+from .diagnosed import NAMES as SCALARS
+from .diagnosed import of_problem as _diagnosis_of
+from .diagnoses import Diagnostics, Estimate, Finding, Threshold
+from .diagnostics import DIAGNOSTICS, Diagnostic, reasons
+from .groups import Key, Values
 from .moments import Cells
 from .plan import Plan
 from .results import Block, Result, Results
@@ -32,19 +40,31 @@ from .statistics import without_intervals as _without_intervals
 from .sums import exponent_of_unit
 
 __all__ = [
+    "DIAGNOSTICS",
     "FEW",
+    "FEWEST_BUCKETS",
+    "FEW_BUCKETS",
+    "MOST_GROUPS",
+    "SCALARS",
     "STATISTICS",
+    "Asked",
     "Block",
+    "Diagnostic",
+    "Diagnostics",
+    "Estimate",
+    "Finding",
     "Plan",
     "Result",
     "Results",
     "Statistic",
     "Statistics",
     "Summary",
+    "Threshold",
     "Values",
     "counted",
     "few",
     "loss_so_far",
+    "reasons",
     "summarize",
 ]
 
@@ -67,6 +87,12 @@ class Summary:
     joined: dict[str, int] = field(default_factory=dict)  # how many keys of predictions and labels matched
     skipped: tuple[str, ...] = ()  # why files were left out
     approximate: bool = False  # the sums were rounded, as a database adds
+    asked: Asked = field(default_factory=Asked)  # thresholds and prevalence of diagnoses
+
+    @property
+    def diagnosed(self) -> bool:
+        """Whether bins were kept, so that results have diagnostics."""
+        return any(block.diagnosis for block in self.results.blocks)
 
 
 def summarize(
@@ -75,6 +101,7 @@ def summarize(
     partial: bool = False,
     skipped: tuple[str, ...] = (),
     approximate: bool = False,
+    asked: Asked = Asked(),  # noqa: B008 - it cannot change
 ) -> Summary:
     """The summary of a state."""
     order, values = state.numbered.sorted()
@@ -84,12 +111,12 @@ def summarize(
     blocks = [
         block
         for model, found in groupby(numbered, key=lambda pair: pair[1].model)
-        for block in _of_model(state, model, [index for index, _ in found], order)
+        for block in _of_model(state, model, [index for index, _ in found], order, asked)
     ]
     dropped, weight = dict(state.dropped), _dropped_weight(state)
     results = Results(tuple(blocks), values)
     found = state.plan, sources, state.rows, dropped, weight, results, state.clipped, partial
-    return Summary(*found, dict(state.joined), skipped, approximate)
+    return Summary(*found, dict(state.joined), skipped, approximate, asked)
 
 
 def loss_so_far(state: State) -> tuple[float, float]:
@@ -106,8 +133,11 @@ def _dropped_weight(state: State) -> dict[str, float]:
     return {reason: ratio(total, 1 << exponent_of_unit(0)) for reason, total in state.dropped_weight.items()}
 
 
-def _of_model(state: State, model: str | None, problems: Sequence[int], order: NDArray[np.int64]) -> Iterator[Block]:
+def _of_model(
+    state: State, model: str | None, problems: Sequence[int], order: NDArray[np.int64], asked: Asked
+) -> Iterator[Block]:
     grouped, sums = bool(state.plan.groups), state.sums
+    keys = state.groups if grouped else []
     by_label = []
     for problem in problems:
 
@@ -115,12 +145,25 @@ def _of_model(state: State, model: str | None, problems: Sequence[int], order: N
             return sums.cells(problem, places)
 
         by_label.append(_table(of_groups, order, sums.total([problem])))
-        yield _block(model, state.plan.problems[problem].label, None, by_label[-1], grouped)
+        errors, buckets = _with_clusters(state, problem, by_label[-1], keys)
+        block = _block(model, state.plan.problems[problem].label, None, errors, grouped)
+        yield replace(block, diagnosis=_diagnosis_of(state, problem, keys, errors, asked), buckets=buckets)
     if len(problems) > 1:
         micro = _table(lambda places: sums.total(problems, places), order, sums.total(problems))
         of = np.sum([counted(one) for one in by_label], axis=0)
-        yield _block(model, None, "micro", _without_intervals(micro), grouped, of)
+        block = _block(model, None, "micro", _without_intervals(micro), grouped, of)
+        yield replace(block, diagnosis=over_labels(state, problems, asked))
         yield _block(model, None, "macro", macro(by_label), grouped, of)
+
+
+def _with_clusters(
+    state: State, problem: int, columns: Columns, keys: Sequence[Key]
+) -> tuple[Columns, NDArray[np.int64] | None]:
+    """The same with errors of clusters, if there are any."""
+    if "buckets" not in state.components:
+        return columns, None
+    found = (state.bucket_losses(problem, key) for key in (*keys, None))
+    return clustered(columns, (one for one in found if one is not None))
 
 
 def _table(of_groups: Callable[[NDArray[np.int64]], Cells], order: NDArray[np.int64], whole: Cells) -> Columns:

@@ -24,6 +24,8 @@ class View:
     """Whether a terminal reads it, and can show blocks."""
     top: int = TOP
     sort: str | None = None
+    command: str = ""
+    """How the result was asked for, as a report tells it."""
 
     def __post_init__(self) -> None:
         known = [one.name for one in STATISTICS]

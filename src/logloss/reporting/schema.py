@@ -1,13 +1,15 @@
-"""The schema of the JSON output: `python -m logloss.report.schema > docs/score.schema.json`."""
+"""The schema of the JSON output: `python -m logloss.reporting.schema > docs/score.schema.json`."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
 
-from ..evaluate.summary import STATISTICS
-from .columns import OF_GROUPS, OF_LABELS, OVER
+from ..evaluate.summary import DIAGNOSTICS, STATISTICS, Finding, Threshold
+from .columns import BUCKETS, OF_GROUPS, OF_LABELS, OVER
 from .json import SCHEMA_VERSION
 
 _NUMBER = {"$ref": "#/$defs/number"}
@@ -17,6 +19,14 @@ _REASONS = {
     "missing": "rows without a value in a needed column",
     "invalid": "rows with a number out of its domain",
     "ignored?": "rows whose target is to be ignored",
+}
+_PARTS = {
+    "_se": "standard error of ",
+    "_low": "lower end of the 95 % interval of ",
+    "_high": "upper end of the 95 % interval of ",
+    "_raw": "the plain estimate, over-fit included, of ",
+    "_expected": "what the plain estimate is on average if the predictions are calibrated, of ",
+    "_p": "how probable something at least as large is by chance alone, of ",
 }
 
 
@@ -81,6 +91,7 @@ def _plan() -> dict[str, Any]:
         eps=_described("floor of the probability given to what happened; null if nothing is clipped", floor),
         definitions=_text("the groups that are expressions, in SQL; null if there are none"),
         outcomes=_text("what the values of targets mean; null if they are 0 to 1"),
+        **{"cluster?": _text("the column whose values tell which rows depend on each other")},
     )
 
 
@@ -109,7 +120,42 @@ def _result() -> dict[str, Any]:
             f"{OF_GROUPS}?": _described("how many groups a mean is over: those in which rows count", _COUNT_OR_NONE),
         },
         **{one.name: _described(one.meaning, _COUNT if one.whole else _NUMBER) for one in STATISTICS},
+        **{f"{BUCKETS}?": _described("buckets of clusters that have rows, from which errors come", _COUNT)},
+        **_diagnosis(),
     )
+
+
+def _diagnosis() -> dict[str, Any]:
+    """What results have besides, where bins were kept; all but the numbers only over all groups."""
+    texts = {"type": "array", "items": {"type": "string"}}
+    finding = _object("", **{field.name: {"type": "string"} for field in dataclasses.fields(Finding)})
+    numbers = {name: _described(meaning, _NUMBER) for name, meaning in _scalars()}
+    return {
+        "diagnostics?": _object("what bins of the predictions tell; nan where it is not known", **numbers),
+        "reasons?": _described(
+            "why numbers are missing, or what to know of them",
+            {"type": "object", "additionalProperties": {"type": "string"}},
+        ),
+        "thresholds?": {
+            "type": "array",
+            "items": _object("what flagging from a probability on gives", **_thresholds()),
+        },
+        "findings?": {"type": "array", "items": finding},
+        "notes?": _described("what holds for all of it", texts),
+    }
+
+
+def _scalars() -> Iterator[tuple[str, str]]:
+    for one in DIAGNOSTICS:
+        for part in one.parts:
+            yield one.name + part, f"{_PARTS[part]}{one.name}" if part else one.meaning
+
+
+def _thresholds() -> dict[str, Any]:
+    names = []
+    for field in dataclasses.fields(Threshold):
+        names += [field.name + part for part in (("", "_low", "_high") if field.type == "Estimate" else ("",))]
+    return dict.fromkeys(names, _NUMBER)
 
 
 def schema() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..evaluate.summary import STATISTICS, Block, Plan, Summary
+from . import diagnosis
 from .notes import notes, number, of_hidden, of_joined, of_partial
 from .view import View
 
@@ -31,7 +32,7 @@ def render(summary: Summary, view: View) -> str:
     system: Literal["standard"] | None = "standard" if view.color else None
     console = Console(file=output, width=view.width, force_terminal=view.color, color_system=system, highlight=False)
     lines = list(_lines(summary, view))
-    said = [Text(note, style="yellow") for note in notes(summary, view)]
+    said = [Text(note, style="yellow") for note in (*notes(summary, view), *diagnosis.findings(summary))]
     columns = _columns(summary.plan, lines, view)
     shown = [column.name for column in columns]
     legend = [(one.title, one.legend) for one, _ in _measures(lines) if one.legend and one.title in shown]
@@ -40,8 +41,22 @@ def render(summary: Summary, view: View) -> str:
     legend += _of_averages(summary)
     head = [Text(of_partial(summary), style="bold yellow")] if summary.partial else []
     head.append(Text(_title(summary)))
-    console.print(Group(*head, _table(lines, columns), *said, _grid(_details(summary)), _grid(legend)))
+    more = [_short(one) for one in diagnosis.tables(summary, number)]
+    console.print(Group(*head, _table(lines, columns), *more, *said, _grid(_details(summary)), _grid(legend)))
     return "".join(line.rstrip() + "\n" for line in output.getvalue().splitlines())
+
+
+def _short(lines: diagnosis.Lines) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for place, name in enumerate(lines.columns):
+        words = place > 0 and not name and place == len(lines.columns) - 1
+        table.add_column(name, justify="left" if place == 0 or words else "right", style="dim" if words else None)
+    for line in lines.lines:
+        table.add_row(*line)
+    return table
 
 
 def render_markdown(summary: Summary, view: View) -> str:
@@ -52,6 +67,10 @@ def render_markdown(summary: Summary, view: View) -> str:
     mark = f"{of_partial(summary)}\n\n" if summary.partial else ""
     hidden = "".join(f"\n{note}\n" for note in of_hidden(summary, view))
     end = f"\n{of_joined(summary)}\n" if summary.joined else ""
+    for one in diagnosis.tables(summary, number):
+        short = (one.columns, [":--", *["--:"] * (len(one.columns) - 1)], *one.lines)
+        end += "\n" + "".join(f"| {' | '.join(map(_escaped, line))} |\n" for line in short)
+    end += "".join(f"\n{_escaped(one)}\n" for one in diagnosis.findings(summary))
     return mark + "".join(f"| {' | '.join(line)} |\n" for line in lines) + hidden + end
 
 

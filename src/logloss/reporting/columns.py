@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..evaluate.summary import STATISTICS, Summary, Values
+from ..evaluate.summary import SCALARS, STATISTICS, Summary, Values
 
 NAMES = ("model", "label", "average")
 """What a result is about, besides its group."""
@@ -17,6 +17,8 @@ OVER = "over_groups"
 
 OF_LABELS, OF_GROUPS = "of_labels", "of_groups"
 """How many labels an average is over, and how many groups a mean."""
+BUCKETS = "cluster_buckets"
+"""The column that says from how many buckets of clusters the errors come, where there are clusters."""
 
 KEYS = "keys_"
 """What the columns begin with that say how many keys of predictions and labels matched, where they were joined."""
@@ -60,14 +62,23 @@ def columns(summary: Summary) -> dict[str, Any]:
         found[OVER] = np.array([*[None] * (size - 1), "all"] * len(blocks), object)
     for one in STATISTICS:
         found[one.name] = np.concatenate([block.columns[one.name] for block in blocks])
+    if any(block.buckets is not None for block in blocks):
+        found[BUCKETS] = np.concatenate([_or_missing(block.buckets, size) for block in blocks])
+    if summary.diagnosed:
+        for name in SCALARS:
+            found[name] = np.concatenate([_or_missing(block.scalars.get(name), size) for block in blocks])
     for name, count in summary.joined.items():
         found[f"{KEYS}{name}"] = np.full(len(results), count)
     return found
 
 
+def _or_missing(values: Any, size: int) -> Any:
+    return np.full(size, np.nan) if values is None else values
+
+
 def _free(name: str) -> str:
     """A group column's name, unless a statistic or another column has it already."""
-    taken = {"partial", OVER, OF_LABELS, *NAMES, *(one.name for one in STATISTICS)}
+    taken = {"partial", OVER, OF_LABELS, BUCKETS, *NAMES, *(one.name for one in STATISTICS), *SCALARS}
     return f"group_{name}" if name in taken else name
 
 

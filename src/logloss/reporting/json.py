@@ -6,8 +6,8 @@ import dataclasses
 import json
 from typing import Any
 
-from ..evaluate.summary import STATISTICS, Plan, Result, Summary
-from .columns import NAMES, OF_GROUPS, OF_LABELS, OVER, portable
+from ..evaluate.summary import STATISTICS, Block, Estimate, Plan, Result, Summary, Threshold, reasons
+from .columns import BUCKETS, NAMES, OF_GROUPS, OF_LABELS, OVER, portable
 
 SCHEMA_VERSION = 1
 """Rises when a reader of the previous version could misread a document; new fields alone do not raise it."""
@@ -30,7 +30,11 @@ def document(summary: Summary) -> dict[str, Any]:
             "skipped": list(summary.skipped),
         },
         "plan": _plan(plan),
-        "results": [_result(result, plan) for result in summary.results],
+        "results": [
+            {**_result(result, plan), **_more(block, place)}
+            for block in summary.results.blocks
+            for place, result in enumerate(summary.results.of(block))
+        ],
         "means_over_groups": [_result(result, plan) for result in summary.results.means],
     }
 
@@ -45,6 +49,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "eps": plan.eps,
         "definitions": plan.definitions,
         "outcomes": plan.outcomes,
+        "cluster": plan.cluster,
     }
 
 
@@ -59,6 +64,35 @@ def _result(result: Result, plan: Plan) -> dict[str, Any]:
         OF_GROUPS: result.of_groups,
         **{one.name: getattr(result.statistics, one.name) for one in STATISTICS},
     }
+
+
+def _more(block: Block, place: int) -> dict[str, Any]:
+    """What bins and buckets tell of a result, where they were kept."""
+    found: dict[str, Any] = {}
+    if block.buckets is not None:
+        found[BUCKETS] = int(block.buckets[place])
+    if block.diagnosis is not None:
+        found["diagnostics"] = {name: values[place].item() for name, values in block.scalars.items()}
+        whole = block.diagnostics
+        if whole is not None and place == len(block.columns["rows"]) - 1:
+            found["reasons"] = reasons(whole)
+            found["thresholds"] = [threshold(one) for one in whole.decisions.thresholds]
+            found["findings"] = [dataclasses.asdict(one) for one in whole.findings]
+            found["notes"] = list(whole.notes)
+    return found
+
+
+def threshold(one: Threshold) -> dict[str, Any]:
+    """A threshold's numbers: estimates with the ends of their intervals beside them."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(one):
+        value = getattr(one, field.name)
+        if isinstance(value, Estimate):
+            parts = {"": value.value, "_low": value.low, "_high": value.high}
+            found |= {f"{field.name}{part}": number for part, number in parts.items()}
+        else:
+            found[field.name] = value
+    return found
 
 
 def render(summary: Summary) -> str:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from .._errors import InvalidInputError
+from .svg import missing
 
 if TYPE_CHECKING:
     from ..evaluate.summary import Summary
@@ -26,6 +28,14 @@ class Format:
     render: Callable[[Summary, View], str | bytes]
     printed: bool = True
     """Whether it is for standard output, too."""
+    needs: tuple[str, ...] = ()
+    """Libraries that are installed on demand."""
+
+    def require(self) -> None:
+        """Raise MissingDependencyError if a library is missing that this format needs."""
+        for library in self.needs:
+            if find_spec(library) is None:
+                raise missing(library)
 
 
 def _table(summary: Summary, view: View) -> str:
@@ -64,6 +74,12 @@ def _parquet(summary: Summary, _: View) -> bytes:
     return frames.render_parquet(summary)
 
 
+def _html(summary: Summary, view: View) -> str:
+    from .page.assembly import page
+
+    return page(summary, view.command)
+
+
 FORMATS: dict[str, Format] = {
     one.name: one
     for one in (
@@ -73,6 +89,7 @@ FORMATS: dict[str, Format] = {
         Format("csv", (".csv",), _csv),
         Format("md", (".md",), _md),
         Format("parquet", (".parquet",), _parquet, printed=False),
+        Format("html", (".html", ".htm"), _html, printed=False, needs=("vl_convert", "jinja2")),
     )
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..evaluate.summary import FEW, Block, Summary, few
+from ..evaluate.summary import FEW, FEW_BUCKETS, FEWEST_BUCKETS, Block, Summary, few
 from .view import View
 
 _LEFT_OUT = {"missing": "a value", "invalid": "a valid number", "ignored": "a label"}
@@ -42,6 +42,7 @@ def notes(summary: Summary, view: View) -> Iterator[str]:
     if summary.joined:
         yield of_joined(summary)
     yield from _of_the_run(summary)
+    yield from _of_clusters(summary)
     reasons = list(_reasons(summary, each))
     if reasons:
         yield f"-: undefined, because {'; or '.join(reasons)}."
@@ -80,6 +81,18 @@ def _of_the_run(summary: Summary) -> Iterator[str]:
     if summary.skipped:
         files = "1 file" if len(summary.skipped) == 1 else f"{len(summary.skipped):,} files"
         yield f"{files} left out: {summary.skipped[0]}{' And others, which JSON names.' * (len(summary.skipped) > 1)}"
+
+
+def _of_clusters(summary: Summary) -> Iterator[str]:
+    counts = [int(block.buckets[-1]) for block in summary.results.blocks if block.buckets is not None]
+    if not counts:
+        return
+    count, cluster = min(counts), summary.plan.cluster
+    if count < FEWEST_BUCKETS:
+        yield f"Rows of {cluster} fall into {count} bucket{'s' * (count != 1)}: too few for any error or interval."
+        return
+    rough = ", so few that they are rough" if count < FEW_BUCKETS else ""
+    yield f"95 % intervals allow for rows of one {cluster} to depend on each other: from {count} buckets{rough}."
 
 
 def _of_infinite(summary: Summary, each: Sequence[Block]) -> Iterator[str]:

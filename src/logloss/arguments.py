@@ -1,0 +1,249 @@
+"""The arguments of the command line: every command and option, with its help.
+
+Heavy modules are imported only when they are needed, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Any, NoReturn
+
+USAGE = 2
+"""The exit code of a mistake in arguments."""
+
+_EXAMPLES = """\
+examples:
+  logloss score predictions.parquet --target clicked --probability p
+  logloss score 'logs/**/*.csv.gz' --target y --logit z --group country --save-state monday.json
+  logloss merge monday.json tuesday.json
+  logloss score --help
+"""
+
+_SCORE_EXAMPLES = """\
+examples:
+  logloss score predictions.parquet --target clicked --probability p
+  logloss score day1.csv day2.csv --target y --logit z --group country,device
+  logloss score 'logs/**/*.parquet' --target y --probability p --where "country = 'SE'"
+  logloss score predictions.parquet --target y --probability old=p1 --probability new=p2
+  logloss score predictions.csv --labels labels.csv --key id --target y --probability p
+  logloss score labels.parquet --target 'y_*' --logit 'z_*'        one problem for each label
+  logloss score comments.csv --target toxic,insult --probability '*_pred'
+  logloss score predictions.parquet --target y --probability p --json | jq .results
+  logloss score predictions.parquet --target y --probability p --fail-if 'ne > 0.9'
+"""
+
+_REPORT_EXAMPLES = """\
+examples:
+  logloss report predictions.parquet --target clicked --probability p -o report.html
+  logloss report predictions.parquet --target y --probability p --group sex,region --threshold 0.2 -o report.html
+  logloss report 'logs/**/*.parquet' --target y --probability p --group "day = date_trunc('day', ts)" -o drift.html
+  logloss report predictions.parquet --target y --probability old=p1 --probability new=p2 -o models.html
+  logloss report monday.json tuesday.json -o week.html      of states that --save-state wrote
+"""
+
+_MERGE_EXAMPLES = """\
+examples:
+  logloss score monday.parquet --target y --probability p --save-state monday.json
+  logloss merge monday.json tuesday.json --save-state week.json
+"""
+
+_EXPLAIN_EXAMPLES = """\
+examples:
+  logloss explain --probability 0 0 1 --target 1 0 1
+  logloss explain --logit 5 -2 0.5 --target 1 0 1 --got 0.2026
+  logloss explain predictions.parquet --target y --probability p
+"""
+
+_FILES = (
+    "Parquet, CSV, TSV, JSON lines (.gz, .zst) or Arrow IPC; a directory, a quoted glob, @list.txt, "
+    "or - for standard input; directories such as day=2026-11-01 become columns"
+)
+
+
+class _Once(argparse.Action):
+    """An option that is given once: of two values, neither is what was meant."""
+
+    def __call__(self, *arguments: Any) -> None:
+        _, namespace, value, _ = arguments
+        if getattr(namespace, self.dest) is not None:
+            raise argparse.ArgumentError(self, "may be given once only")
+        setattr(namespace, self.dest, value)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Examples before options, and one sentence for a mistake."""
+
+    def __init__(self, **options: Any) -> None:
+        # No abbreviations: a new option must not change what an old script means.
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+    def format_help(self) -> str:
+        text = super().format_help()
+        if self.epilog:
+            examples = self.epilog
+            text = examples + "\n" + text.replace(examples, "").rstrip() + "\n"
+        return text
+
+
+def parser() -> argparse.ArgumentParser:
+    """What understands a command line."""
+    found = _Parser(prog="logloss", description="Exact log loss of predictions, at any scale.", epilog=_EXAMPLES)
+    found.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = found.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser, help="what to do")
+    score = commands.add_parser(
+        "score", help="log loss of predictions in files, and what explains it", epilog=_SCORE_EXAMPLES
+    )
+    report = commands.add_parser(
+        "report", help="one HTML file: how good, calibrated, fair and useful predictions are", epilog=_REPORT_EXAMPLES
+    )
+    for command in (score, report):
+        _add_rows(command)
+    score.add_argument(
+        "--diagnostics",
+        action="store_true",
+        help="also calibration, decomposition, ranking and use: slope, ICI, ECE, MCB, DSC, AUC, net benefit and others",
+    )
+    report.set_defaults(diagnostics=True, format=None, top=0, sort=None)
+    report.add_argument("-o", "--output", action=_Once, required=True, metavar="FILE.html", help="where it goes")
+    merge = commands.add_parser("merge", help="add up saved states of parts of the data", epilog=_MERGE_EXAMPLES)
+    merge.add_argument("files", nargs="+", metavar="STATE", help="file that --save-state wrote")
+    merge.add_argument("--save-state", action=_Once, metavar="FILE", help="also write the sum of the states")
+    _add_explain(commands)
+    for command in (score, report, merge):
+        gate_help = 'exit with 1 if this holds over all groups, as "ne > 0.9"; again for another gate'
+        command.add_argument("--fail-if", metavar="GATE", action="append", default=[], help=gate_help)
+        _add_asked(command)
+    for command in (score, merge):
+        _add_output(command)
+    return found
+
+
+def _add_rows(command: Any) -> None:
+    """Which rows are scored, and what their columns mean."""
+    command.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
+    target_help = "what happened: 0, 1, or a share between them; for several labels their columns, or a pattern: y_*"
+    command.add_argument("--target", action=_Once, metavar="COLUMN[,COLUMN…]", help=target_help)
+    predictions = command.add_mutually_exclusive_group()
+    name: Any = {"metavar": "[MODEL=]COLUMN[,COLUMN…]", "action": "append"}
+    predictions.add_argument("--probability", help="predicted probability; again for another model", **name)
+    predictions.add_argument("--logit", help="predicted logit, instead of a probability", **name)
+    weight_help = "weight of each row, at least 0; for labels with weights of their own their columns, or a pattern"
+    command.add_argument("--weight", action=_Once, metavar="COLUMN[,COLUMN…]", help=weight_help)
+    group_help = 'one result for each value of these columns, or of "name = SQL", besides the overall one'
+    command.add_argument("--group", action="append", metavar="COLUMN[,COLUMN…]", help=group_help)
+    command.add_argument(
+        "--where", action=_Once, metavar="CONDITION", help="score only rows for which this holds, in SQL"
+    )
+    values: Any = {"action": "append", "metavar": "VALUE[,VALUE…]"}
+    command.add_argument("--positive", help="what the target says where it is neither 0 nor 1, as yes or 2", **values)
+    command.add_argument("--negative", help="likewise; without it, the one other value there is", **values)
+    command.add_argument("--ignore", help="what is no label, as -1", **values)
+    drop: Any = {"choices": ("error", "drop"), "default": "error"}
+    command.add_argument(
+        "--labels", action=_Once, metavar="FILE", help="where the labels are, if not with the predictions"
+    )
+    command.add_argument(
+        "--key", action=_Once, metavar="COLUMN[,COLUMN…]", help="what tells whose label it is, in both"
+    )
+    command.add_argument("--unmatched", help="keys of one side alone: refuse (default), or leave out and count", **drop)
+    nulls_help = "rows (or labels of rows) without a value: refuse (default), or leave out and count"
+    command.add_argument("--nulls", help=nulls_help, **drop)
+    command.add_argument("--invalid", help="rows with a number out of its domain: likewise", **drop)
+    eps_help = (
+        "count at least this probability for what happened, as 1e-15, so that no loss is inf (default: clip nothing)"
+    )
+    cluster_help = "rows with the same value depend on each other, as those of a user: intervals allow for that"
+    command.add_argument("--cluster", action=_Once, metavar="COLUMN", help=cluster_help)
+    command.add_argument("--eps", action=_Once, metavar="P", type=float, help=eps_help)
+    command.add_argument(
+        "--save-state", action=_Once, metavar="FILE", help="also write the state, which merge adds to others"
+    )
+    _add_engine(command)
+    _add_reading(command)
+
+
+def _add_asked(command: Any) -> None:
+    """What diagnostics are to tell."""
+    threshold_help = "probabilities at which rows would be flagged, for --diagnostics"
+    command.add_argument(
+        "--threshold", metavar="T[,T…]", action="append", type=_numbers, default=[], help=threshold_help
+    )
+    prevalence_help = "share of positives that net benefit assumes, if not the base rate, as for cases and controls"
+    command.add_argument("--prevalence", action=_Once, metavar="P", type=float, help=prevalence_help)
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(one) for one in text.split(",")]
+
+
+def _add_output(command: Any) -> None:
+    from .reporting.formats import FORMATS
+
+    formats = command.add_mutually_exclusive_group()
+    printed = tuple(one.name for one in FORMATS.values() if one.printed)
+    formats.add_argument("--format", choices=printed, default="table", help="how to print (default: table)")
+    formats.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")
+    endings = ", ".join(ending for one in FORMATS.values() for ending in one.endings)
+    command.add_argument(
+        "--output", action=_Once, metavar="FILE", help=f"also write the results to a file, by its ending: {endings}"
+    )
+    formats.add_argument(
+        "--quiet", action="store_const", const=None, dest="format", help="print nothing: files and exit code tell"
+    )
+    command.add_argument(
+        "--top", type=int, metavar="N", default=50, help="groups that the table shows, the largest ones (default: 50)"
+    )
+    command.add_argument(
+        "--sort", action=_Once, metavar="STATISTIC", help="order of the table's groups, as log_loss: the largest first"
+    )
+
+
+def _add_engine(command: Any) -> None:
+    """Options for runs in parts: on a cluster, or over more files than can be trusted."""
+    from .engines.remote import ENGINES
+
+    parts = command.add_argument_group("runs in parts, for clusters and for very many files")
+    parts.add_argument(
+        "--engine", choices=ENGINES, help="whose workers read the files; where they are is as its settings say"
+    )
+    resume_help = "directory for the states of parts; a run that did not end is taken up where it was"
+    parts.add_argument("--resume", action=_Once, metavar="DIRECTORY", help=resume_help)
+    skip_help = "files that cannot be read: fail (default), or skip"
+    parts.add_argument("--on-error", choices=("fail", "skip"), default="fail", help=skip_help)
+
+
+def _add_reading(command: Any) -> None:
+    """Options for text whose content does not tell how it is to be read."""
+    reading = command.add_argument_group("how text is written, where its content does not tell")
+    reading.add_argument("--separator", action=_Once, metavar="C", help="character between the fields of CSV, or tab")
+    reading.add_argument("--decimal", action=_Once, metavar="C", help='"," for numbers with a decimal comma')
+    null_help = "text for a missing value, besides the usual (empty, NA, NULL, None); again for another"
+    reading.add_argument("--null", action="append", metavar="TEXT", help=null_help)
+    reading.add_argument("--encoding", action=_Once, metavar="NAME", help="utf-8 (default), latin-1 or utf-16")
+    reading.add_argument(
+        "--no-header", action="store_true", help="the first line of CSV is a row: columns are named 1, 2 and so on"
+    )
+    reading.add_argument("--quote", action=_Once, metavar="C", help="character around fields of CSV, or none")
+    reading.add_argument(
+        "--format-in", action=_Once, metavar="FORMAT", help="csv, tsv, json, parquet or arrow, for files of any name"
+    )
+
+
+def _add_explain(commands: Any) -> None:
+    explain = commands.add_parser(
+        "explain", help="what every framework makes of the same predictions, and why", epilog=_EXPLAIN_EXAMPLES
+    )
+    # Before Python 3.14 argparse takes -1e-3 and -inf for options.
+    explain._negative_number_matcher = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$|-inf$", re.IGNORECASE)
+    explain.add_argument("files", nargs="*", metavar="FILE", help=f"before the options: {_FILES}")
+    values: Any = {"nargs": "+", "metavar": "VALUE|COLUMN"}
+    explain.add_argument("--target", required=True, help="targets, or their columns if there are files", **values)
+    predictions = explain.add_mutually_exclusive_group(required=True)
+    predictions.add_argument("--probability", help="predicted probabilities, or their columns", **values)
+    predictions.add_argument("--logit", help="predicted logits, instead of probabilities", **values)
+    explain.add_argument("--got", metavar="NUMBER", help="search for what produces this number, to the digits typed")
+    explain.add_argument("--json", action="store_true", help="print JSON")

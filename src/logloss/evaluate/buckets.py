@@ -1,0 +1,216 @@
+"""The component "buckets": bins and losses of clusters, such as users, whose rows depend on each other.
+
+A cluster belongs to the bucket that a hash of its value names: the same one in every file, on every machine and engine,
+and 1, 1.0 and true are one value, as in groups. Between buckets there is no dependence, so that what statistics differ
+by, bucket by bucket, is their sampling error (Cameron and Miller, A Practitioner's Guide to Cluster-Robust Inference,
+2015). A cluster is never seen in a state, and how many there are costs nothing.
+
+Without clusters no bucket is filled: rows that are alike could not be told apart, so a hash of a row's own values would
+put them together as if they were a cluster, and a row's number is another one in every order. Rows are then taken to be
+independent, and so the bins themselves say how any division of the rows into buckets would have turned out: `divided`
+draws one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bins import COARSE, SUMS, Bins
+from .clip import Rows
+from .grid import add_to, bins_of, width_of
+from .plan import Plan
+from .records import LOSSES, NARROW, ROWS, WIDE, Records, Sorted
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+UNITS = 256
+"""The buckets that a cluster's hash chooses from."""
+
+_FEW, _MANY_PROBLEMS = 64, 32
+"""The buckets of groups, and of each of very many problems."""
+
+_RECORD_BYTES = 46
+_LOSS_SCALE = 1024.0
+_SEED = 20261128
+
+
+def count_of(plan: Plan) -> int:
+    """The buckets of every problem of a plan."""
+    return UNITS if len(plan.problems) <= _MANY_PROBLEMS else _FEW
+
+
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """Sums per bucket, of the buckets that have rows."""
+
+    rows: Integers
+    beyond: Integers
+    """Rows whose loss is infinite or above 1,024, which the sums lack."""
+    w: Floats
+    wy: Floats
+    wl: Floats
+    wq: Floats
+    ws: Floats
+    wg: Floats
+
+
+class Buckets:
+    """Bins and losses per problem and bucket, and losses per group and bucket."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.count = count_of(plan)
+        self.soft = [False for _ in plan.problems]
+        self._bins = [Records(width_of(plan)) for _ in plan.problems]
+        self._losses = [Records(LOSSES) for _ in plan.problems]
+        self._groups = [Records(LOSSES) for _ in plan.problems] if plan.groups else []
+
+    def add(self, problem: int, rows: Rows, cells: Integers) -> None:
+        """Add rows of a problem, which are valid and know their units."""
+        assert rows.units is not None
+        units = rows.units.astype(np.int64)
+        places = units * self.count // UNITS
+        self.soft[problem] |= add_to(None, self._bins[problem], rows, places)
+        _add_losses(self._losses[problem], rows, places)
+        if self._groups:
+            owners = np.repeat(cells, np.diff(rows.ends, prepend=0)) * _FEW + units * _FEW // UNITS
+            _add_losses(self._groups[problem], rows, owners)
+
+    def merge(self, other: Buckets, cells: Integers) -> None:
+        """Add another run's buckets."""
+        for name in ("_bins", "_losses"):
+            for mine, theirs in zip(getattr(self, name), getattr(other, name), strict=True):
+                mine.merge(theirs, lambda owners: owners)
+        for mine, theirs in zip(self._groups, other._groups, strict=True):
+            mine.merge(theirs, lambda owners: cells[owners // _FEW] * _FEW + owners % _FEW)
+        self.soft = [a or b for a, b in zip(self.soft, other.soft, strict=True)]
+
+    def rows(self, problem: int) -> int:
+        """The rows that a problem's buckets hold."""
+        return self._bins[problem].rows
+
+    def bins(self, problem: int, relative: bool = False) -> Bins:
+        """The coarse bins of every bucket."""
+        found = self._bins[problem].sorted()
+        return bins_of(found.relative() if relative else found, COARSE, self.soft[problem], self.count)
+
+    def losses(self, problem: int, cell: int | None = None) -> Losses:
+        """The sums of losses of every bucket that has rows, in one group or over all of them."""
+        if cell is None or not self._groups:
+            return _losses(self._losses[problem].sorted())
+        found = self._groups[problem].sorted()
+        start, end = np.searchsorted(found.owners, [cell * _FEW, (cell + 1) * _FEW])
+        return _losses(Sorted(*(part[start:end] for part in (found.owners, found.places, found.scales, found.words))))
+
+    def dump(self, cells: Integers) -> list[dict[str, Any]]:
+        """For every problem, the records of its buckets, and of those of its groups in this order."""
+        numbers = np.empty(cells.size, np.int64)
+        numbers[cells] = np.arange(cells.size)
+
+        def renumbered(owners: Integers) -> Integers:
+            return np.asarray(numbers[owners // _FEW] * _FEW + owners % _FEW)
+
+        return [
+            {
+                "soft": self.soft[problem],
+                "bins": self._bins[problem].sorted().dump(),
+                "losses": self._losses[problem].sorted().dump(),
+                "groups": self._groups[problem].sorted(renumbered).dump() if self._groups else None,
+            }
+            for problem in range(len(self._bins))
+        ]
+
+    @classmethod
+    def load(cls, plan: Plan, data: Any, groups: int) -> Self:
+        """What `dump` wrote, decoded. Raises ValueError for what no rows can have added up to."""
+        if plan.cluster is None or len(data) != len(plan.problems):
+            raise ValueError("it must have buckets of clusters for every problem")
+        found = cls(plan)
+        for problem, one in enumerate(data):
+            if (one.groups is None) != (not plan.groups):
+                raise ValueError("it must have buckets of groups where there are groups")
+            width = WIDE if plan.weight or one.soft else NARROW
+            found.soft[problem] = one.soft
+            found._bins[problem] = Records.load(width, one.bins, found.count, COARSE + 2)
+            found._losses[problem] = Records.load(LOSSES, one.losses, found.count, 1)
+            parts = [found._losses[problem]]
+            if one.groups is not None:
+                found._groups[problem] = Records.load(LOSSES, one.groups, groups * _FEW, 1)
+                parts.append(found._groups[problem])
+            if any(part.rows != found._bins[problem].rows for part in parts):
+                raise ValueError("its parts have different rows")
+        return found
+
+    @staticmethod
+    def document() -> Any:
+        """For every problem, its buckets."""
+        from .documents import Buckets as Document
+
+        return list[Document]
+
+    @staticmethod
+    def size(plan: Plan, groups: int) -> int:
+        """The most bytes that it takes for so many groups."""
+        count = count_of(plan)
+        bins = count * (COARSE + 2) * _RECORD_BYTES * width_of(plan) // NARROW
+        losses = (count + (groups * _FEW if plan.groups else 0)) * _RECORD_BYTES * LOSSES // NARROW
+        return len(plan.problems) * (bins + losses)
+
+
+def _add_losses(records: Records, rows: Rows, owners: Integers) -> None:
+    from .._kernels import grid, scoring
+
+    x, y = scoring.operand(rows.predictions, "f"), scoring.operand(rows.targets, "biuf")
+    w = scoring.operand(rows.weights, "f") if rows.weights is not None else scoring.NOTHING
+    count = int(rows.ends[-1]) if rows.ends.size else 0
+    status, row = grid.FULL, 0
+    while status != grid.DONE:
+        records.grow()
+        status, row = grid.add_losses(x.place, y.place, w.place, rows.logits, row, count, owners, *records.arrays)
+    records.added(count)
+
+
+def _losses(found: Sorted) -> Losses:
+    """The records of every bucket, its scales added up."""
+    _, places = np.unique(found.owners, return_inverse=True)
+
+    def total(values: NDArray[Any]) -> Floats:
+        return np.asarray(np.bincount(places, values), np.float64)
+
+    sums = [total(found.value(word)) for word in (3, 5, 7, 9, 11, 13)]
+    scaled = [_LOSS_SCALE if number in (2, 5) else 1.0 for number in range(len(sums))]
+    rows, beyond = (total(found.words[:, word]).astype(np.int64) for word in (ROWS, 2))
+    return Losses(rows, beyond, *(one * scale for one, scale in zip(sums, scaled, strict=True)))
+
+
+def divided(bins: Bins, count: int = UNITS) -> Bins | None:
+    """The rows of these coarse bins divided at random over buckets; the same rows are always divided alike.
+
+    Rows of one bin and one outcome are interchangeable, so that how many of them each bucket gets is multinomial. With
+    weights it is as many rows of equal weight as know as much, (Σw)² ÷ Σw². None for soft targets, which no count
+    describes.
+    """
+    if bins.soft:
+        return None
+    bins = bins.coarser(min(COARSE, bins.count))
+    random = np.random.Generator(np.random.PCG64(_SEED))
+    places = np.flatnonzero(bins.rows)
+    found: dict[str, Any] = {name: np.zeros((count, bins.count + 2)) for name in SUMS}
+    mean = np.divide(bins.wp, bins.w, out=np.zeros_like(bins.wp), where=bins.w > 0)
+    for w, ww, positive in ((bins.wy, bins.wwy, True), (bins.w - bins.wy, bins.ww - bins.wwy, False)):
+        with np.errstate(all="ignore"):
+            effective = np.maximum(np.rint(np.where(w > 0, w * w / ww, 0.0)), w > 0)
+        chosen = places[(w[places] > 0) & np.isfinite(effective[places])]
+        parts = random.multinomial(effective[chosen].astype(np.int64), np.full(count, 1 / count)).T / effective[chosen]
+        found["w"][:, chosen] += parts * w[chosen]
+        found["ww"][:, chosen] += parts * ww[chosen]
+        found["wp"][:, chosen] += parts * (w * mean)[chosen]
+        found["rows"][:, chosen] += np.rint(parts * effective[chosen])
+        if positive:
+            found["wy"][:, chosen], found["wwy"][:, chosen] = parts * w[chosen], parts * ww[chosen]
+    return Bins(rows=found.pop("rows").astype(np.int64), **found)

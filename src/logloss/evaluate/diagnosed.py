@@ -1,0 +1,122 @@
+"""The diagnostics of a run's results: found when somebody asks, since they cost far more than the sums they need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from .bins import Bins
+from .diagnostics import DIAGNOSTICS, Diagnostics, diagnose, scalars
+from .state import Key, State
+from .statistics import Columns
+
+MOST_GROUPS = 1000
+"""Groups that are diagnosed, the largest ones."""
+
+_CERTAIN = ("", "_raw", "_expected")
+"""Parts of a number that are not about its sampling error."""
+
+NAMES = tuple(one.name + part for one in DIAGNOSTICS for part in one.parts)
+"""The numbers of a diagnosis, in order."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person wants to know beyond what the rows say."""
+
+    thresholds: tuple[float, ...] = ()
+    prevalence: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What the bins of a block tell: of the whole, and numbers of every group."""
+
+    find: Callable[[], Diagnostics]
+    groups: Callable[[], Columns] = field(default=dict)
+    """The numbers of the groups in order, without the whole; none where there are no groups."""
+    certain: bool = False
+    """Whether only numbers are known, and not their errors: those of an average over labels."""
+
+    @cached_property
+    def whole(self) -> Diagnostics:
+        """All that is known of the whole."""
+        return self.find()
+
+    @cached_property
+    def scalars(self) -> Columns:
+        """The numbers of the groups in order and of the whole, by name."""
+        whole, groups = scalars(self.whole), self.groups()
+        found = {name: np.append(groups.get(name, ()), whole[name]) for name in NAMES}
+        return _without_errors(found) if self.certain else found
+
+
+def of_problem(state: State, problem: int, order: Sequence[Key], rows: Columns, asked: Asked) -> Diagnosis | None:
+    """The diagnosis of a problem in these groups and over all of them; None where the state has no bins."""
+    if "grid" not in state.components:
+        return None
+    clustered = state.plan.cluster is not None
+
+    def whole() -> Diagnostics:
+        log_loss, brier = (float(rows[name][-1]) for name in ("log_loss", "brier"))
+        return _diagnose(*_bins(state, problem), asked, clustered, log_loss, brier)
+
+    def groups() -> Columns:
+        found = {name: np.full(len(order), math.nan) for name in NAMES}
+        for place in np.argsort(-rows["rows"][: len(order)], kind="stable")[:MOST_GROUPS].tolist():
+            one = _diagnose(state.bins(problem, order[place], relative=True), None, asked)
+            for name, value in scalars(one).items():
+                found[name][place] = value
+        return _without_errors(found) if clustered else found
+
+    return Diagnosis(whole, groups)
+
+
+def over_labels(state: State, problems: Sequence[int], asked: Asked) -> Diagnosis | None:
+    """That of all labels of a model together, each label of a row as a row of its own: numbers without errors."""
+    if "grid" not in state.components:
+        return None
+
+    def whole() -> Diagnostics:
+        total = state.bins(problems[0], relative=True)
+        for problem in problems[1:]:
+            more = state.bins(problem, relative=True)
+            assert total is not None
+            assert more is not None
+            total = total + more
+        return _diagnose(total, None, asked)
+
+    return Diagnosis(whole, certain=True)
+
+
+def _bins(state: State, problem: int) -> tuple[Bins | None, Bins | None]:
+    return state.bins(problem, relative=True), state.bucket_bins(problem, relative=True)
+
+
+def _diagnose(
+    bins: Bins | None,
+    buckets: Bins | None,
+    asked: Asked,
+    clustered: bool = False,
+    log_loss: float | None = None,
+    brier: float | None = None,
+) -> Diagnostics:
+    assert bins is not None
+    return diagnose(
+        bins,
+        buckets,
+        thresholds=asked.thresholds,
+        prevalence=asked.prevalence,
+        clustered=clustered,
+        log_loss=log_loss,
+        brier=brier,
+    )
+
+
+def _without_errors(found: Columns) -> Columns:
+    unknown = {one.name + part for one in DIAGNOSTICS for part in one.parts if part not in _CERTAIN}
+    return {name: np.full(len(values), math.nan) if name in unknown else values for name, values in found.items()}

@@ -1,0 +1,155 @@
+"""The component "grid": rows, weights, targets and predictions per bin of the logit, for the whole and for each group.
+
+The whole of a problem has 2^14 bins, a group 2^10. What a row adds depends on that row alone, and sums are integers
+(`_kernels.grid`), so that bins have the same bits for any order, split, number of threads and order of merging. Weights
+are summed without rounding, whatever their magnitude.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bins import COARSE, FINE, Bins
+from .clip import Rows
+from .plan import Plan
+from .records import NARROW, ROWS, WIDE, Records, Sorted
+
+Integers = NDArray[np.int64]
+
+_FEW_BYTES = 46
+"""A record without weights, with what finds it."""
+
+
+def width_of(plan: Plan) -> int:
+    """The words of a plan's records, until a target is neither 0 nor 1."""
+    return WIDE if plan.weight else NARROW
+
+
+class Grid:
+    """Bins per problem, of the whole and of each group."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.soft = [False for _ in plan.problems]
+        self._whole = [Records(width_of(plan)) for _ in plan.problems]
+        self._groups = [Records(width_of(plan)) for _ in plan.problems] if plan.groups else []
+
+    def add(self, problem: int, rows: Rows, cells: Integers) -> None:
+        """Add rows of a problem, which are valid."""
+        whole = self._whole[problem]
+        if not self._groups:
+            self.soft[problem] |= add_to(whole, None, rows, None)
+            return
+        owners = np.repeat(cells, np.diff(rows.ends, prepend=0))
+        self.soft[problem] |= add_to(whole, self._groups[problem], rows, owners)
+
+    def merge(self, other: Grid, cells: Integers) -> None:
+        """Add another run's bins."""
+        for mine, theirs in zip(self._whole, other._whole, strict=True):
+            mine.merge(theirs, lambda owners: owners)
+        for mine, theirs in zip(self._groups, other._groups, strict=True):
+            mine.merge(theirs, lambda owners: cells[owners])
+        self.soft = [a or b for a, b in zip(self.soft, other.soft, strict=True)]
+
+    def rows(self, problem: int) -> int:
+        """The rows that a problem's bins hold."""
+        return self._whole[problem].rows
+
+    def whole(self, problem: int) -> Sorted:
+        """The records of a problem over all groups, in fine bins."""
+        return self._whole[problem].sorted()
+
+    def of_group(self, problem: int, cell: int) -> Sorted:
+        """Those of a problem in one group, in coarse bins."""
+        return self._groups[problem].sorted().of(cell)
+
+    def dump(self, cells: Integers) -> list[dict[str, Any]]:
+        """For every problem, the records of the whole and of the groups in this order."""
+        numbers = np.empty(cells.size, np.int64)
+        numbers[cells] = np.arange(cells.size)
+        found = []
+        for problem, whole in enumerate(self._whole):
+            groups = self._groups[problem].sorted(lambda owners: numbers[owners]).dump() if self._groups else None
+            found.append({"soft": self.soft[problem], "whole": whole.sorted().dump(), "groups": groups})
+        return found
+
+    @classmethod
+    def load(cls, plan: Plan, data: Any, groups: int) -> Self:
+        """What `dump` wrote, decoded. Raises ValueError for what no rows can have added up to."""
+        if len(data) != len(plan.problems):
+            raise ValueError("it must have bins for every problem")
+        found = cls(plan)
+        for problem, one in enumerate(data):
+            if (one.groups is None) != (not plan.groups):
+                raise ValueError("it must have bins for groups where there are groups")
+            width = WIDE if plan.weight or one.soft else NARROW
+            found.soft[problem] = one.soft
+            found._whole[problem] = Records.load(width, one.whole, min(groups, 1), FINE + 2)
+            if one.groups is not None:
+                found._groups[problem] = Records.load(width, one.groups, groups, COARSE + 2)
+                if found._groups[problem].rows != found._whole[problem].rows:
+                    raise ValueError("its groups have other rows than the whole")
+        return found
+
+    @staticmethod
+    def document() -> Any:
+        """For every problem, its bins."""
+        from .documents import GridBins
+
+        return list[GridBins]
+
+    @staticmethod
+    def size(plan: Plan, groups: int) -> int:
+        """The most bytes that it takes for so many groups of many rows each; groups of few rows take less."""
+        record = _FEW_BYTES * width_of(plan) // NARROW
+        return len(plan.problems) * record * (FINE + 2 + (groups * (COARSE + 2) if plan.groups else 0))
+
+
+def add_to(whole: Records | None, parts: Records | None, rows: Rows, owners: NDArray[Any] | None) -> bool:
+    """Add valid rows to the fine bins of the whole and to the coarse ones of their owners; whether some were soft."""
+    from .._kernels import grid, scoring
+
+    x, y = scoring.operand(rows.predictions, "f"), scoring.operand(rows.targets, "biuf")
+    w = scoring.operand(rows.weights, "f") if rows.weights is not None else scoring.NOTHING
+    numbers = np.zeros(0, np.int64) if owners is None else np.ascontiguousarray(owners, np.int64)
+    count, soft = int(rows.ends[-1]) if rows.ends.size else 0, False
+    used = [one for one in (whole, parts) if one is not None]
+    nothing = Records(NARROW)
+    nothing.slots = np.empty(0, np.int32)
+    status, row = grid.FULL, 0
+    while status != grid.DONE:
+        for one in used:
+            if status == grid.FULL:
+                one.grow()
+            else:
+                one.widen()
+        soft |= status == grid.SOFT
+        arrays = [*(whole or nothing).arrays, *(parts or nothing).arrays]
+        status, row = grid.add_rows(x.place, y.place, w.place, rows.logits, row, count, numbers, *arrays)
+    for one in used:
+        one.added(count)
+    return soft or (rows.weights is not None and _is_soft(rows.targets))
+
+
+def _is_soft(targets: NDArray[Any]) -> bool:
+    return targets.dtype.kind == "f" and not ((targets == 0) | (targets == 1)).all()
+
+
+def bins_of(found: Sorted, count: int, soft: bool, owners: int | None = None) -> Bins:
+    """Sorted records as arrays with a place for each bin, and a leading axis for owners if there are several."""
+    shape = (count + 2,) if owners is None else (owners, count + 2)
+    flat = found.places if owners is None else found.owners * (count + 2) + found.places
+
+    def spread(values: NDArray[Any]) -> NDArray[Any]:
+        return np.bincount(flat, values, np.prod(shape)).reshape(shape)
+
+    rows = spread(found.words[:, ROWS]).astype(np.int64)
+    if found.words.shape[1] == NARROW:
+        w, wy = rows.astype(np.float64), spread(found.words[:, 2])
+        return Bins(rows, w, w, wy, wy, spread(found.value(3)), soft)
+    w, wy, wp = (spread(found.value(word)) for word in (2, 4, 10))
+    ww, wwy = (spread(found.value(word, 2)) for word in (6, 8))
+    return Bins(rows, w, ww, wy, wwy, wp, soft)

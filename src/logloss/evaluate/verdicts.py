@@ -1,0 +1,83 @@
+"""Findings that need more than one diagnosis: of groups, of two models, of two states."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from .comparison import Comparison, holm
+from .diagnoses import Diagnostics, Finding
+from .drift import Drift
+from .findings import (
+    DECALIBRATED,
+    DRIFTED,
+    GROUP,
+    LEVEL,
+    SAME,
+    WORSE,
+    chance,
+    finding,
+    interval,
+    ordered,
+    points,
+    severity_of,
+    size_of,
+)
+
+__all__ = ["findings_of_comparison", "findings_of_drift", "findings_of_groups"]
+
+
+def findings_of_groups(groups: Mapping[str, Diagnostics], most: int = 10) -> tuple[Finding, ...]:
+    """Groups that are miscalibrated, by Holm over all groups; the largest errors first, at most so many."""
+    names = list(groups)
+    adjusted = holm([groups[name].calibration.ecce_sigma.p_value for name in names])
+    found = []
+    for name, p_value in zip(names, adjusted, strict=True):
+        d = groups[name]
+        if not p_value < 0.05:
+            continue
+        one = d.calibration.difference
+        rarer = min(d.base_rate, 1 - d.base_rate)
+        severity = severity_of(abs(one.value) / rarer if rarer > 0 else math.inf, 0.05, 0.2)
+        evidence = f"observed minus predicted {interval(one)} in {d.rows} rows; {chance(p_value)}, after Holm"
+        title = f"{name}: predictions are not calibrated, on average {points(abs(one.value))} "
+        title += "too low" if one.value > 0 else "too high"
+        found.append((abs(one.value), finding(GROUP, (severity, title, evidence))))
+    found.sort(key=lambda pair: -pair[0])
+    return tuple(one for _, one in found[:most] if one)
+
+
+def findings_of_comparison(found: Comparison, names: tuple[str, str]) -> tuple[Finding, ...]:
+    """Whether the first is worse, or whether no difference was found."""
+    one = found.log_loss
+    if math.isnan(one.p_value):
+        return ()
+    evidence = f"difference of log loss {interval(one)}, p = {one.p_value:.2g}"
+    if one.low > 0:
+        title = f"{names[0]} is worse than {names[1]}"
+        return ordered([finding(WORSE, ("serious", title, evidence))])
+    if one.low <= 0 <= one.high:
+        needed = found.rows_needed.value
+        title = f"No difference between {names[0]} and {names[1]} was found"
+        evidence += "" if math.isnan(needed) else f"; a difference of this size takes {needed:,.0f} rows"
+        return ordered([finding(SAME, ("small", title, evidence))])
+    return ()
+
+
+def findings_of_drift(found: Drift) -> tuple[Finding, ...]:
+    """What has changed, beyond chance."""
+    said: list[Finding | None] = []
+    index = found.psi
+    if index.p_value < LEVEL:
+        severity = severity_of(index.value, 0.1, 0.25)
+        evidence = f"PSI {interval(index)}, by chance {index.expected:.2g}; {chance(index.p_value)}"
+        title = f"Predictions are distributed otherwise, and the change is {size_of(severity)}"
+        said.append(finding(DRIFTED, (severity, title, evidence)))
+    change = found.changes.get("observed_minus_predicted")
+    if change is not None and change.p_value < LEVEL:
+        severity = severity_of(abs(change.value), 0.01, 0.05)
+        evidence = f"observed minus predicted changed by {interval(change)}; {chance(change.p_value)}"
+        word = "lower" if change.value > 0 else "higher"
+        title = f"Against what happens, predictions are {points(abs(change.value))} {word} than before"
+        said.append(finding(DECALIBRATED, (severity, title, evidence)))
+    return ordered(said)

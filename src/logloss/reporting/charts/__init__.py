@@ -1,0 +1,18 @@
+"""Charts: functions of plain arrays that return a Vega-Lite specification, for page, notebook and file alike."""
+
+from .calibration import difference, reliability
+from .comparison import forest, series
+from .decisions import decision_curve
+from .decomposition import decomposition
+from .discrimination import precision_recall, roc
+
+__all__ = [
+    "decision_curve",
+    "decomposition",
+    "difference",
+    "forest",
+    "precision_recall",
+    "reliability",
+    "roc",
+    "series",
+]

@@ -1,0 +1,104 @@
+"""Whether predictions are worth acting on: the decision curve of net benefit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..phrases import PLUS_MINUS, number, probability
+from .parts import (
+    BLUE,
+    MUTED,
+    ORANGE,
+    TINT,
+    WIDTH,
+    Domain,
+    Numbers,
+    Spec,
+    above,
+    across,
+    band,
+    chart,
+    layer,
+    line,
+    rows,
+    targets,
+    up,
+    words,
+    zoomed,
+)
+
+_BELOW = -0.1
+
+
+def decision_curve(
+    thresholds: Numbers, benefit: Numbers, se: Numbers, treat_all: Numbers, base_rate: float, last: float = 1.0
+) -> Spec:
+    """Net benefit of acting on the predictions, on all and on none; shaded where predictions gain.
+
+    `last` is the largest threshold for which the curve is drawn: beyond it few rows are flagged.
+    """
+    top = max([base_rate, *(one for one in benefit if math.isfinite(one))]) * 1.06 or 1.0
+    domain = (_BELOW * top, top)
+    kept = [place for place, t in enumerate(thresholds) if t <= last and math.isfinite(benefit[place])]
+    t, nb, half, everyone = ([values[place] for place in kept] for values in (thresholds, benefit, se, treat_all))
+    half = [1.96 * one if math.isfinite(one) else 0.0 for one in half]
+    shown = zoomed(t)
+    x, y = across("x", "threshold probability", shown), up("y", domain, tickCount=5, format=".3~f")
+    default = [max(0.0, one) for one in everyone]
+    low, high = ([one + sign * width for one, width in zip(nb, half, strict=True)] for sign in (-1, 1))
+    layers = [
+        layer(rows(y=[0]), "rule", {"y": y}, stroke=MUTED, strokeWidth=1),
+        line([0, *t], [base_rate, *everyone], ORANGE, across=x, up=y, strokeWidth=1.5, strokeDash=[5, 3], clip=True),
+        band(t, default, [max(a, b) for a, b in zip(default, nb, strict=True)], TINT, across=x, up=y, fillOpacity=0.55),
+        band(t, low, high, BLUE, across=x, up=y, fillOpacity=0.18, clip=True),
+        line(t, nb, BLUE, across=x, up=y, strokeWidth=2, clip=True),
+        above("net benefit per row"),
+        *_names(t, nb, everyone, base_rate, shown, domain),
+        targets(*_cells(t), domain, _said(t, nb, half, everyone)),
+    ]
+    return chart(width=WIDTH, height=WIDTH, layer=layers)
+
+
+def _names(
+    t: Sequence[float], nb: Sequence[float], everyone: Sequence[float], base: float, shown: Domain, domain: Domain
+) -> list[Spec]:
+    """Names where they hit nothing: the model's above its curve, that of treating all left of where it falls."""
+    size, height = shown[1] - shown[0], domain[1] - domain[0]
+    place: dict[str, Any] = {"across": shown, "up": domain}
+    x, y = _free(t, nb, shown, domain)
+    names = [
+        words(x, y, "this model", BLUE, fontWeight=600, **place),
+        words(shown[1] - 0.02 * size, 0.55 * domain[0], "treat none", MUTED, align="right", **place),
+    ]
+    fallen = next((at for at, one in zip(t, everyone, strict=True) if one < 0.35 * base), shown[1])
+    if fallen > shown[0] + 0.35 * size:
+        left: dict[str, Any] = {"fontWeight": 600, "align": "right", **place}
+        return [*names, words(fallen - 0.04 * size, 0.35 * base, "treat all", ORANGE, **left)]
+    return [*names, words(x, y - 0.07 * height, "dashed: treat all", ORANGE, fontWeight=600, **place)]
+
+
+def _free(t: Sequence[float], nb: Sequence[float], shown: Domain, domain: Domain) -> tuple[float, float]:
+    """A place for two short lines above the curve, as far left as there is one."""
+    size, height = shown[1] - shown[0], domain[1] - domain[0]
+    for share in (0.3, 0.4, 0.5, 0.6, 0.68):
+        x = shown[0] + share * size
+        under = max(
+            (one for at, one in zip(t, nb, strict=True) if x - 0.02 * size <= at <= x + 0.34 * size), default=0.0
+        )
+        if under < domain[1] - 0.2 * height:
+            return x, under + 0.13 * height
+    return x, domain[1] - 0.05 * height
+
+
+def _cells(t: Sequence[float]) -> tuple[list[float], list[float]]:
+    half = (t[1] - t[0]) / 2 if len(t) > 1 else 0.5
+    return [max(0.0, one - half) for one in t], [min(1.0, one + half) for one in t]
+
+
+def _said(t: Sequence[float], nb: Sequence[float], half: Sequence[float], everyone: Sequence[float]) -> list[str]:
+    return [
+        f"threshold {probability(at)}: net benefit {number(one)}{PLUS_MINUS}{number(width)}; of all {number(other)}"
+        for at, one, width, other in zip(t, nb, half, everyone, strict=True)
+    ]

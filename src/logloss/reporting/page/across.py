@@ -1,0 +1,217 @@
+"""The sections that look across groups, labels, times and models."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import charts
+from ..charts.comparison import Series
+from ..phrases import UNDEFINED, listed, number, percent, points, some, whole
+from ..svg import short
+from . import words
+from .figures import Figure
+from .groups import Line, ranked, table
+from .sections import BETTER, CHANGED, WHOM, Answer, Part, Section, answer
+from .subjects import Subject, column, group_name
+from .tables import Cell, Column, Table, data, sortable
+
+if TYPE_CHECKING:
+    from ...evaluate.summary import Block, Summary
+
+MOST_TIMES = 60
+"""Times that a figure shows: the last ones."""
+
+_MOST_WINDOWS = 1000
+
+_OF_A_LINE = {
+    "rows": "rows",
+    "base_rate": "base_rate",
+    "log_loss": "log_loss",
+    "d2": "d2",
+    "difference": "observed_minus_predicted",
+    "low": "observed_minus_predicted_low",
+    "high": "observed_minus_predicted_high",
+    "auc": "auc",
+}
+
+_OVER_TIME = (
+    ("log_loss", "log loss", 1.0, 4, False, ""),
+    ("observed_minus_predicted", "observed minus predicted", 100.0, 2, True, "points"),
+    ("auc", "AUC", 1.0, 4, False, ""),
+)
+
+
+def _line(name: str, block: Block, place: int) -> Line:
+    found = {part: float(column(block, statistic)[place]) for part, statistic in _OF_A_LINE.items()}
+    if math.isnan(found["difference"]):
+        found["difference"] = -float(block.columns["calibration_difference"][place])
+    return Line(name, **found)
+
+
+def whom(shown: Sequence[Subject], everyone: Sequence[Subject], summary: Summary, *, times: bool) -> Section | None:
+    """For whom not? Groups and labels by miscalibration."""
+    parts, answers = [], []
+    if len({one.block.label for one in everyone}) > 1:
+        lines = [_line(one.name, one.block, -1) for one in everyone]
+        parts.append(Part("", (), (table("labels", "label", lines),)))
+        answers.append(_worst("label", lines))
+    if summary.plan.groups and not times:
+        names = [group_name(key, summary.plan.groups) for key in summary.results.keys]
+        for one in shown:
+            lines = [_line(name, one.block, place) for place, name in enumerate(names)]
+            parts.append(Part(one.name, (), (table("groups", "group", lines),)))
+            answers.append(_worst("group", lines, one.name))
+    if not parts:
+        return None
+    explained = (
+        "Ranked by the error that is there at least: the end of the 95\u00a0% interval that is nearer to 0, so that a "
+        "small group does not win by chance."
+    )
+    return Section("whom", WHOM, tuple(answers), (explained,), tuple(parts))
+
+
+def _worst(what: str, lines: Sequence[Line], name: str = "") -> Answer:
+    """The one whose error is surely the largest, and how many miss by more than chance."""
+    worst = ranked(lines)[0]
+    of = f"{name}: " if name else ""
+    shift = f"{number(abs(100 * worst.difference), 1)} points {words.too(worst.difference)}"
+    if not math.isfinite(worst.least):
+        largest = f"{shift} there, the largest difference of {some(len(lines), what)}."
+        return Answer(WHOM, "whom", f"{of}{worst.name}:", largest)
+    surely, chance = sum(line.least > 0 for line in lines), whole(max(1.0, 0.05 * len(lines)))
+    share = f"{surely:,} of {some(len(lines), what)}"
+    beyond = f"{share} have an error whose 95\u00a0% interval leaves out 0; by chance about {chance} would."
+    if worst.least <= 0:
+        return Answer(WHOM, "whom", f"{of}For none surely.", beyond)
+    return Answer(WHOM, "whom", f"{of}{worst.name}:", f"{shift} there. {beyond}")
+
+
+def changed(shown: Sequence[Subject], summary: Summary) -> Section:
+    """Has it changed? Every statistic over time."""
+    times = [str(key[0]) for key in summary.results.keys]
+    answers, parts, paragraphs = [], [], []
+    for one in shown:
+        verbs, told = _changes(one.block, times)
+        moved = [name for name, verb in verbs.items() if verb in ("rose", "fell")]
+        title = f"{_capital(listed(moved))} changed beyond chance" if moved else "Nothing changed for sure"
+        answers.append(answer(CHANGED, "changed", one, ("Yes." if moved else "Not for sure.", told), "LL6"))
+        paragraphs += [told] if len(shown) == 1 else []
+        parts.append(Part(one.name, (_series(one.block, times, title), _windows(one, times, summary.plan.groups[0]))))
+    explained = "The first and the last time are compared; they are taken as samples of different rows."
+    return Section("changed", CHANGED, tuple(answers), (*paragraphs, explained), tuple(parts))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _several(block: Block) -> Iterator[Series]:
+    """The series of a block that have a picture."""
+    for name, title, scale, digits, signed, unit in _OVER_TIME:
+        values, low, high = (scale * column(block, name + end)[:-1] for end in ("", "_low", "_high"))
+        if np.isfinite(values).any():
+            yield Series(title, values.tolist(), low.tolist(), high.tolist(), digits, signed, unit)
+
+
+def _changes(block: Block, times: Sequence[str]) -> tuple[dict[str, str], str]:
+    """What became of each series from the first time to the last, and that in a sentence."""
+    verbs, told = {}, []
+    for one in _several(block):
+        se = [(high - low) / 2 / 1.96 for low, high in zip(one.low, one.high, strict=True)]
+        unit = f" {one.unit}" if one.unit else ""
+        verbs[one.name], amount = words.change(one.values[0], se[0], one.values[-1], se[-1], one.digits, unit)
+        told.append(f"{one.name} {verbs[one.name]} ({amount})")
+    return verbs, f"From {times[0]} to {times[-1]}: {'; '.join(told)}."
+
+
+def _series(block: Block, times: Sequence[str], title: str) -> Figure:
+    first = max(0, len(times) - MOST_TIMES)
+    several = [
+        one._replace(values=one.values[first:], low=one.low[first:], high=one.high[first:]) for one in _several(block)
+    ]
+    columns = {"time": list(times[first:])}
+    for one in several:
+        for head, values in ((one.name, one.values), (f"{one.name}, from", one.low), (f"{one.name}, to", one.high)):
+            columns[head] = [number(value, one.digits, sign=one.signed) for value in values]
+    alt = f"{len(several)} series over {some(len(times) - first, 'time')}. {_changes(block, times)[1]}"
+    last = f"; the last {MOST_TIMES} of {len(times):,} times" if first else ""
+    spec = charts.series(times[first:], several)
+    return Figure(
+        "series",
+        title,
+        f"Over time, with 95\u00a0% intervals{last}",
+        alt,
+        spec,
+        (data("series", "Data of the series", columns),),
+    )
+
+
+def _windows(one: Subject, times: Sequence[str], name: str) -> Table:
+    columns = (Column(name, "text"), Column("rows"), Column("log loss"), Column("±", "margin"), Column("base rate"))
+    rows = []
+    for place, time in enumerate(times[-_MOST_WINDOWS:], max(0, len(times) - _MOST_WINDOWS)):
+        line = _line(time, one.block, place)
+        half = float(column(one.block, "log_loss_high")[place]) - line.log_loss
+        loss, rate = sortable(number(line.log_loss), line.log_loss), sortable(percent(line.base_rate), line.base_rate)
+        rows.append((Cell(time), sortable(whole(line.rows), line.rows), loss, _margin(half), rate))
+    return Table("times", "Times", columns, tuple(rows), "Rows, log loss and base rate at each")
+
+
+def _margin(half: float) -> Cell:
+    return Cell(number(half) if math.isfinite(half) else "")
+
+
+def better(everyone: Sequence[Subject], summary: Summary) -> Section | None:
+    """Which model is better? All of them side by side."""
+    lines = [(name, block, block.statistics(-1)) for name, block in models(everyone, summary)]
+    if len(lines) < 2:
+        return None
+    best_name, _, best = min(lines, key=lambda line: (math.isnan(line[2].log_loss), line[2].log_loss))
+    apart = all(best.log_loss_high < other.log_loss_low for name, _, other in lines if name != best_name)
+    verdict = f"{best_name} has the lowest log loss{'' if apart else ', but not for sure'}."
+    told = f"{number(best.log_loss)}, of {some(len(lines), 'model')}."
+    if not apart:
+        told += " The intervals overlap; differences row by row would tell more."
+    columns = (Column("model", "text"), *map(Column, ("log loss", "±", "D²", "Brier", "AUC", "observed − predicted")))
+    table = Table(
+        "models",
+        "Models",
+        columns,
+        tuple(_of_model(*line) for line in lines),
+        "All rows; differences in percentage points",
+        1,
+        rising=True,
+        sortable=True,
+    )
+    explained = (
+        "The models are scored on the same rows, so that their intervals may overlap where the difference is more than "
+        "chance."
+    )
+    said = Answer(BETTER, "better", verdict, told)
+    return Section("better", BETTER, (said,), (explained,), (Part("", (), (table,)),))
+
+
+def _of_model(name: str, block: Block, s: Any) -> tuple[Cell, ...]:
+    auc, shift = float(column(block, "auc")[-1]), -s.calibration_difference
+    return (
+        Cell(name),
+        sortable(number(s.log_loss), s.log_loss),
+        _margin(s.log_loss_high - s.log_loss),
+        sortable(percent(s.d2), s.d2),
+        sortable(number(s.brier), s.brier),
+        sortable(number(auc) if math.isfinite(auc) else UNDEFINED, auc),
+        sortable(points(shift, 2), shift),
+    )
+
+
+def models(everyone: Sequence[Subject], summary: Summary) -> list[tuple[str, Block]]:
+    """Each model's results: those of its one label, or the mean over labels."""
+    if not summary.plan.has_models:
+        return []
+    if not summary.plan.has_labels:
+        return [(one.name, one.block) for one in everyone]
+    return [(short(block.model), block) for block in summary.results.blocks if block.average == "macro"]

@@ -1,0 +1,271 @@
+"""The figures of a report: what a diagnosis says, as charts with titles, descriptions and the numbers they show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import charts
+from ..charts.calibration import Band, Distribution, Groups
+from ..charts.discrimination import Mark
+from ..charts.parts import Spec, zoomed
+from ..phrases import NARROW, number, percent, points, probability, whole
+from . import words
+from .tables import Table, data, numbers, sampled
+
+if TYPE_CHECKING:
+    from ...evaluate.summary import Diagnostics
+    from .subjects import Subject
+
+_ROWS = 25
+_STEPS = 3
+_FEWEST_FLAGGED = 20
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with its words: a title that says the result, a line that says what is drawn, a text instead of it."""
+
+    name: str
+    title: str
+    subtitle: str
+    alt: str
+    spec: Spec
+    tables: tuple[Table, ...] = ()
+
+
+Maker = Callable[["Subject", "Diagnostics"], "Figure | None"]
+
+
+def decomposition(subject: Subject, found: Diagnostics) -> Figure | None:
+    """What the log loss is made of."""
+    parts = found.decomposition.log_loss
+    miscalibration, discrimination = parts.miscalibration, parts.discrimination
+    known = (parts.score, parts.uncertainty, miscalibration.value, discrimination.value)
+    if not all(map(math.isfinite, known)) or parts.uncertainty <= 0:
+        return None
+    cost, gain = number(miscalibration.value), number(discrimination.value)
+    subtitle = f"Log loss = base rate alone − discrimination {gain} + miscalibration {cost}, nats a row"
+    alt = (
+        f"A bar from 0 to {number(parts.uncertainty)}, the log loss of the base rate alone. The log loss is "
+        f"{number(parts.score)}, of which miscalibration is {cost}."
+    )
+    spec = charts.decomposition(parts.score, parts.uncertainty, discrimination.value, miscalibration.value)
+    return Figure("decomposition", words.removed(subject.statistics), subtitle, alt, spec)
+
+
+def roc(subject: Subject, found: Diagnostics) -> Figure | None:
+    """True against false positives."""
+    told = found.discrimination
+    if not told.auc or not len(told.roc.threshold):
+        return None
+    x, y = told.roc.false_positive_rate, told.roc.true_positive_rate
+    area, half = words.with_margin(told.auc)
+    method = f" ({told.auc.method})" if told.auc.method else ""
+    spec = charts.roc(subject.target, x.tolist(), y.tolist(), f"AUC {area}", _mark(x, y, told.roc.threshold))
+    columns = sampled([x, y, told.roc.threshold], _ROWS)
+    table = data(
+        "roc",
+        "Data of the ROC curve",
+        dict(zip(("false positive rate", "true positive rate", "threshold"), map(numbers, columns), strict=True)),
+    )
+    alt = f"ROC curve. The area under it is {area}{half}; 0.5 is chance."
+    return Figure("roc", words.ranking(told.auc), f"ROC curve; AUC {area}{half}{method}", alt, spec, (table,))
+
+
+def precision_recall(_: Subject, found: Diagnostics) -> Figure | None:
+    """Precision against recall."""
+    told = found.discrimination
+    if not told.average_precision or not len(told.precision_recall.threshold):
+        return None
+    x, y, threshold = told.precision_recall.recall, told.precision_recall.precision, told.precision_recall.threshold
+    area, half = words.with_margin(told.average_precision)
+    spec = charts.precision_recall(
+        x.tolist(), y.tolist(), f"average precision {area}", told.base_rate, _mark(x, y, threshold)
+    )
+    columns = sampled([x, y, threshold], _ROWS)
+    table = data(
+        "pr",
+        "Data of the precision-recall curve",
+        dict(zip(("recall", "precision", "threshold"), map(numbers, columns), strict=True)),
+    )
+    chance = number(told.base_rate, 3)
+    alt = f"Precision against recall. Its mean is {area}{half}; a constant prediction has the base rate, {chance}."
+    title = words.precision(told.average_precision, told.base_rate)
+    return Figure(
+        "precision_recall",
+        title,
+        f"Precision and recall over all thresholds; average {area}{half}",
+        alt,
+        spec,
+        (table,),
+    )
+
+
+def _mark(x: Any, y: Any, threshold: Any, at: float = 0.5) -> Mark | None:
+    """The last point at which p ≥ one half still holds."""
+    flagged = np.flatnonzero(np.asarray(threshold) >= at)
+    if not len(flagged):
+        return None
+    place = flagged[-1]
+    return Mark(float(x[place]), float(y[place]), at)
+
+
+def reliability(subject: Subject, found: Diagnostics) -> Figure | None:
+    """Observed against predicted."""
+    told = found.calibration
+    if not len(told.corp.observed) or not len(told.groups.predicted):
+        return None
+    groups, distribution = _groups(found), _distribution(found)
+    steps = np.repeat(told.corp.observed, 2), np.column_stack([told.corp.left, told.corp.right]).ravel()
+    curve = Band(*(one.tolist() for one in (told.smooth.predicted, told.smooth.low, told.smooth.high)))
+    band = told.corp.band
+    chance = Band(band.tolist(), told.corp.band_low.tolist(), told.corp.band_high.tolist())
+    shown = _shown(found)
+    spec = charts.reliability(
+        subject.target,
+        (steps[1].tolist(), steps[0].tolist()),
+        groups,
+        distribution,
+        chance if len(band) else None,
+        curve if len(curve.x) else None,
+        shown,
+    )
+    level = f"{100 * told.corp.band_level:.0f}{NARROW}%"
+    grey = f"; grey: where it lies by chance ({level})" if len(band) else ""
+    blue = "; blue band: a smooth curve with its 95\u00a0% band" if len(curve.x) else ""
+    subtitle = (
+        f"Line: isotonic regression{grey}{blue}; circles: {len(groups.rows)} equal groups, 95{NARROW}%. "
+        f"Below: rows by outcome, square-root heights{_beyond(found, shown)}"
+    )
+    return Figure(
+        "reliability",
+        words.reliability(found),
+        subtitle,
+        words.reliability_alt(found),
+        spec,
+        _calibration_tables(found, subject.target),
+    )
+
+
+def _shown(found: Diagnostics) -> tuple[float, float]:
+    """The part of [0, 1] in which groups and their intervals lie."""
+    told = found.calibration.groups
+    return zoomed([*told.predicted.tolist(), *told.observed_low.tolist(), *told.observed_high.tolist()])
+
+
+def _beyond(found: Diagnostics, shown: tuple[float, float]) -> str:
+    """The share of rows that lie beyond the part that is drawn."""
+    told = found.distribution
+    inside = (told.edges[:-1] >= shown[0] - 1e-9) & (told.edges[1:] <= shown[1] + 1e-9)
+    rows = told.positives + told.negatives
+    if inside.all() or rows.sum() <= 0:
+        return ""
+    return f"; {percent(float(rows[~inside].sum() / rows.sum()))} of them lie beyond this part of the axis"
+
+
+def _groups(found: Diagnostics) -> Groups:
+    told = found.calibration.groups
+    return Groups(
+        *(one.tolist() for one in (told.predicted, told.observed, told.observed_low, told.observed_high, told.rows))
+    )
+
+
+def _distribution(found: Diagnostics) -> Distribution:
+    told = found.distribution
+    return Distribution(told.edges.tolist(), told.positives.tolist(), told.negatives.tolist())
+
+
+def _calibration_tables(found: Diagnostics, target: str) -> tuple[Table, ...]:
+    groups, bars = _groups(found), _distribution(found)
+    return (
+        data(
+            "distribution",
+            "Rows by prediction and outcome",
+            {
+                "predicted from": numbers(bars.edges[:-1], probability),
+                f"{target} = 1": numbers(bars.positives, whole),
+                f"{target} = 0": numbers(bars.negatives, whole),
+            },
+        ),
+        data(
+            "reliability",
+            "Data of the reliability diagram",
+            {
+                "predicted": numbers(groups.predicted),
+                "observed": numbers(groups.observed),
+                "95 % from": numbers(groups.low),
+                "to": numbers(groups.high),
+                "rows": numbers(groups.rows, whole),
+            },
+        ),
+    )
+
+
+def difference(_: Subject, found: Diagnostics) -> Figure | None:
+    """Observed minus predicted."""
+    told = found.calibration.groups
+    if not len(told.predicted):
+        return None
+    groups = _groups(found)
+    low, high = told.predicted - told.chance, told.predicted + told.chance
+    order = np.argsort(told.predicted, kind="stable")
+    x = [0.0, *told.predicted[order].tolist(), 1.0]
+    chance = Band(x, [0.0, *low[order].tolist(), 1.0], [0.0, *high[order].tolist(), 1.0])
+    spec = charts.difference(groups, chance if np.isfinite(told.chance).all() else None, _shown(found))
+    shift = told.observed - told.predicted
+    table = data(
+        "difference",
+        "Data of the differences, in percentage points",
+        {
+            "predicted": numbers(groups.predicted),
+            "difference": numbers(shift, lambda value: points(value, 2)),
+            "95 % from": numbers(told.observed_low - told.predicted, lambda value: points(value, 2)),
+            "to": numbers(told.observed_high - told.predicted, lambda value: points(value, 2)),
+        },
+    )
+    alt = words.difference_alt(found)
+    return Figure(
+        "difference",
+        words.difference(found),
+        f"The same, as a difference: what the diagonal hides. 95{NARROW}% intervals",
+        alt,
+        spec,
+        (table,),
+    )
+
+
+def decision_curve(_: Subject, found: Diagnostics) -> Figure | None:
+    """Net benefit over thresholds."""
+    told = found.decisions.curve
+    known = np.isfinite(told.net_benefit)
+    if not known.any():
+        return None
+    enough = told.threshold[(told.rows_flagged >= _FEWEST_FLAGGED) & known]
+    last = float(enough.max()) if len(enough) else 1.0
+    se = (told.high - told.low) / 2 / 1.96
+    arrays = [one[known].tolist() for one in (told.threshold, told.net_benefit, se, told.treat_all)]
+    t, benefit, errors, everyone = arrays
+    spec = charts.decision_curve(t, benefit, errors, everyone, found.decisions.prevalence, last)
+    columns = sampled([*arrays[:2], (1.96 * se[known]).tolist(), arrays[3]], _ROWS)
+    table = data(
+        "decisions",
+        "Data of the decision curve",
+        dict(zip(("threshold", "net benefit", "±", "treat all"), map(numbers, columns), strict=True)),
+    )
+    title = words.usefulness(found)
+    alt = f"Decision curve of net benefit over thresholds, against acting on all and on none. {title}."
+    given = f" at a prevalence of {percent(found.decisions.prevalence)}" if found.decisions.prevalence_given else ""
+    return Figure(
+        "decision_curve", title, f"Decision curve{given}; shaded: gain over the better default", alt, spec, (table,)
+    )
+
+
+FIGURES: dict[str, Maker] = {
+    maker.__name__: maker for maker in (decomposition, roc, precision_recall, reliability, difference, decision_curve)
+}
+"""Every figure of a diagnosis, by the name that `plot` takes."""

@@ -1,0 +1,105 @@
+"""The table of groups and labels: for whom predictions are off, by the error that is surely there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..phrases import UNDEFINED, number, percent, points, some, whole
+from .tables import Cell, Column, Table, drawn, sortable
+
+MOST = 1000
+"""Rows of groups and labels in a page; all of them are in the other formats."""
+
+_LEAST_SCALE = 0.01
+
+
+@dataclass(frozen=True)
+class Line:
+    """A group or label and what is known about its calibration."""
+
+    name: str
+    rows: float
+    base_rate: float
+    log_loss: float
+    d2: float
+    difference: float
+    """Observed minus predicted."""
+    low: float
+    high: float
+    auc: float
+
+    @property
+    def least(self) -> float:
+        """The error that is there at least: the nearer end of the interval, or 0 if it holds 0."""
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+            return math.nan
+        return max(self.low, -self.high, 0.0)
+
+
+def ranked(lines: Sequence[Line]) -> list[Line]:
+    """By the error that is surely there, the largest first; then by the difference itself, where it is known."""
+
+    def key(line: Line) -> tuple[bool, float, float]:
+        least = line.least
+        return math.isnan(least), -least if least == least else 0.0, -abs(line.difference)
+
+    return sorted(lines, key=key)
+
+
+def table(key: str, what: str, lines: Sequence[Line]) -> Table:
+    """All that fit, ranked; `what` is "group" or "label"."""
+    shown = ranked(lines)[:MOST]
+    limit = _scale(shown)
+    with_intervals = any(math.isfinite(line.low) for line in shown)
+    with_auc = any(math.isfinite(line.auc) for line in shown)
+    columns = [Column(what, "text"), Column("difference")]
+    columns += [Column(number(100 * limit, 0), "drawn"), Column("at least")] if with_intervals else []
+    columns += [Column("rows"), Column("base rate"), Column("log loss"), Column("D²")]
+    columns += [Column("AUC")] if with_auc else []
+    rows = tuple(tuple(_cells(line, limit, with_intervals, with_auc)) for line in shown)
+    of = (
+        f"first {len(shown):,} of {len(lines):,}; all of them in --json"
+        if len(lines) > MOST
+        else f"{some(len(lines), what)}"
+    )
+    subtitle = f"Observed minus predicted, percentage points; {of}"
+    place = next((i for i, one in enumerate(columns) if one.title == "at least"), -1)
+    return Table(
+        key,
+        f"{what.capitalize()}s by miscalibration",
+        tuple(columns),
+        rows,
+        subtitle,
+        place,
+        False,
+        True,
+        shown[0].name,
+    )
+
+
+def _cells(line: Line, limit: float, with_intervals: bool, with_auc: bool) -> list[Cell]:
+    cells = [Cell(line.name), sortable(points(line.difference), line.difference)]
+    if with_intervals:
+        least = line.least
+        cells += [drawn(line.difference, line.low, line.high, limit), sortable(points(least).lstrip("+"), least)]
+    cells += [
+        sortable(whole(line.rows), line.rows),
+        sortable(number(line.base_rate, 3), line.base_rate),
+        sortable(number(line.log_loss), line.log_loss),
+        sortable(percent(line.d2) if math.isfinite(line.d2) else UNDEFINED, line.d2),
+    ]
+    return [*cells, sortable(number(line.auc, 3), line.auc)] if with_auc else cells
+
+
+def _scale(lines: Sequence[Line]) -> float:
+    """The end of the scale on which intervals are drawn: most of them fit, in whole points."""
+    ends = [
+        max(abs(line.low), abs(line.high)) for line in lines if math.isfinite(line.low) and math.isfinite(line.high)
+    ]
+    if not ends:
+        return _LEAST_SCALE
+    return max(_LEAST_SCALE, math.ceil(100 * float(np.quantile(ends, 0.9))) / 100)
