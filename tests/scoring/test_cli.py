@@ -62,7 +62,14 @@ def test_json(run: Run, acs_path: Path):
     assert document["schema_version"] == 1
     none = {"missing": 0, "invalid": 0, "ignored": 0}
     sources = {"sources": [str(acs_path)], "rows": 277_677}
-    assert document["input"] == {**sources, "dropped": none, "dropped_weight": none, "clipped": 0, "joined": {}}
+    assert document["input"] == {
+        **sources,
+        "dropped": none,
+        "dropped_weight": none,
+        "clipped": 0,
+        "joined": {},
+        "skipped": [],
+    }
     assert document["plan"]["groups"] == ["year", "sex"]
     assert len(document["results"]) == 9
     assert document["results"][0]["group"] == {"year": 2015, "sex": 1}
