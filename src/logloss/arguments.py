@@ -48,6 +48,13 @@ examples:
   logloss merge monday.json tuesday.json --save-state week.json
 """
 
+_SQL_EXAMPLES = """\
+examples:
+  logloss sql predictions --target y --probability p --group country --dialect postgres > query.sql
+  psql --csv -f query.sql > rows.csv
+  logloss sql predictions --target y --probability p --group country --result rows.csv
+"""
+
 _EXPLAIN_EXAMPLES = """\
 examples:
   logloss explain --probability 0 0 1 --target 1 0 1
@@ -113,18 +120,51 @@ def parser() -> argparse.ArgumentParser:
     merge.add_argument("files", nargs="+", metavar="STATE", help="file that --save-state wrote")
     merge.add_argument("--save-state", action=_Once, metavar="FILE", help="also write the sum of the states")
     _add_explain(commands)
-    for command in (score, report, merge):
+    sql = _add_sql(commands)
+    for command in (score, report, merge, sql):
         gate_help = 'exit with 1 if this holds over all groups, as "ne > 0.9"; again for another gate'
         command.add_argument("--fail-if", metavar="GATE", action="append", default=[], help=gate_help)
+    for command in (score, report, merge):
         _add_asked(command)
-    for command in (score, merge):
+    for command in (score, merge, sql):
         _add_output(command)
     return found
 
 
 def _add_rows(command: Any) -> None:
-    """Which rows are scored, and what their columns mean."""
+    """Which rows of files are scored, and what their columns mean."""
     command.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
+    _add_columns(command)
+    values: Any = {"action": "append", "metavar": "VALUE[,VALUE…]"}
+    command.add_argument("--positive", help="what the target says where it is neither 0 nor 1, as yes or 2", **values)
+    command.add_argument("--negative", help="likewise; without it, the one other value there is", **values)
+    command.add_argument("--ignore", help="what is no label, as -1", **values)
+    command.add_argument(
+        "--labels", action=_Once, metavar="FILE", help="where the labels are, if not with the predictions"
+    )
+    command.add_argument(
+        "--key", action=_Once, metavar="COLUMN[,COLUMN…]", help="what tells whose label it is, in both"
+    )
+    unmatched_help = "keys of one side alone: refuse (default), or leave out and count"
+    command.add_argument("--unmatched", help=unmatched_help, **_DROP)
+    eps_help = (
+        "count at least this probability for what happened, as 1e-15, so that no loss is inf (default: clip nothing)"
+    )
+    cluster_help = "rows with the same value depend on each other, as those of a user: intervals allow for that"
+    command.add_argument("--cluster", action=_Once, metavar="COLUMN", help=cluster_help)
+    command.add_argument("--eps", action=_Once, metavar="P", type=float, help=eps_help)
+    command.add_argument(
+        "--save-state", action=_Once, metavar="FILE", help="also write the state, which merge adds to others"
+    )
+    _add_engine(command)
+    _add_reading(command)
+
+
+_DROP: Any = {"choices": ("error", "drop"), "default": "error"}
+
+
+def _add_columns(command: Any) -> None:
+    """What the columns of files or tables mean."""
     target_help = "what happened: 0, 1, or a share between them; for several labels their columns, or a pattern: y_*"
     command.add_argument("--target", action=_Once, metavar="COLUMN[,COLUMN…]", help=target_help)
     predictions = command.add_mutually_exclusive_group()
@@ -138,32 +178,26 @@ def _add_rows(command: Any) -> None:
     command.add_argument(
         "--where", action=_Once, metavar="CONDITION", help="score only rows for which this holds, in SQL"
     )
-    values: Any = {"action": "append", "metavar": "VALUE[,VALUE…]"}
-    command.add_argument("--positive", help="what the target says where it is neither 0 nor 1, as yes or 2", **values)
-    command.add_argument("--negative", help="likewise; without it, the one other value there is", **values)
-    command.add_argument("--ignore", help="what is no label, as -1", **values)
-    drop: Any = {"choices": ("error", "drop"), "default": "error"}
-    command.add_argument(
-        "--labels", action=_Once, metavar="FILE", help="where the labels are, if not with the predictions"
-    )
-    command.add_argument(
-        "--key", action=_Once, metavar="COLUMN[,COLUMN…]", help="what tells whose label it is, in both"
-    )
-    command.add_argument("--unmatched", help="keys of one side alone: refuse (default), or leave out and count", **drop)
     nulls_help = "rows (or labels of rows) without a value: refuse (default), or leave out and count"
-    command.add_argument("--nulls", help=nulls_help, **drop)
-    command.add_argument("--invalid", help="rows with a number out of its domain: likewise", **drop)
-    eps_help = (
-        "count at least this probability for what happened, as 1e-15, so that no loss is inf (default: clip nothing)"
+    command.add_argument("--nulls", help=nulls_help, **_DROP)
+    command.add_argument("--invalid", help="rows with a number out of its domain: likewise", **_DROP)
+
+
+def _add_sql(commands: Any) -> Any:
+    from .pushdown import DIALECTS
+
+    command = commands.add_parser(
+        "sql",
+        help="one SELECT that scores a table in its database, and the scores of its rows",
+        epilog=_SQL_EXAMPLES,
     )
-    cluster_help = "rows with the same value depend on each other, as those of a user: intervals allow for that"
-    command.add_argument("--cluster", action=_Once, metavar="COLUMN", help=cluster_help)
-    command.add_argument("--eps", action=_Once, metavar="P", type=float, help=eps_help)
-    command.add_argument(
-        "--save-state", action=_Once, metavar="FILE", help="also write the state, which merge adds to others"
-    )
-    _add_engine(command)
-    _add_reading(command)
+    command.add_argument("table", metavar="TABLE", help="its name, or a query in parentheses")
+    _add_columns(command)
+    command.add_argument("--dialect", choices=DIALECTS, default=DIALECTS[0], help="whose SQL (default: duckdb)")
+    result_help = "the rows that the database returned, in any format that score reads: print their scores"
+    command.add_argument("--result", action=_Once, metavar="FILE", help=result_help)
+    command.set_defaults(save_state=None)
+    return command
 
 
 def _add_asked(command: Any) -> None:

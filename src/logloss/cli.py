@@ -21,6 +21,7 @@ from ._errors import InvalidInputError, LoglossError
 from .arguments import USAGE, parser
 
 if TYPE_CHECKING:
+    from .pushdown import Query
     from .scores import Scores
 
 DONE, GATE_FAILED, INTERNAL, INTERRUPTED = 0, 1, 101, 130
@@ -97,6 +98,13 @@ def _score(arguments: argparse.Namespace) -> Scores:
         )
 
 
+def _query(arguments: argparse.Namespace) -> Query:
+    from .pushdown import sql
+
+    names = ("target", "probability", "logit", "weight", "group", "where", "nulls", "invalid", "dialect")
+    return sql(arguments.table, **{name: getattr(arguments, name) for name in names})
+
+
 def _display() -> AbstractContextManager[Any]:
     """What shows progress; nothing where standard error is no terminal, or one that cannot rewrite a line."""
     from .reporting.progress import Display
@@ -146,6 +154,9 @@ def _run(argv: Sequence[str] | None) -> int:
     arguments.line = shlex.join(["logloss", *(sys.argv[1:] if argv is None else argv)])
     if arguments.command == "explain":
         return _explain(arguments)
+    if arguments.command == "sql" and arguments.result is None:
+        _print(f"{_query(arguments)};\n")
+        return DONE
     if arguments.command:
         return _run_command(arguments)
     _print(f"logloss {__version__}\n" if arguments.version else asked.format_help())
@@ -165,7 +176,7 @@ def _run_command(arguments: argparse.Namespace) -> int:
         if place is not None:
             check_place(place)
     try:
-        scores = _merge(arguments) if _are_states(arguments) else _score(arguments)
+        scores = _scores(arguments)
     except Interrupted as stop:
         _report(stop.scores, arguments)
         _complain(f"interrupted: the result is partial, of {stop.scores.summary.rows:,} rows; no state was saved")
@@ -179,6 +190,12 @@ def _run_command(arguments: argparse.Namespace) -> int:
     for failure in failures:
         _complain(failure)
     return GATE_FAILED if failures else DONE
+
+
+def _scores(arguments: argparse.Namespace) -> Scores:
+    if arguments.command == "sql":
+        return _query(arguments).scores(arguments.result)
+    return _merge(arguments) if _are_states(arguments) else _score(arguments)
 
 
 def _are_states(arguments: argparse.Namespace) -> bool:
@@ -200,7 +217,7 @@ def _require_format(chosen: Any, arguments: argparse.Namespace) -> None:
 
 def _require_diagnostics(gates: Sequence[Any], arguments: argparse.Namespace) -> None:
     about = [gate.text for gate in gates if gate.needs_diagnostics]
-    if about and arguments.command == "score" and not arguments.diagnostics:
+    if about and not getattr(arguments, "diagnostics", arguments.command == "merge"):
         raise InvalidInputError(f"gate {about[0]!r} is about diagnostics, and none were asked for; add --diagnostics.")
 
 

@@ -17,9 +17,10 @@ from .evaluate.plan import Plan
 from .evaluate.problems import Predictions, make_plan
 from .evaluate.state import State
 from .scored import Scores
+from .sources import open_source
 from .sources.engine import identifier
-from .sources.frames import Frame
 from .sources.sql import Expression, condition, group_by
+from .sources.wanted import Wanted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,13 +64,11 @@ class Query:
         return self.text
 
     def scores(self, result: Any) -> Scores:
-        """The scores, given the rows that the database returned: a table of any kind that `score` takes.
+        """The scores, given the rows that the database returned: a table or file of any kind that `score` takes.
 
         Raises InvalidInputError if these are not the rows of this query, or if rows of the table break a rule.
         """
-        frame = Frame.of(result).frame.collect()
-        frame = frame.rename({name: name.lower() for name in frame.columns if name.lower().startswith("ll_")})
-        _require_columns(frame, self.plan)
+        frame = _rows(result, self.plan)
         state = _state(frame, self.plan)
         for reason in _LEFT:
             _require_dropped(self, reason, state.dropped[reason])
@@ -279,17 +278,23 @@ def _translated(text: str, dialect: str) -> str:
     return str(sqlglot.transpile(text, read="duckdb", write=dialect, pretty=True)[0])
 
 
-def _require_columns(frame: pl.DataFrame, plan: Plan) -> None:
-    for name in (
-        "ll_problem",
-        "ll_rows",
-        *(f"ll_{name}" for name in names_of(plan)),
-        *map(_key, range(len(plan.groups))),
-    ):
-        if name not in frame.columns:
+def _rows(result: Any, plan: Plan) -> pl.DataFrame:
+    """The rows of a result, named as the query names them: some databases write names in capitals."""
+    import polars as pl
+
+    source = open_source(result)
+    keys = [_key(k) for k in range(len(plan.groups))]
+    sums = [f"ll_{name}" for name in ("problem", "rows", *(f"{one}_rows" for one in _COUNTS), *_LEFT, *names_of(plan))]
+    (_, schema), *_ = source.schemas()
+    written = {name.lower(): name for name in schema}
+    for name in (*keys, *sums):
+        if name not in written:
             raise InvalidInputError(
                 f"the rows must be those of this query; there is no column {name!r}; run its text as it is."
             )
+    wanted = Wanted(tuple(written[name] for name in sums), tuple(written[name] for name in keys))
+    frame = pl.concat([batch.frame for batch in source.batches(wanted)])
+    return frame.rename({written[name]: name for name in (*keys, *sums)})
 
 
 def _require_dropped(query: Query, reason: str, rows: int) -> None:

@@ -24,6 +24,12 @@ def check_files(engine: str, files: list[str], monkeypatch: pytest.MonkeyPatch) 
     assert found.to_json() == expected.to_json()
 
 
+def check_diagnostics(engine: str, files: list[str]) -> None:
+    """Bins and clusters travel as sums do."""
+    options: dict[str, Any] = {"target": "y", "logit": "z", "diagnostics": True, "cluster": "age", "group": "country"}
+    assert ll.score(files, engine=engine, **options).to_json() == ll.score(files, **options).to_json()
+
+
 def check_table(table: Any, frame: pl.DataFrame) -> None:
     """A table of the engine's own, found by its type."""
     assert ll.score(table, **WEIGHTED).summary.results == ll.score(frame, **WEIGHTED).summary.results

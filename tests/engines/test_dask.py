@@ -32,6 +32,7 @@ def test_files_without_a_cluster(files: list[str], monkeypatch: pytest.MonkeyPat
 
 def test_files(client: Any, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cases.check_files("dask", files, monkeypatch)
+    cases.check_diagnostics("dask", files)
     cases.check_bad_value("dask", files, tmp_path)
     cases.check_unreadable("dask", files, tmp_path)
 

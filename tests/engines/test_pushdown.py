@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 import logloss as ll
 from engines import databases
 from engines.databases import CALLS, assert_close
+from logloss.cli import main
 
 sqlglot = pytest.importorskip("sqlglot")  # of the extra `sql`; the lowest versions are tested without it
 
@@ -70,6 +73,23 @@ def test_rows_of_something_else() -> None:
         query.scores({"a": [1]})
     with pytest.raises(ll.InvalidInputError, match="dialect must be one of duckdb, spark"):
         ll.sql("predictions", target="y", logit="z", dialect="oracle")
+
+
+def test_the_command_line(frame: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["sql", "predictions", "--target", "y", "--logit", "z", "--group", "country, young = age < 30"]
+    assert main(arguments) == 0
+    query = capsys.readouterr().out
+    expected = ll.score(frame, target="y", logit="z").summary.results[-1].statistics.log_loss
+    for ending, option in (("csv", "(FORMAT csv)"), ("parquet", "")):
+        path = tmp_path / f"rows.{ending}"
+        with duckdb.connect() as connection:
+            connection.register("predictions", frame)
+            connection.execute(f"COPY ({query.rstrip().rstrip(';')}) TO '{path}' {option}")
+        assert main([*arguments, "--result", str(path), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert len(found["results"]) == 7
+        assert math.isclose(found["results"][-1]["log_loss"], expected, rel_tol=1e-12)
+    assert main([*arguments, "--result", str(path), "--fail-if", "log_loss > 0.01"]) == 1
 
 
 @pytest.mark.parametrize("dialect", ["bigquery", "snowflake", "trino"])

@@ -24,6 +24,7 @@ def cluster() -> Iterator[None]:
 
 def test_files(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cases.check_files("ray", files, monkeypatch)
+    cases.check_diagnostics("ray", files)
     cases.check_bad_value("ray", files, tmp_path)
     cases.check_unreadable("ray", files, tmp_path)
 

@@ -40,6 +40,7 @@ def session() -> Iterator[Any]:
 
 def test_files(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cases.check_files("spark", files, monkeypatch)
+    cases.check_diagnostics("spark", files)
     cases.check_bad_value("spark", files, tmp_path)
     cases.check_unreadable("spark", files, tmp_path)
 
