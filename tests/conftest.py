@@ -31,6 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A process for each core where all tests run; where some are named, none but this: it begins at once."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return len(os.sched_getaffinity(0)) if whole and hasattr(os, "sched_getaffinity") else 0
+
+
 def _instructions(config: pytest.Config) -> str | None:
     """The set that was asked for, by its own name."""
     chosen = config.getoption("--instructions")

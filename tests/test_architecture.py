@@ -39,8 +39,8 @@ SCORING = {
     "scores": {"_errors", "sources", "engines", "evaluate", "reporting", "scored"},
     "explaining": {"_errors", "losses", "dialects", "sources", "reporting"},
     "pushdown": {"_errors", "_kernels", "evaluate", "sources", "scored"},
-    "arguments": {"engines", "reporting"},
-    "cli": {"", "_errors", "_kernels", "arguments", "scores", "explaining", "reporting"},  # "": the version
+    "arguments": {"engines", "pushdown", "reporting"},
+    "cli": {"", "_errors", "_kernels", "arguments", "pushdown", "scores", "explaining", "reporting"},  # "": the version
     "__main__": {"cli"},
 }
 # Libraries other than Python's own and NumPy, and the only rooms that name them.

@@ -11,13 +11,12 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+import sqlglot
 
 import logloss as ll
 from engines import databases
 from engines.databases import CALLS, assert_close
 from logloss.cli import main
-
-sqlglot = pytest.importorskip("sqlglot")  # of the extra `sql`; the lowest versions are tested without it
 
 
 @pytest.fixture(scope="module")
