@@ -16,8 +16,8 @@ from .._errors import InvalidInputError
 from . import engine
 from .batch import Batch
 from .dialect import Dialect, sniff
-from .engine import identifier, literal
 from .ends import with_one_end
+from .engine import identifier, literal
 from .paths import Found
 from .reading import Reading
 from .wanted import Wanted, typed_name
