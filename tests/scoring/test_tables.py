@@ -13,7 +13,8 @@ import pytest
 
 import logloss as ll
 from logloss.cli import main
-from logloss.report import progress, text
+from logloss.evaluate import results
+from logloss.report import frames, progress, text
 from logloss.report.view import View
 
 HALF = 2**-0.5  # costs half of what 1/2 costs
@@ -78,6 +79,25 @@ def test_bad_views(options: list[str], message: str, capsys: pytest.CaptureFixtu
     assert message in capsys.readouterr().err
 
 
+def test_many_groups_are_written_as_columns(monkeypatch: pytest.MonkeyPatch):
+    """Nothing is made for each group, but of those that a table shows; the mean over groups stands beside the whole."""
+    n = 4_000
+    rows = {"y": [1, 0, 1] * n, "p": [0.75, 0.25, 0.5] * n, "g": [k // 2 for k in range(3 * n)]}
+    found = ll.score(rows, **Y_AND_P, group="g")
+    made: list[int] = []
+    original = results._statistics
+    monkeypatch.setattr(results, "_statistics", lambda *given: made.append(1) or original(*given))
+    for render in (frames.render_csv, frames.render_parquet):
+        render(found.summary)
+    shown = lines(found, View())
+    assert sum(bool(re.match(r" \d+ ", line)) for line in shown) == 50
+    assert any("Of 6,000 groups the 50 with the largest rows are shown (--top N shows more)" in line for line in shown)
+    whole, mean = found.summary.results.blocks[0].columns["log_loss"][-1], found.summary.results.means[0].statistics
+    assert mean.log_loss == pytest.approx(whole, rel=1e-14) == pytest.approx((4 * LN2 - 2 * LN3 + LN2) / 3, rel=1e-14)
+    assert len(made) < 5
+
+
+LN2, LN3 = math.log(2), math.log(3)
 NAMES = [
     "[bold]x",
     "[/]",
