@@ -105,20 +105,24 @@ def assert_shows(page: str, printed: str) -> None:
 def sessions() -> list[object]:
     """The console commands of all pages with their output, named by page and line."""
     return [
-        pytest.param(command, id=f"{path.relative_to(ROOT)}:{block.line}")
+        pytest.param(command, id=f"{path.relative_to(ROOT)}:{block.line}-{number}")
         for path in PAGES
         for block in blocks(path.read_text(encoding="utf-8"))
         if block.language == "console"
-        for command in commands(block.text)
+        for number, command in enumerate(commands(block.text))
     ]
 
 
 @pytest.mark.parametrize("command", sessions())
 def test_console_command(command: Command):
-    program, *arguments = shlex.split(command.line)
-    assert program == "logloss", f"only logloss is run here, not {program}"
+    words = shlex.split(command.line)
+    programs = {words[0], *(words[place + 1] for place, word in enumerate(words) if word == "|")}
+    assert programs <= {"logloss", "cat", "gzip"}, f"only logloss, cat and gzip are run here, not {programs}"
+    this = shlex.join([sys.executable, "-m", "logloss"])
     done = subprocess.run(
-        [sys.executable, "-m", "logloss", *arguments],
+        f'set -e -o pipefail\nlogloss() {{ {this} "$@"; }}\n{command.line}',
+        executable="bash",
+        shell=True,
         check=False,
         capture_output=True,
         text=True,

@@ -5,6 +5,7 @@ A row without a label, or without its prediction, may still count for other labe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TypeAlias
@@ -17,6 +18,9 @@ from .evaluate.plan import Domain, Plan
 from .evaluate.state import InvalidRowsError, State
 from .sources.batch import Batch, refuse_missing
 from .sources.keys import key_columns
+
+_ROUNDING = 1e-5
+"""So far beyond 0 or 1, a probability is that: sums of float32 shares end there."""
 
 _Rows: TypeAlias = NDArray[np.bool_]
 _Wrong: TypeAlias = Iterable[tuple[str | None, _Rows]]
@@ -89,11 +93,25 @@ def _refusal(batch: Batch, plan: Plan) -> InvalidInputError:
     """Which value, of which row, is outside its domain: the first one in the order of rows."""
     found = [(index, domain) for domain in plan.domains() if (index := _first_outside(batch, domain)) is not None]
     index, domain = min(found, key=lambda pair: pair[0])
-    value = float(batch.numbers(domain.column)[index])
+    values = batch.numbers(domain.column)
+    value = float(values[index])
     return InvalidInputError(
         f"column {domain.column!r} ({domain.role}) must be {domain.rule}; it is {value!r} {batch.place(index)}; "
-        f"{domain.remedy}."
+        f"{_remedy(domain, value, values)}."
     )
+
+
+def _remedy(domain: Domain, value: float, values: NDArray[np.float64]) -> str:
+    """What helps against this value, given those around it."""
+    if math.isnan(value):
+        return "fill such values in, or leave them out with invalid='drop' (--invalid drop)"
+    if domain.role != "probability":
+        return domain.remedy
+    if 0 < max(value - 1, -value) <= _ROUNDING:
+        return "if that is rounding, clip to [0, 1] before, or leave it out with invalid='drop' (--invalid drop)"
+    if np.nanmin(values) >= 0 and np.nanmax(values) <= 100:
+        return f"if these are percentages, divide them by 100; {domain.remedy}"
+    return domain.remedy
 
 
 def _outside(batch: Batch, domain: Domain) -> _Rows:

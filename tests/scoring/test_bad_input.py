@@ -146,3 +146,24 @@ def test_numbers_of_other_types_fit_together():
     first = {**TABLE, "g": [1, 2, 3]}
     other = {"y": np.array([True]), "p": np.array([1], np.float32), "g": np.array([1], np.int8)}
     assert ll.score(iter([first, other]), target="y", probability="p", group="g").summary.rows == 4
+
+
+@pytest.mark.parametrize(
+    ("table", "hint"),
+    [
+        (
+            {"p": [0.5, 90.0, 2.0]},
+            "if these are percentages, divide them by 100; if the column holds logits, say --logit p.",
+        ),
+        ({"p": [0.5, -2.0, 3.0]}, "in row 2 of the table (counted from 1); if the column holds logits, say --logit p."),
+        ({"p": [0.5, 1.0 + 2**-23, 0.5]}, "if that is rounding, clip to [0, 1] before"),
+        ({"p": [0.5, -1e-9, 0.5]}, "if that is rounding, clip to [0, 1] before"),
+        ({"p": [0.5, float("nan"), 0.5]}, "fill such values in, or leave them out with invalid='drop'"),
+        ({"y": [1.0, float("nan"), 0.0]}, "fill such values in, or leave them out with invalid='drop'"),
+        ({"y": [1.0, -1.0, 1.0]}, "as in positive=1, negative=-1"),
+    ],
+)
+def test_hints_fit_the_value(table: dict[str, Any], hint: str):
+    with pytest.raises(ll.InvalidInputError) as caught:
+        ll.score({**TABLE, **table}, target="y", probability="p")
+    assert hint in str(caught.value)

@@ -214,3 +214,9 @@ def test_a_label_that_is_always_the_same_has_its_reason():
     rows = {"y_a": [1, 0], "y_b": [1, 1], "p_a": [0.5, 0.5], "p_b": [0.5, 0.5]}
     text = " ".join(str(ll.score(rows, target="y_*", probability="p_*")).split())
     assert "-: undefined, because all targets are the same there; or a mean is of such numbers." in text
+
+
+def test_weights_whose_squares_are_none():
+    """Infinitely many effective rows, all of one kind: a warning of nothing."""
+    found = ll.score({"y": [1, 1], "p": [0.5, 0.5], "w": [1e-200, 1e-200]}, target="y", probability="p", weight="w")
+    assert "2  1.00000  0.69315" in str(found)

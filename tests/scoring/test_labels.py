@@ -58,7 +58,7 @@ def test_conditions_and_expressions_over_both():
 
 def test_unmatched_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     predictions, labels = written(PREDICTIONS.head(3), tmp_path / "p.csv"), written(LABELS[1:], tmp_path / "l.csv")
-    message = r"as 2 do; 1 stand in predictions alone, such as id = '1' and 1 stand in labels alone, such as id = '4'"
+    message = r"as 2 do; alone in predictions: 1, such as id = '1' and alone in labels: 1, such as id = '4'"
     with pytest.raises(InvalidInputError, match=message):
         ll.score(predictions, labels=labels, **Y_AND_P)
     arguments = ["score", str(predictions), "--labels", str(labels), "--key", "id", "--target", "y"]
@@ -73,7 +73,7 @@ def test_unmatched_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         assert {name: int(rows[f"keys_{name}"]) for name in counts} == counts
     for kind in ("table", "md"):
         said = " ".join(outputs[kind].split())
-        assert "2 keys stand in predictions and labels; 1 stand in predictions alone and 1 in labels alone." in said
+        assert "2 keys stand in predictions and labels; alone in predictions 1, alone in labels 1." in said
 
 
 def test_counts_add(tmp_path: Path):

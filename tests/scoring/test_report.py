@@ -14,7 +14,7 @@ import pytest
 
 from logloss.cli import main
 from logloss.reporting import frames, rows, text
-from logloss.reporting.json import render
+from logloss.reporting.json import document, dump, render
 from logloss.reporting.view import View
 from logloss.scores import Scores, score
 
@@ -156,3 +156,18 @@ def test_merge_of_saved_states(tmp_path: Any, capsys: pytest.CaptureFixture[str]
         assert capsys.readouterr().out == merged
     assert main(["merge", str(tmp_path / "a.csv")]) == 2
     assert "must be a state that logloss saved" in capsys.readouterr().err
+
+
+def test_json_is_written_as_the_library_would(scores: Scores):
+    """Field by field in C, and yet the same bytes, whatever names and values there are."""
+    table = {
+        "y": [1, 0, 1, 1],
+        "p": [0.5, 0.0, 0.25, 0.0],
+        "g": ["a", None, '\0"x', "é"],
+        "h": [1.5, math.inf, 2, None],
+    }
+    lists = score({"y": [[1, 0]], "p": [[0.5, 0.25]]}, target="y", probability="p")
+    grouped = score(table, target="y", probability={"\0": "p", "b\n": "p"}, group=["g", "h"])
+    plain = score(table, target="y", probability="p")
+    for one in (scores, lists, grouped, plain):
+        assert render(one.summary) == dump(document(one.summary))

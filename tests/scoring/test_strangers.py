@@ -25,6 +25,14 @@ SEEDS = [
     score(TABLE, target="y", probability="p"),
     score(TABLE, target="y", probability="p", weight="w", group="g"),
     score({**TABLE, "g": [0.5, math.inf, None, 1.0, 2.0]}, target="y", probability="p", group="g", eps=1e-9),
+    score(
+        {**TABLE, "z": [-1, 1, 0, None, 1], "q": [0.5] * 5, "v": [0.0, 1.0, 2.0, 3.0, 1e300]},
+        target="z,y",
+        probability="q,p",
+        weight="v,w",
+        ignore=-1,
+        nulls="drop",
+    ),
 ]
 TEXTS = [storage.dumps(one.state, ("here",)) for one in SEEDS]
 
@@ -98,6 +106,7 @@ BOMBS = {
     ),
     "negative": lambda d: d["cells"][0]["sums"].update(wl="-1p0"),
     "share": lambda d: d["cells"][0]["sums"].update(wy="1p40"),
+    "rows": lambda d: d.update(rows=2**40),
     "group": lambda d: d["cells"][0].update(group=[10**400]),
 }
 

@@ -106,9 +106,9 @@ def test_progress_and_partial_result(long: Path, tmp_path: Path):
     assert list(tmp_path.iterdir()) == [state]
 
 
-@pytest.mark.parametrize(("columns", "no_color"), [(100, ""), (50, "1"), (30, "1")])
+@pytest.mark.parametrize(("columns", "no_color"), [(120, ""), (50, "1"), (30, "1")])
 def test_a_table_on_a_terminal(acs_path: Path, columns: int, no_color: str):
-    """As wide as the terminal, and with colours unless NO_COLOR is set."""
+    """As wide as the terminal, with colours unless NO_COLOR is set, and with bars where there is room."""
     terminal = Terminal(columns)
     command = [*LOGLOSS, "score", *[str(acs_path)], *COLUMNS, "--group", "year"]
     settings = {**os.environ, "TERM": "xterm", "NO_COLOR": no_color}
@@ -119,7 +119,8 @@ def test_a_table_on_a_terminal(acs_path: Path, columns: int, no_color: str):
     assert ("\x1b" in shown) == (not no_color)
     lines = re.sub(r"\x1b\[[\d;]*m", "", shown).splitlines()
     assert max(map(len, lines)) <= columns
-    assert any(len(line) > columns - 10 for line in lines)
+    assert any(len(line) > columns - 20 for line in lines)
+    assert ("█" in shown) == (columns == 120)
 
 
 def test_nothing_but_the_result_where_nobody_watches(acs_path: Path):

@@ -24,7 +24,7 @@ class Component(Protocol):
     def __init__(self, plan: Plan) -> None: ...
 
     def add(self, problem: int, rows: Rows, cells: NDArray[np.int64]) -> None:
-        """Add rows of a problem: those up to `rows.ends[k]` belong to cells[k]. The numbers may be new."""
+        """Add rows of a problem: those up to `rows.ends[k]` belong to cells[k], which may be new; there may be none."""
         ...
 
     def merge(self, other: Self, cells: NDArray[np.int64]) -> None:

@@ -321,7 +321,8 @@ else:
 
 def few(base_rate: Any, effective_rows: Any) -> Any:
     """Whether there are too few positives or negatives for the intervals to be trusted."""
-    return ~(np.minimum(base_rate, 1 - base_rate) * effective_rows >= FEW)
+    with np.errstate(invalid="ignore"):  # squares of tiny weights are 0, which makes infinitely many rows of one kind
+        return ~(np.minimum(base_rate, 1 - base_rate) * effective_rows >= FEW)
 
 
 def statistics(cells: Cells) -> Columns:

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from collections.abc import Iterator
 from typing import Any
 
-from ..evaluate.summary import STATISTICS, Block, Estimate, Plan, Result, Summary, Threshold, reasons
+from ..evaluate.summary import STATISTICS, Block, Estimate, Plan, Result, Results, Summary, Threshold, reasons
 from .columns import BUCKETS, NAMES, OF_GROUPS, OF_LABELS, OVER, portable
 
 SCHEMA_VERSION = 1
 """Rises when a reader of the previous version could misread a document; new fields alone do not raise it."""
 
+_RESULTS = "results"
+_BETWEEN = ",\n      "
+"""What stands between the fields of a result, in a document with two spaces for each level."""
+
+_FIELDS = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(_BETWEEN, ": "))
+_GROUP = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n        ", ": "))
+
 
 def document(summary: Summary) -> dict[str, Any]:
     """The summary as dictionaries, lists, texts and numbers."""
     plan = summary.plan
+    found = _head(summary)
+    found[_RESULTS] = list(_results(summary.results, plan))
+    found["means_over_groups"] = [_mean(result, plan) for result in summary.results.means]
+    return found
+
+
+def _head(summary: Summary) -> dict[str, Any]:
+    """The document up to its results."""
     return {
         "schema_version": SCHEMA_VERSION,
         "partial": summary.partial,
@@ -29,13 +46,7 @@ def document(summary: Summary) -> dict[str, Any]:
             "joined": summary.joined,
             "skipped": list(summary.skipped),
         },
-        "plan": _plan(plan),
-        "results": [
-            {**_result(result, plan), **_more(block, place)}
-            for block in summary.results.blocks
-            for place, result in enumerate(summary.results.of(block))
-        ],
-        "means_over_groups": [_result(result, plan) for result in summary.results.means],
+        "plan": _plan(summary.plan),
     }
 
 
@@ -53,17 +64,28 @@ def _plan(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _result(result: Result, plan: Plan) -> dict[str, Any]:
-    group = None if result.group is None else dict(zip(plan.groups, result.group, strict=True))
-    names = {name: getattr(result, name) for name in NAMES}
-    return {
-        **names,
-        "group": group,
-        OVER: result.over_groups,
-        OF_LABELS: result.of_labels,
-        OF_GROUPS: result.of_groups,
-        **{one.name: getattr(result.statistics, one.name) for one in STATISTICS},
-    }
+def _results(results: Results, plan: Plan) -> Iterator[dict[str, Any]]:
+    """All results in order, from their columns: nothing else is made for each."""
+    return (one for block in results.blocks for one in _of_block(block, results, plan))
+
+
+def _of_block(block: Block, results: Results, plan: Plan) -> Iterator[dict[str, Any]]:
+    names = {name: getattr(block, name) for name in NAMES}
+    groups: list[Any] = [dict(zip(plan.groups, key, strict=True)) for key in results.keys] if results.groups else []
+    of_labels = [None] * results.per_block if block.of_labels is None else block.of_labels.tolist()
+    columns = [_listed(block.columns[one.name].tolist()) for one in STATISTICS]
+    statistics = [one.name for one in STATISTICS]
+    for place, values in enumerate(zip(*columns, strict=True)):
+        whole = place == results.per_block - 1
+        yield {
+            **names,
+            "group": None if whole else groups[place],
+            OVER: "all" if whole and results.groups else None,
+            OF_LABELS: of_labels[place],
+            OF_GROUPS: None,
+            **dict(zip(statistics, values, strict=True)),
+            **_more(block, place),
+        }
 
 
 def _more(block: Block, place: int) -> dict[str, Any]:
@@ -95,9 +117,51 @@ def threshold(one: Threshold) -> dict[str, Any]:
     return found
 
 
+def _listed(values: list[Any]) -> list[Any]:
+    """The values with one NaN for all, so that lists of them can be compared."""
+    return [math.nan if value != value else value for value in values]
+
+
+def _mean(result: Result, plan: Plan) -> dict[str, Any]:
+    names = {name: getattr(result, name) for name in NAMES}
+    return {
+        **names,
+        "group": None if result.group is None else dict(zip(plan.groups, result.group, strict=True)),
+        OVER: result.over_groups,
+        OF_LABELS: result.of_labels,
+        OF_GROUPS: result.of_groups,
+        **{one.name: getattr(result.statistics, one.name) for one in STATISTICS},
+    }
+
+
 def render(summary: Summary) -> str:
-    """The summary as one JSON document."""
-    return dump(document(summary))
+    """The summary as one JSON document.
+
+    With spaces for each level, the library of Python writes in Python; a result is written field by field in C, unless
+    it holds the structures of a diagnosis.
+    """
+    if summary.diagnosed:
+        return dump(document(summary))
+    rest = {"means_over_groups": [_mean(result, summary.plan) for result in summary.results.means]}
+    head, end = dump(_head(summary)).removesuffix("\n}\n"), dump(rest).removeprefix("{\n")
+    results = ",\n".join(map(_written, _results(summary.results, summary.plan)))
+    return f'{head},\n  "{_RESULTS}": [\n{results}\n  ],\n{end}'
+
+
+def _written(result: dict[str, Any]) -> str:
+    """A result as a part of the document."""
+    group = portable(result["group"])
+    before = _FIELDS.encode({name: result[name] for name in NAMES})[1:-1]
+    after = _FIELDS.encode({name: _finite(value) for name, value in result.items() if name not in _BEFORE})[1:-1]
+    values = f"{{\n        {_GROUP.encode(group)[1:-1]}\n      }}" if group else _GROUP.encode(group)
+    return f'    {{\n      {before}{_BETWEEN}"group": {values}{_BETWEEN}{after}\n    }}'
+
+
+_BEFORE = {*NAMES, "group"}
+
+
+def _finite(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def dump(value: dict[str, Any]) -> str:

@@ -65,8 +65,9 @@ def of_hidden(summary: Summary, view: View) -> Iterator[str]:
 def of_joined(summary: Summary) -> str:
     """How many keys matched."""
     counts = summary.joined
-    alone = f"{counts['only_in_predictions']:,} stand in predictions alone and {counts['only_in_labels']:,} in labels"
-    return f"{counts['matched']:,} keys stand in predictions and labels; {alone} alone."
+    matched = f"{counts['matched']:,} key{' stands' if counts['matched'] == 1 else 's stand'}"
+    alone = f"alone in predictions {counts['only_in_predictions']:,}, alone in labels {counts['only_in_labels']:,}"
+    return f"{matched} in predictions and labels; {alone}."
 
 
 def of_partial(summary: Summary) -> str:

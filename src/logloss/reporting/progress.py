@@ -71,24 +71,25 @@ def _bar(stream: IO[str], color: bool) -> Progress:
         """Rows read, how fast, for how long still, and the log loss so far: as much as fits."""
 
         def render(self, task: Task) -> Text:
-            return Text(_numbers(task), no_wrap=True, overflow="crop")
+            return Text(_numbers(task, console.width), no_wrap=True, overflow="crop")
 
     console = Console(file=stream, force_terminal=True, no_color=not color)
     columns = [Numbers()] if console.width < _WIDTH_FOR_BAR else [BarColumn(bar_width=12), Numbers()]
     return Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
 
 
-def _numbers(task: Task) -> str:
-    parts = [f"{int(task.completed):,} rows"]
-    if task.speed:
-        parts.append(f"{task.speed:,.0f} rows/s" if task.speed < 1e6 else f"{task.speed / 1e6:.1f}M rows/s")
-    if task.time_remaining is not None:
-        parts.append(f"{_duration(task.time_remaining)} left")
-    else:
-        parts.append(_duration(task.elapsed or 0.0))
-    if task.completed:
-        parts.append(f"log loss {number(task.fields['log_loss'])}")
-    return ", ".join(parts)
+def _numbers(task: Task, width: int) -> str:
+    """As many of the numbers as fit, each of them whole."""
+    speed, left = task.speed, task.time_remaining
+    rate = "" if not speed else f"{speed:,.0f} rows/s" if speed < 1e6 else f"{speed / 1e6:.1f}M rows/s"
+    time = _duration(task.elapsed or 0.0) if left is None else f"{_duration(left)} left"
+    loss = f"log loss {number(task.fields['log_loss'])}" if task.completed else ""
+    parts = [f"{int(task.completed):,} rows", rate, time, loss]
+    for going in (1, 2, 3):
+        if len(", ".join(filter(None, parts))) < width:
+            break
+        parts[going] = ""
+    return ", ".join(filter(None, parts))
 
 
 def _duration(seconds: float) -> str:

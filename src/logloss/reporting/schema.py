@@ -51,7 +51,7 @@ def _input() -> dict[str, Any]:
     return _object(
         "what was read",
         sources=_described("names of files, as they were given", sources),
-        rows=_described("rows scored", _COUNT),
+        rows=_described("rows scored; of several labels, those that count for one of them at least", _COUNT),
         dropped=_object(
             "rows left out, where --nulls drop, --invalid drop or --ignore asked for it; of several labels, rows that "
             "have none left",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import math
+import re
+import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,12 +18,16 @@ from .notes import notes, number, of_hidden, of_joined, of_partial
 from .view import View
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
 _WIDEST_TEXT = 14
 _AVERAGES = {None: "", "micro": "all labels", "macro": "mean of labels"}
 _WHOLE, _MEAN = "all", "mean"
 _BAR, _BAR_TITLE, _EIGHTHS = 8, "loss", " ▏▎▍▌▋▊▉"
+_NARROWEST_TEXT, _WIDTH_FOR_GRID = 4, 60
+_SPACES = re.compile(r"(?: |\x1b\[[\d;]*m)+$")
+"""At the end of a line, also beside changes of colours."""
 
 
 def render(summary: Summary, view: View) -> str:
@@ -30,7 +37,15 @@ def render(summary: Summary, view: View) -> str:
 
     output = io.StringIO()
     system: Literal["standard"] | None = "standard" if view.color else None
-    console = Console(file=output, width=view.width, force_terminal=view.color, color_system=system, highlight=False)
+    console = Console(
+        file=output,
+        width=view.width,
+        force_terminal=view.color,
+        color_system=system,
+        highlight=False,
+        markup=False,  # a group may be called [a], or :smile:
+        emoji=False,
+    )
     lines = list(_lines(summary, view))
     said = [Text(note, style="yellow") for note in (*notes(summary, view), *diagnosis.findings(summary))]
     columns = _columns(summary.plan, lines, view)
@@ -41,9 +56,12 @@ def render(summary: Summary, view: View) -> str:
     legend += _of_averages(summary)
     head = [Text(of_partial(summary), style="bold yellow")] if summary.partial else []
     head.append(Text(_title(summary)))
+    explained = [_grid(part, view.width) for part in (_details(summary), legend)]
     more = [_short(one) for one in diagnosis.tables(summary, number)]
-    console.print(Group(*head, _table(lines, columns), *more, *said, _grid(_details(summary)), _grid(legend)))
-    return "".join(line.rstrip() + "\n" for line in output.getvalue().splitlines())
+    console.print(Group(*head, _table(lines, columns), *more, *said, *explained))
+    return "".join(
+        _SPACES.sub(lambda end: end[0].replace(" ", ""), line) + "\n" for line in output.getvalue().split("\n")[:-1]
+    )
 
 
 def _short(lines: diagnosis.Lines) -> Table:
@@ -97,7 +115,14 @@ def _title(summary: Summary) -> str:
     weight = f", weighted by {plan.weight}" if plan.weight else ""
     where = f" with {plan.where}" if plan.where else ""
     source = summary.sources[0] if len(summary.sources) == 1 else f"{len(summary.sources):,} files"
-    return f"{_subject(plan)} ({kind}){weight}, {summary.rows:,} rows{where} in {source}"
+    return _printable(f"{_subject(plan)} ({kind}){weight}, {summary.rows:,} rows{where} in {source}")
+
+
+def _printable(text: str) -> str:
+    """A text that does nothing to a terminal, and stays on its line."""
+    return "".join(
+        one if unicodedata.category(one)[0] != "C" else one.encode("unicode_escape").decode() for one in text
+    )
 
 
 def _subject(plan: Plan) -> str:
@@ -137,16 +162,16 @@ def _lines(summary: Summary, view: View) -> Iterator[_Line]:
 
 def _about(block: Block, plan: Plan) -> Iterator[str]:
     if plan.has_models:
-        yield block.model or ""
+        yield _printable(block.model or "")
     if plan.has_labels:
-        yield block.label or _AVERAGES[block.average]
+        yield _printable(block.label or "") or _AVERAGES[block.average]
 
 
 def _value(value: Any) -> str:
     """A group's value; a text that could be taken for a total, or for nothing, stands in quotes."""
     if value is None:
         return "null"
-    return repr(value) if value in (_WHOLE, _MEAN, "null", "") else str(value)
+    return repr(value) if value in (_WHOLE, _MEAN, "null", "") else _printable(str(value))
 
 
 def _of_groups(summary: Summary) -> str:
@@ -201,12 +226,16 @@ class _Column:
     cells: list[str]
     numeric: bool
     leaves: int = 0
+    limit: int | None = None
 
-    @property
+    @cached_property
     def width(self) -> int:
-        longest = max(map(len, self.cells))
-        widths = [longest if self.numeric else min(longest, _WIDEST_TEXT), *map(len, self.name.split())]
-        return max(widths)
+        """In columns of a terminal, of which some characters take two."""
+        from rich.cells import cell_len
+
+        longest = max(map(cell_len, self.cells))
+        widths = [longest if self.numeric else min(longest, _WIDEST_TEXT), *map(cell_len, self.name.split())]
+        return max(widths) if self.limit is None else self.limit
 
 
 def _columns(plan: Plan, lines: Sequence[_Line], view: View) -> list[_Column]:
@@ -216,9 +245,22 @@ def _columns(plan: Plan, lines: Sequence[_Line], view: View) -> list[_Column]:
     for leaves in going:
         if sum(column.width + 2 for column in columns) >= view.width:
             columns = [column for column in columns if column.leaves != leaves]
+    columns = _narrowed(columns, view.width)
     bars = _bars(lines) if view.bars else None
     if bars and sum(column.width + 2 for column in [*columns, bars]) < view.width:
         columns.append(bars)
+    return columns
+
+
+def _narrowed(columns: list[_Column], width: int) -> list[_Column]:
+    """The columns with texts that fold earlier, the widest first, where numbers would not fit beside them."""
+    excess = sum(column.width + 2 for column in columns) - width + 1
+    for _ in range(max(0, excess)):
+        texts = [column for column in columns if not column.numeric and column.width > _NARROWEST_TEXT]
+        if not texts:
+            break
+        widest = max(texts, key=lambda column: column.width)
+        columns = [replace(one, limit=one.width - 1) if one is widest else one for one in columns]
     return columns
 
 
@@ -240,7 +282,7 @@ def _bar(share: float) -> str:
 
 def _all_columns(plan: Plan, lines: Sequence[_Line]) -> list[_Column]:
     names = zip(_names(plan), zip(*(line.names for line in lines), strict=True), strict=True)
-    texts = [_Column(name, list(cells), numeric=False) for name, cells in names]
+    texts = [_Column(_printable(name), list(cells), numeric=False) for name, cells in names]
     numbers = [
         _Column(shown.title, [cell(line.values) for line in lines], numeric=True, leaves=shown.leaves)
         for shown, cell in _measures(lines)
@@ -275,9 +317,13 @@ def _z(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else number(value)
 
 
-def _grid(lines: Sequence[tuple[str, str]]) -> Table:
+def _grid(lines: Sequence[tuple[str, str]], width: int) -> RenderableType:
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
+    if width < _WIDTH_FOR_GRID:
+        return Group(*(Text(f"{name}: {meaning}" if name else meaning, style="dim") for name, meaning in lines))
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, style="dim", min_width=18)
     grid.add_column(style="dim")

@@ -62,7 +62,9 @@ def require(column: str, name: str, schema: pl.Schema) -> None:
         return
     known = list(schema)
     similar = difflib.get_close_matches(column, [name for name in known if not _is_number(name)], n=1)
-    hint = f"did you mean {similar[0]!r}" if similar else "name one of those"
+    hint = (
+        f"did you mean {similar[0]!r}" if similar else "name one of those, or the file that has it (labels=, --labels)"
+    )
     if any(map(_is_number, known)) and not all(name.isdecimal() for name in known):
         hint = "the file seems to have no header: header=False (--no-header) names the columns 1, 2, and so on"
     if len(known) == 1 and not {";", "|", "\t", ","}.isdisjoint(known[0]):

@@ -155,7 +155,7 @@ class Joined:
         counts = zip(_SIDES, (count - matched for count in rows), examples, strict=True)
         raise InvalidInputError(
             f"every key must stand in predictions and labels, as {matched:,} do; "
-            + " and ".join(f"{count:,} stand in {table} alone{example}" for table, count, example in counts if count)
+            + " and ".join(f"alone in {table}: {count:,}{example}" for table, count, example in counts if count)
             + "; leave them out with unmatched='drop' (--unmatched drop)."
         )
 
