@@ -82,10 +82,10 @@ def _worst(what: str, lines: Sequence[Line], name: str = "") -> Answer:
     if not math.isfinite(worst.least):
         largest = f"{shift} there, the largest difference of {some(len(lines), what)}."
         return Answer(WHOM, "whom", f"{of}{worst.name}:", largest)
-    surely, chance = sum(line.least > 0 for line in lines), whole(max(1.0, 0.05 * len(lines)))
-    share = f"{surely:,} of {some(len(lines), what)}"
-    beyond = f"{share} have an error whose 95\u00a0% interval leaves out 0; by chance about {chance} would."
-    if worst.least <= 0:
+    surely = [line for line in ranked(lines) if line.beyond(len(lines))]
+    count = f"{len(surely):,} of {some(len(lines), what)}"
+    beyond = f"{count} miss by more than chance allows, after correcting for looking at all of them."
+    if not surely:
         return Answer(WHOM, "whom", f"{of}For none surely.", beyond)
     return Answer(WHOM, "whom", f"{of}{worst.name}:", f"{shift} there. {beyond}")
 
