@@ -157,6 +157,10 @@ def _add_rows(command: Any) -> None:
     cluster_help = "rows with the same value depend on each other, as those of a user: intervals allow for that"
     command.add_argument("--cluster", action=_Once, metavar="COLUMN", help=cluster_help)
     command.add_argument("--eps", action=_Once, metavar="P", type=float, help=eps_help)
+    trained: Any = {"action": _Once, "metavar": "R", "type": float}
+    rate_help = "share of negatives that training kept: also score predictions corrected for it"
+    command.add_argument("--negative-rate", help=rate_help, **trained)
+    command.add_argument("--pos-weight", help="weight of positives in training: likewise", **trained)
     command.add_argument(
         "--save-state", action=_Once, metavar="FILE", help="also write the state, which merge adds to others"
     )

@@ -90,6 +90,8 @@ def _score(arguments: argparse.Namespace) -> Scores:
             reading=_reading(arguments),
             diagnostics=arguments.diagnostics,
             cluster=arguments.cluster,
+            negative_rate=arguments.negative_rate,
+            pos_weight=arguments.pos_weight,
             asked=asked_of(arguments.diagnostics, **_asked(arguments)),
         )
 

@@ -68,6 +68,8 @@ def score(
     cluster: str | None = None,
     thresholds: float | Sequence[float] = (),
     prevalence: float | None = None,
+    negative_rate: float | None = None,
+    pos_weight: float | None = None,
 ) -> Scores:
     """Score predictions of any size in one pass: log loss and what explains it, overall and per group.
 
@@ -121,6 +123,9 @@ def score(
         thresholds: probabilities between 0 and 1 at which rows would be flagged, for `diagnostics`.
         prevalence: the share of positives that net benefit assumes, if it is not the base rate, as for cases and
             controls.
+        negative_rate: the share of negatives that the model was trained on, in (0, 1]: predictions are scored as they
+            are, and beside it corrected for that, as by `correct_prior`.
+        pos_weight: the weight of positives in training, likewise.
 
     Returns:
         Scores, which prints as a table.
@@ -167,6 +172,8 @@ def score(
         diagnostics=diagnostics,
         cluster=cluster,
         asked=asked_of(diagnostics, thresholds, prevalence),
+        negative_rate=negative_rate,
+        pos_weight=pos_weight,
     )
 
 

@@ -287,6 +287,17 @@ def fill(slots, records, count):
         slots[place] = k
 
 
+@entry
+def logits_of(x, shift, out):
+    """The logits of valid probabilities, plus a number."""
+    columns = carray(_scratch(0.0), (_COLUMNS, BLOCK), np.float64)
+    for row in range(0, out.size, BLOCK):
+        n = min(BLOCK, out.size - row)
+        _load(x, x, (0, 0), False, row, n, columns)
+        for i in range(n):
+            out[row + i] = columns[_Z, i] + shift
+
+
 @inline
 def _mixed(h):
     """Bits of which every one depends on all of h (the finaliser of MurmurHash3)."""

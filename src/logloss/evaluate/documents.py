@@ -67,6 +67,7 @@ class Problem(msgspec.Struct, forbid_unknown_fields=True):
     prediction: str
     model: str | None = None
     label: str | None = None
+    shift: Annotated[float, Meta(ge=-1000, le=1000)] = 0.0
 
 
 class Plan(msgspec.Struct, forbid_unknown_fields=True):

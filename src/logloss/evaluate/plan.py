@@ -17,6 +17,8 @@ class Problem:
     prediction: str
     model: str | None = None
     label: str | None = None
+    shift: float = 0.0
+    """What is added to logits, to undo how the model was trained."""
 
     def unpacked(self, places: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
         """The problem itself, or one for each place of its lists, labelled 0, 1, 2 and so on."""
@@ -32,7 +34,8 @@ class Problem:
         for place, (target, prediction) in enumerate(
             zip(places.get(self.target, ()), places.get(self.prediction, ()), strict=True)
         ):
-            yield Problem(target, prediction, self.model, f"{self.label}[{place}]" if self.label else str(place))
+            label = f"{self.label}[{place}]" if self.label else str(place)
+            yield Problem(target, prediction, self.model, label, self.shift)
 
 
 @dataclass(frozen=True)

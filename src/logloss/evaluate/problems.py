@@ -9,6 +9,7 @@ from .._errors import InvalidInputError
 from .._spec.losses import EPS
 from .._spec.terms import number
 from .plan import Plan, Problem
+from .shift import both, correction
 
 _TARGETS = ("y", "y_true", "target", "label", "clicked", "click", "outcome")
 _PREDICTIONS = ("p", "y_proba", "y_pred_proba", "y_prob", "prob", "pred", "probability", "predicted_probability")
@@ -38,6 +39,8 @@ def make_plan(
     outcomes: str | None = None,
     diagnostics: bool = False,
     cluster: str | None = None,
+    negative_rate: float | None = None,
+    pos_weight: float | None = None,
 ) -> Plan:
     """The plan for a source with these columns.
 
@@ -68,6 +71,10 @@ def make_plan(
         for model, names in _models(predictions, columns).items()
         for label, target_column, column in _pairs(targets, _listed(names, columns), columns)
     ]
+    if shift := correction(negative_rate, pos_weight):
+        if eps is not None:
+            raise InvalidInputError("eps is a floor of probabilities, and corrected ones are logits; leave it out.")
+        problems = list(both(problems, shift))
     for name, choice in (("nulls", nulls), ("invalid", invalid)):
         if choice not in ("error", "drop"):
             raise InvalidInputError(f"{name} must be 'error' or 'drop'; got {choice!r}.")

@@ -23,6 +23,7 @@ from .grid import Grid, bins_of
 from .groups import Groups, Key, KeyColumn, Values
 from .moments import InvalidRowsError, Moments, MomentSums
 from .plan import Plan
+from .shift import shifted
 from .units import units_of
 
 __all__ = ["REASONS", "Cell", "InvalidRowsError", "Key", "State", "Values"]
@@ -87,7 +88,7 @@ class State:
         weights = columns[self.plan.weight] if self.plan.weight else None
         for index, problem in enumerate(self.plan.problems):
             whole = Rows(columns[problem.prediction], self.plan.logits, columns[problem.target], weights, ends, units)
-            for part in self._floored(whole):
+            for part in self._floored(shifted(whole, problem.shift)):
                 for component in self.components.values():
                     component.add(index, part, cells)
 

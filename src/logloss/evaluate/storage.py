@@ -35,6 +35,9 @@ def dumps(state: State, sources: tuple[str, ...]) -> str:
     keys = state.groups
     others = {name: one.dump(order) for name, one in state.components.items() if name != "moments"}
     plan = dataclasses.asdict(state.plan)
+    for problem in plan["problems"]:
+        if not problem["shift"]:
+            del problem["shift"]
     values = {value for key in keys for value in key if value is None or isinstance(value, float)}
     plain = not others and all(value is not None and math.isfinite(value) for value in values)
     if not others:

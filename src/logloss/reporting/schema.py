@@ -71,6 +71,7 @@ def _plan() -> dict[str, Any]:
         prediction={"type": "string"},
         model=_text("name of the model; null for a single one"),
         label=_text(),
+        **{"shift?": _described("what was added to logits, to undo how the model was trained", {"type": "number"})},
     )
     floor = {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 0.5}
     return _object(
