@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -241,3 +243,10 @@ def test_every_record_finds_a_number():
     assert len({one.name for one in DIAGNOSTICS}) == len(DIAGNOSTICS)
     assert not [name for name, value in numbers.items() if math.isnan(value) and not name.startswith("ks_")]
     assert len({rule.code for rule in RULES}) == len(RULES)
+
+
+def test_every_code_and_number_is_documented():
+    text = (Path(__file__).parents[2] / "docs" / "diagnostics.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^### (LL\d+)$", text, re.MULTILINE)) == set(CODES)
+    names = {one.name.removeprefix("brier_") for one in DIAGNOSTICS}
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
