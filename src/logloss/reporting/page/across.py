@@ -15,7 +15,7 @@ from ..svg import short
 from . import words
 from .figures import Figure
 from .groups import Line, ranked, table
-from .sections import BETTER, CHANGED, WHOM, Answer, Part, Section, answer
+from .sections import BETTER, CHANGED, WHOM, Answer, Part, Section, answer, together
 from .subjects import Subject, column, group_name
 from .tables import Cell, Column, Table, data, sortable
 
@@ -77,17 +77,16 @@ def whom(shown: Sequence[Subject], everyone: Sequence[Subject], summary: Summary
 def _worst(what: str, lines: Sequence[Line], name: str = "") -> Answer:
     """The one whose error is surely the largest, and how many miss by more than chance."""
     worst = ranked(lines)[0]
-    of = f"{name}: " if name else ""
     shift = f"{number(abs(100 * worst.difference), 1)} points {words.too(worst.difference)}"
     if not math.isfinite(worst.least):
         largest = f"{shift} there, the largest difference of {some(len(lines), what)}."
-        return Answer(WHOM, "whom", f"{of}{worst.name}:", largest)
+        return Answer(WHOM, "whom", f"{worst.name}:", largest, about=name)
     surely = [line for line in ranked(lines) if line.beyond(len(lines))]
     count = f"{len(surely):,} of {some(len(lines), what)}"
     beyond = f"{count} miss by more than chance allows, after correcting for looking at all of them."
     if not surely:
-        return Answer(WHOM, "whom", f"{of}For none surely.", beyond)
-    return Answer(WHOM, "whom", f"{of}{worst.name}:", f"{shift} there. {beyond}")
+        return Answer(WHOM, "whom", "For none surely.", beyond, about=name)
+    return Answer(WHOM, "whom", f"{worst.name}:", f"{shift} there. {beyond}", about=name)
 
 
 def changed(shown: Sequence[Subject], summary: Summary) -> Section:
@@ -102,7 +101,7 @@ def changed(shown: Sequence[Subject], summary: Summary) -> Section:
         paragraphs += [told] if len(shown) == 1 else []
         parts.append(Part(one.name, (_series(one.block, times, title), _windows(one, times, summary.plan.groups[0]))))
     explained = "The first and the last time are compared; they are taken as samples of different rows."
-    return Section("changed", CHANGED, tuple(answers), (*paragraphs, explained), tuple(parts))
+    return Section("changed", CHANGED, together(answers), (*paragraphs, explained), tuple(parts))
 
 
 def _capital(text: str) -> str:
