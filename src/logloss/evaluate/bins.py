@@ -113,10 +113,13 @@ class Bins:
 
     @cached_property
     def occupied(self) -> Occupied:
-        """The places of one cell that hold weight, in order of the prediction."""
+        """The places of one cell that hold weight, in order of the prediction.
+
+        A weight so small that its square is 0 beside the others decides nothing, and counts as none.
+        """
         if self.w.ndim != 1:
             raise InvalidInputError(f"only Bins of one cell have occupied places; got {self.w.ndim - 1} leading axes.")
-        place = np.flatnonzero(self.w > 0)
+        place = np.flatnonzero((self.w > 0) & (self.ww > 0))
         sums: dict[str, Any] = {name: getattr(self, name)[place] for name in SUMS}
         return Occupied(place, **sums, count=self.count, soft=self.soft)
 

@@ -111,7 +111,7 @@ def compare(
     rows = int(first.bins.rows.sum())
     a, b = first.diagnosed(clustered=clustered), second.diagnosed(clustered=clustered)
     if not a.weight > 0:
-        no = missing("no row has a weight above 0")
+        no = missing(NO_ROWS)
         return Comparison(no, no, no, no, no, no, no, rows, 0, no)
     parts = a.decomposition, b.decomposition
     scores = [(one.log_loss.score, one.brier.score) for one in parts]
