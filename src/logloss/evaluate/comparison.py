@@ -21,7 +21,7 @@ from .corp import entropy, left_out, plain_scores
 from .diagnoses import Diagnostics, Estimate
 from .diagnostics import diagnose
 from .ranking import precision_left_out
-from .sample import INFINITE, Units, compared, interval, missing
+from .sample import INFINITE, NO_ROWS, Units, compared, interval, missing
 from .tails import normal_quantile
 
 __all__ = ["Comparison", "Model", "compare", "holm", "rows_needed"]

@@ -28,7 +28,7 @@ from .smooth import Curve, debiased, distances, thinned
 
 __all__ = ["Isotonic", "entropy", "isotonic", "left_out", "plain_scores"]
 
-GAINS, GAIN_SEED = 20, 11
+GAINS, GAIN_SEED = 60, 11
 NULLS, NULL_SEED = 199, 13
 BAND_PLACES = 80
 
