@@ -37,9 +37,19 @@ SCORING = {
     "reporting": {"", "_errors", "evaluate.summary"},
     "scored": {"_errors", "sources", "evaluate", "reporting"},
     "scores": {"_errors", "sources", "engines", "evaluate", "reporting", "scored"},
+    "comparing": {"_errors", "sources", "engines", "evaluate", "reporting", "scores"},
     "explaining": {"_errors", "losses", "dialects", "sources", "reporting"},
     "arguments": {"reporting"},
-    "cli": {"", "_errors", "_kernels", "arguments", "scores", "explaining", "reporting"},  # "": the version
+    "cli": {
+        "",
+        "_errors",
+        "_kernels",
+        "arguments",
+        "scores",
+        "comparing",
+        "explaining",
+        "reporting",
+    },  # "": the version
     "__main__": {"cli"},
 }
 # Libraries other than Python's own and NumPy, and the only rooms that name them.

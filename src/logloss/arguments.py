@@ -48,6 +48,19 @@ examples:
   logloss merge monday.json tuesday.json --save-state week.json
 """
 
+_COMPARE_EXAMPLES = """\
+examples:
+  logloss compare predictions.parquet --target y --probability old=p1 --probability new=p2
+  logloss compare new.parquet --against old.parquet --key id --target y --probability p --cluster user
+  logloss compare predictions.parquet --target y --probability old=p1 --probability new=p2 --fail-on-regression 0.001
+"""
+
+_DRIFT_EXAMPLES = """\
+examples:
+  logloss score may.parquet --target y --probability p --diagnostics --save-state may.json
+  logloss drift may.json june.json
+"""
+
 _EXPLAIN_EXAMPLES = """\
 examples:
   logloss explain --probability 0 0 1 --target 1 0 1
@@ -112,6 +125,7 @@ def parser() -> argparse.ArgumentParser:
     merge = commands.add_parser("merge", help="add up saved states of parts of the data", epilog=_MERGE_EXAMPLES)
     merge.add_argument("files", nargs="+", metavar="STATE", help="file that --save-state wrote")
     merge.add_argument("--save-state", action=_Once, metavar="FILE", help="also write the sum of the states")
+    _add_comparing(commands)
     _add_explain(commands)
     for command in (score, report, merge):
         gate_help = 'exit with 1 if this holds over all groups, as "ne > 0.9"; again for another gate'
@@ -120,6 +134,26 @@ def parser() -> argparse.ArgumentParser:
     for command in (score, merge):
         _add_output(command)
     return found
+
+
+def _add_comparing(commands: Any) -> None:
+    """What is better, and what changed."""
+    compare = commands.add_parser(
+        "compare", help="is a model better than another on the same rows?", epilog=_COMPARE_EXAMPLES
+    )
+    _add_rows(compare)
+    against_help = "where the baseline's predictions are, if not with the others', joined on --key"
+    compare.add_argument("--against", action=_Once, metavar="FILE", help=against_help)
+    regression_help = "exit with 1 if a model's log loss is worse than the baseline's by more than this, beyond chance"
+    compare.add_argument(
+        "--fail-on-regression", metavar="MARGIN", nargs="?", type=float, const=0.0, default=None, help=regression_help
+    )
+    compare.add_argument("--top", type=int, metavar="N", default=50, help="groups shown, the largest (default: 50)")
+    drift = commands.add_parser("drift", help="what changed between two saved states", epilog=_DRIFT_EXAMPLES)
+    for name in ("before", "after"):
+        drift.add_argument(name, metavar=name.upper(), help=f"the {name} state, which --diagnostics --save-state wrote")
+    for command in (compare, drift):
+        command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_rows(command: Any) -> None:

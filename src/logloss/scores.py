@@ -70,6 +70,7 @@ def score(
     prevalence: float | None = None,
     negative_rate: float | None = None,
     pos_weight: float | None = None,
+    compare: bool | None = False,
 ) -> Scores:
     """Score predictions of any size in one pass: log loss and what explains it, overall and per group.
 
@@ -126,6 +127,8 @@ def score(
         negative_rate: the share of negatives that the model was trained on, in (0, 1]: predictions are scored as they
             are, and beside it corrected for that, as by `correct_prior`.
         pos_weight: the weight of positives in training, likewise.
+        compare: whether to keep what `compare` needs of several models, the first of which is the baseline; None: if
+            there are several.
 
     Returns:
         Scores, which prints as a table.
@@ -174,6 +177,7 @@ def score(
         asked=asked_of(diagnostics, thresholds, prevalence),
         negative_rate=negative_rate,
         pos_weight=pos_weight,
+        compare=compare,
     )
 
 
@@ -209,7 +213,7 @@ def report(source: Any, path: str | os.PathLike[str], **options: Any) -> Scores:
     """
     check_place(path)
     FORMATS["html"].require()
-    scores = score(source, **{"diagnostics": True, **options})
+    scores = score(source, **{"diagnostics": True, "compare": None, **options})
     given = [f"{name}={value!r}" for name, value in options.items()]
     what = repr(source) if isinstance(source, (str, list, tuple, os.PathLike)) else "…"
     scores.report(path, command=f"logloss.report({', '.join([what, repr(os.fspath(path)), *given])})")
@@ -228,15 +232,22 @@ def score_and_tell(
     meaning: Meaning = Meaning(),  # noqa: B008 - it cannot change
     reading: Reading = AS_FOUND,
     asked: Asked = Asked(),  # noqa: B008 - it cannot change
+    sides: bool = False,
     **options: Any,
 ) -> Scores:
-    """As `score`, and tell a function how far it is, about five times a second and from several threads."""
+    """As `score`, and tell a function how far it is, about five times a second and from several threads.
+
+    `sides`: of models by their names, the first one's predictions are with the labels, and columns are named as they
+    are in either source.
+    """
     meter = Meter(tell) if tell else None
     opened = open_source(source, meter.read if meter else None, reading)
     joined = with_labels(opened, labels, key, unmatched, reading)
     opened = joined or opened
     columns = _columns(opened)
     groups, expressions = group_by(group, columns)
+    if sides:
+        options, groups = _on_sides(options, groups, columns)
     definitions = "; ".join(f"{one.name} = {one.text}" for one in expressions) or None
     plan = make_plan(
         columns, where=where, group=groups, definitions=definitions, outcomes=str(meaning) or None, **options
@@ -260,6 +271,23 @@ def score_and_tell(
     _require_rows(state, opened.names, where)
     state.joined = joined.counts if joined else {}
     return Scores(state, opened.names, asked=asked)
+
+
+def _on_sides(options: dict[str, Any], groups: Any, columns: Sequence[str]) -> tuple[dict[str, Any], Any]:
+    """Columns as a join calls them that both sources have: the first model's are in the labels' one."""
+
+    def at(name: Any, side: str) -> Any:
+        joined = f"{side}.{name}"
+        return joined if name not in columns and joined in columns else name
+
+    found = dict(options)
+    for role in ("target", "weight", "cluster"):
+        found[role] = at(options.get(role), "predictions")
+    for role in ("probability", "logit"):
+        if options.get(role):
+            sides = ["labels", *["predictions"] * (len(options[role]) - 1)]
+            found[role] = {name: at(options[role][name], side) for name, side in zip(options[role], sides, strict=True)}
+    return found, tuple(at(name, "predictions") for name in groups)
 
 
 def _columns(opened: Source) -> list[str]:
