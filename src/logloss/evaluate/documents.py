@@ -60,6 +60,14 @@ class Buckets(msgspec.Struct, forbid_unknown_fields=True):
     groups: Records | None
 
 
+class PairedSums(msgspec.Struct, forbid_unknown_fields=True):
+    """The sums of a pair of models."""
+
+    soft: bool
+    joint: Records
+    sums: Records
+
+
 class Problem(msgspec.Struct, forbid_unknown_fields=True):
     """A column of predictions for a column of targets."""
 

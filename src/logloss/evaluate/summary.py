@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
 
 import numpy as np
@@ -20,6 +21,7 @@ from .diagnoses import Diagnostics, Estimate, Finding, Threshold
 from .diagnostics import DIAGNOSTICS, Diagnostic, reasons
 from .groups import Key, Values
 from .moments import Cells
+from .paired import GroupDifference, Paired, paired
 from .plan import Plan
 from .results import Block, Result, Results
 from .state import State
@@ -41,6 +43,8 @@ __all__ = [
     "Diagnostics",
     "Estimate",
     "Finding",
+    "GroupDifference",
+    "Paired",
     "Plan",
     "Result",
     "Results",
@@ -74,6 +78,13 @@ class Summary:
     joined: dict[str, int] = field(default_factory=dict)  # how many keys of predictions and labels matched
     asked: Asked = field(default_factory=Asked)  # thresholds and prevalence of diagnoses
 
+    pair: Callable[[], tuple[Paired, ...]] = field(default=tuple, compare=False, repr=False)
+
+    @cached_property
+    def comparisons(self) -> tuple[Paired, ...]:
+        """Every model against the first, where pairs were kept; found when somebody asks."""
+        return self.pair()
+
     @property
     def diagnosed(self) -> bool:
         """Whether bins were kept, so that results have diagnostics."""
@@ -99,7 +110,8 @@ def summarize(
     dropped, weight = dict(state.dropped), _dropped_weight(state)
     results = Results(tuple(blocks), values)
     found = state.plan, sources, state.rows, dropped, weight, results, state.clipped, partial
-    return Summary(*found, dict(state.joined), asked)
+    each = [block for block in blocks if block.average is None]
+    return Summary(*found, dict(state.joined), asked, lambda: paired(state, [one.diagnostics for one in each]))
 
 
 def loss_so_far(state: State) -> tuple[float, float]:
