@@ -19,6 +19,7 @@ from .evaluate.plan import Problem
 from .evaluate.sample import interval
 from .evaluate.statistics import Statistics
 from .evaluate.summary import Block
+from .evaluate.verdicts import findings_of_comparison
 from .reporting import comparison as shown
 from .scores import Interrupted, Scores, score_and_tell
 from .sources.outcomes import Meaning
@@ -109,7 +110,12 @@ def _plain(one: Paired, model: Block, baseline: Block) -> dict[str, Any]:
             for name in _DIFFERENCES
         },
         "groups": [_group(group) for group in one.groups],
+        "findings": [dataclasses.asdict(said) for said in findings_of_comparison(found, _both_names(one))],
     }
+
+
+def _both_names(one: Paired) -> tuple[str, str]:
+    return str(one.model.model), str(one.baseline.model)
 
 
 def _value(block: Block, statistics: Statistics, name: str) -> float:
