@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..phrases import some
 from ..svg import PALETTE, legal, missing, render, short
-from . import across, closing, headlines, sections
+from . import across, closing, headlines, sections, versus
 from .figures import Figure
 from .sections import MOST_SUBJECTS, Part, Section
 from .subjects import Subject, are_times, subjects
@@ -88,7 +88,7 @@ def _sections(everyone: Sequence[Subject], shown: Sequence[Subject], summary: Su
         yield useful
     if times:
         yield across.changed(shown, summary)
-    if better := across.better(everyone, summary):
+    if better := versus.better(everyone, summary):
         yield better
 
 
