@@ -68,6 +68,21 @@ def test_every_row_its_own_bucket_is_the_paired_delong(pair):
     assert found.se == pytest.approx(math.sqrt(variance), rel=0.01)
 
 
+def test_models_that_are_nearly_alike_have_small_errors():
+    """Recalibration moves every prediction a little: an error from the middle of bins would drown the difference."""
+    p, y, _ = simulated(8, 40_000, slope=1.05)
+    q = 1 / (1 + np.exp(-logit(p) / 1.05))
+    found = compare(Model(*both(q, y)), Model(*both(p, y)))
+    for own, rows in (
+        (found.log_loss, losses(q, y) - losses(p, y)),
+        (found.brier, (q - y) ** 2 - (p - y) ** 2),
+    ):
+        assert own.value == pytest.approx(rows.mean(), abs=2e-5)
+        assert own.se == pytest.approx(rows.std() / math.sqrt(y.size), rel=0.15)
+    entropy = -np.mean(y) * np.log(np.mean(y)) - np.mean(1 - y) * np.log(np.mean(1 - y))
+    assert found.normalized_entropy.se == pytest.approx(found.log_loss.se / entropy, rel=0.05)
+
+
 def test_a_model_equals_itself(pair):
     p, _, y = pair
     found = compare(Model(*both(p, y)), Model(*both(p, y)))
