@@ -155,7 +155,7 @@ def left_out(units: Units, index: int) -> tuple[Floats, Floats]:
     out, _ = _regressed(wy, w, units.whole.p, np.empty(0))
     recalibrated = out[:, index] / weight
     own = sums_of_scores(units)[:, index]
-    plain = (own.sum() - own) / weight
+    plain = (own.sum() - own) / weight if np.isfinite(own).all() else np.full(own.size, math.inf)
     shares = (wy.sum(axis=1) / weight).tolist()
     uncertainty = np.array([_uncertainty(q)[index] for q in shares])
     return plain - recalibrated, uncertainty - recalibrated
