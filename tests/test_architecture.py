@@ -37,10 +37,14 @@ SCORING = {
     "reporting": {"", "_errors", "evaluate.summary"},
     "scored": {"_errors", "sources", "evaluate", "reporting"},
     "scores": {"_errors", "sources", "engines", "evaluate", "reporting", "scored"},
+    "comparing": {"_errors", "sources", "engines", "evaluate", "reporting", "scores"},
     "explaining": {"_errors", "losses", "dialects", "sources", "reporting"},
     "pushdown": {"_errors", "_kernels", "evaluate", "sources", "scored"},
     "arguments": {"engines", "pushdown", "reporting"},
-    "cli": {"", "_errors", "_kernels", "arguments", "pushdown", "scores", "explaining", "reporting"},  # "": the version
+    "cli": {
+        *{"", "_errors", "_kernels"},  # "": the version
+        *{"arguments", "scores", "comparing", "pushdown", "explaining", "reporting"},
+    },
     "__main__": {"cli"},
 }
 # Libraries other than Python's own and NumPy, and the only rooms that name them.

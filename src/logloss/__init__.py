@@ -16,11 +16,14 @@ from .metrics import log_loss
 from .prior import balanced_pos_weight, correct_prior
 
 if TYPE_CHECKING:
+    from .comparing import Changes, Comparisons, compare, drift
     from .explaining import Explanation, explain
     from .pushdown import sql
     from .scores import Scores, load, merge, report, score
 
 __all__ = [
+    "Changes",
+    "Comparisons",
     "Explanation",
     "InvalidInputError",
     "LoglossError",
@@ -33,8 +36,10 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_log_probs",
     "binary_cross_entropy_with_logits",
+    "compare",
     "correct_prior",
     "denominator",
+    "drift",
     "explain",
     "grad_and_hess",
     "load",
@@ -59,6 +64,10 @@ def __getattr__(name: str) -> Any:
         from . import pushdown
 
         return pushdown.sql
+    if name in ("Changes", "Comparisons", "compare", "drift"):
+        from . import comparing
+
+        return getattr(comparing, name)
     if name in ("Explanation", "explain"):
         from . import explaining
 

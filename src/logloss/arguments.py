@@ -55,6 +55,19 @@ examples:
   logloss sql predictions --target y --probability p --group country --result rows.csv
 """
 
+_COMPARE_EXAMPLES = """\
+examples:
+  logloss compare predictions.parquet --target y --probability old=p1 --probability new=p2
+  logloss compare new.parquet --against old.parquet --key id --target y --probability p --cluster user
+  logloss compare predictions.parquet --target y --probability old=p1 --probability new=p2 --fail-on-regression 0.001
+"""
+
+_DRIFT_EXAMPLES = """\
+examples:
+  logloss score may.parquet --target y --probability p --diagnostics --save-state may.json
+  logloss drift may.json june.json
+"""
+
 _EXPLAIN_EXAMPLES = """\
 examples:
   logloss explain --probability 0 0 1 --target 1 0 1
@@ -119,6 +132,7 @@ def parser() -> argparse.ArgumentParser:
     merge = commands.add_parser("merge", help="add up saved states of parts of the data", epilog=_MERGE_EXAMPLES)
     merge.add_argument("files", nargs="+", metavar="STATE", help="file that --save-state wrote")
     merge.add_argument("--save-state", action=_Once, metavar="FILE", help="also write the sum of the states")
+    _add_comparing(commands)
     _add_explain(commands)
     sql = _add_sql(commands)
     for command in (score, report, merge, sql):
@@ -129,6 +143,26 @@ def parser() -> argparse.ArgumentParser:
     for command in (score, merge, sql):
         _add_output(command)
     return found
+
+
+def _add_comparing(commands: Any) -> None:
+    """What is better, and what changed."""
+    compare = commands.add_parser(
+        "compare", help="is a model better than another on the same rows?", epilog=_COMPARE_EXAMPLES
+    )
+    _add_rows(compare)
+    against_help = "where the baseline's predictions are, if not with the others', joined on --key"
+    compare.add_argument("--against", action=_Once, metavar="FILE", help=against_help)
+    regression_help = "exit with 1 if a model's log loss is worse than the baseline's by more than this, beyond chance"
+    compare.add_argument(
+        "--fail-on-regression", metavar="MARGIN", nargs="?", type=float, const=0.0, default=None, help=regression_help
+    )
+    compare.add_argument("--top", type=int, metavar="N", default=50, help="groups shown, the largest (default: 50)")
+    drift = commands.add_parser("drift", help="what changed between two saved states", epilog=_DRIFT_EXAMPLES)
+    for name in ("before", "after"):
+        drift.add_argument(name, metavar=name.upper(), help=f"the {name} state, which --diagnostics --save-state wrote")
+    for command in (compare, drift):
+        command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_rows(command: Any) -> None:
@@ -153,6 +187,10 @@ def _add_rows(command: Any) -> None:
     cluster_help = "rows with the same value depend on each other, as those of a user: intervals allow for that"
     command.add_argument("--cluster", action=_Once, metavar="COLUMN", help=cluster_help)
     command.add_argument("--eps", action=_Once, metavar="P", type=float, help=eps_help)
+    trained: Any = {"action": _Once, "metavar": "R", "type": float}
+    rate_help = "share of negatives that training kept: also score predictions corrected for it"
+    command.add_argument("--negative-rate", help=rate_help, **trained)
+    command.add_argument("--pos-weight", help="weight of positives in training: likewise", **trained)
     command.add_argument(
         "--save-state", action=_Once, metavar="FILE", help="also write the state, which merge adds to others"
     )

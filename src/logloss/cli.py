@@ -72,30 +72,61 @@ def _score(arguments: argparse.Namespace) -> Scores:
         display.show(progress.rows, progress.total, progress.log_loss)
 
     with _display() as display:
+        compare = None if arguments.command == "report" else False
+        diagnostics = {"diagnostics": arguments.diagnostics, "compare": compare}
+        asked = asked_of(arguments.diagnostics, **_asked(arguments))
         return score_and_tell(
-            arguments.files,
-            tell if display else None,
-            target=arguments.target,
-            probability=arguments.probability,
-            logit=arguments.logit,
-            weight=arguments.weight,
-            group=arguments.group,
-            where=arguments.where,
-            nulls=arguments.nulls,
-            invalid=arguments.invalid,
-            eps=arguments.eps,
-            meaning=_meaning(arguments),
-            labels=arguments.labels,
-            key=arguments.key,
-            unmatched=arguments.unmatched,
-            reading=_reading(arguments),
-            engine=arguments.engine,
-            resume=arguments.resume,
-            on_error=arguments.on_error,
-            diagnostics=arguments.diagnostics,
-            cluster=arguments.cluster,
-            asked=asked_of(arguments.diagnostics, **_asked(arguments)),
+            arguments.files, tell if display else None, **_options(arguments), **diagnostics, asked=asked
         )
+
+
+_AS_THEY_ARE = (
+    *("target", "probability", "logit", "weight", "group", "where", "nulls", "invalid", "eps", "labels", "key"),
+    *("unmatched", "cluster", "negative_rate", "pos_weight", "engine", "resume", "on_error"),
+)
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Which rows, and what their columns mean."""
+    found = {name: getattr(arguments, name) for name in _AS_THEY_ARE}
+    return {**found, "meaning": _meaning(arguments), "reading": _reading(arguments)}
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from .comparing import Comparisons, Interrupted, Progress, compare_and_tell
+
+    def tell(progress: Progress) -> None:
+        display.show(progress.rows, progress.total, progress.log_loss)
+
+    def show(found: Comparisons) -> None:
+        width, color = _terminal()
+        _print(found.to_json() if arguments.json else found.render(width, color, arguments.top))
+
+    try:
+        with _display() as display:
+            known = _options(arguments)
+            found = compare_and_tell(arguments.files, tell if display else None, against=arguments.against, **known)
+    except Interrupted as stop:
+        show(Comparisons(stop.scores))
+        _complain(f"interrupted: the result is partial, of {stop.scores.summary.rows:,} rows; no state was saved")
+        return INTERRUPTED
+    if arguments.save_state is not None:
+        found.scores.save(arguments.save_state)
+    show(found)
+    margin = arguments.fail_on_regression
+    failures = [] if margin is None else found.regressions(margin)
+    for failure in failures:
+        _complain(failure)
+    return GATE_FAILED if failures else DONE
+
+
+def _drift(arguments: argparse.Namespace) -> int:
+    from .comparing import drift
+    from .scores import load
+
+    found = drift(load(arguments.before), load(arguments.after))
+    _print(found.to_json() if arguments.json else found.render(*_terminal()))
+    return DONE
 
 
 def _query(arguments: argparse.Namespace) -> Query:
@@ -152,8 +183,9 @@ def _run(argv: Sequence[str] | None) -> int:
     asked = parser()
     arguments = asked.parse_args(argv)
     arguments.line = shlex.join(["logloss", *(sys.argv[1:] if argv is None else argv)])
-    if arguments.command == "explain":
-        return _explain(arguments)
+    special = {"explain": _explain, "compare": _compare, "drift": _drift}
+    if arguments.command in special:
+        return special[arguments.command](arguments)
     if arguments.command == "sql" and arguments.result is None:
         _print(f"{_query(arguments)};\n")
         return DONE

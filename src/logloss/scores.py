@@ -71,6 +71,9 @@ def score(
     cluster: str | None = None,
     thresholds: float | Sequence[float] = (),
     prevalence: float | None = None,
+    negative_rate: float | None = None,
+    pos_weight: float | None = None,
+    compare: bool | None = False,
 ) -> Scores:
     """Score predictions of any size in one pass: log loss and what explains it, overall and per group.
 
@@ -131,6 +134,11 @@ def score(
         thresholds: probabilities between 0 and 1 at which rows would be flagged, for `diagnostics`.
         prevalence: the share of positives that net benefit assumes, if it is not the base rate, as for cases and
             controls.
+        negative_rate: the share of negatives that the model was trained on, in (0, 1]: predictions are scored as they
+            are, and beside it corrected for that, as by `correct_prior`.
+        pos_weight: the weight of positives in training, likewise.
+        compare: whether to keep what `compare` needs of several models, the first of which is the baseline; None: if
+            there are several.
 
     Returns:
         Scores, which prints as a table.
@@ -180,6 +188,9 @@ def score(
         diagnostics=diagnostics,
         cluster=cluster,
         asked=asked_of(diagnostics, thresholds, prevalence),
+        negative_rate=negative_rate,
+        pos_weight=pos_weight,
+        compare=compare,
     )
 
 
@@ -215,7 +226,7 @@ def report(source: Any, path: str | os.PathLike[str], **options: Any) -> Scores:
     """
     check_place(path)
     FORMATS["html"].require()
-    scores = score(source, **{"diagnostics": True, **options})
+    scores = score(source, **{"diagnostics": True, "compare": None, **options})
     given = [f"{name}={value!r}" for name, value in options.items()]
     what = repr(source) if isinstance(source, (str, list, tuple, os.PathLike)) else "…"
     scores.report(path, command=f"logloss.report({', '.join([what, repr(os.fspath(path)), *given])})")
@@ -237,10 +248,14 @@ def score_and_tell(
     resume: str | os.PathLike[str] | None = None,
     on_error: str = "fail",
     asked: Asked = Asked(),  # noqa: B008 - it cannot change
+    sides: bool = False,
     **options: Any,
 ) -> Scores:
-    """As `score`, and tell a function how far it is, about five times a second and from several threads."""
-    task = Task(options, where, group, labels, key, unmatched, meaning, reading)
+    """As `score`, and tell a function how far it is, about five times a second and from several threads.
+
+    `sides`: see `engines.task`.
+    """
+    task = Task(options, where, group, labels, key, unmatched, meaning, reading, sides)
     if on_error not in ("fail", "skip"):
         raise InvalidInputError(f"on_error must be 'fail' or 'skip'; got {on_error!r}.")
     engine = engine or remote.engine_of(source)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,6 +66,21 @@ def test_every_row_its_own_bucket_is_the_paired_delong(pair):
     variance = np.var(a[0] - b[0], ddof=1) / a[0].size + np.var(a[1] - b[1], ddof=1) / a[1].size
     assert found.value == pytest.approx(a[2] - b[2], abs=1e-12)
     assert found.se == pytest.approx(math.sqrt(variance), rel=0.01)
+
+
+def test_models_that_are_nearly_alike_have_small_errors():
+    """Recalibration moves every prediction a little: an error from the middle of bins would drown the difference."""
+    p, y, _ = simulated(8, 40_000, slope=1.05)
+    q = 1 / (1 + np.exp(-logit(p) / 1.05))
+    found = compare(Model(*both(q, y)), Model(*both(p, y)))
+    for own, rows in (
+        (found.log_loss, losses(q, y) - losses(p, y)),
+        (found.brier, (q - y) ** 2 - (p - y) ** 2),
+    ):
+        assert own.value == pytest.approx(rows.mean(), abs=2e-5)
+        assert own.se == pytest.approx(rows.std() / math.sqrt(y.size), rel=0.15)
+    entropy = -np.mean(y) * np.log(np.mean(y)) - np.mean(1 - y) * np.log(np.mean(1 - y))
+    assert found.normalized_entropy.se == pytest.approx(found.log_loss.se / entropy, rel=0.05)
 
 
 def test_a_model_equals_itself(pair):
@@ -241,3 +258,10 @@ def test_every_record_finds_a_number():
     assert len({one.name for one in DIAGNOSTICS}) == len(DIAGNOSTICS)
     assert not [name for name, value in numbers.items() if math.isnan(value) and not name.startswith("ks_")]
     assert len({rule.code for rule in RULES}) == len(RULES)
+
+
+def test_every_code_and_number_is_documented():
+    text = (Path(__file__).parents[2] / "docs" / "diagnostics.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^### (LL\d+)$", text, re.MULTILINE)) == set(CODES)
+    names = {one.name.removeprefix("brier_") for one in DIAGNOSTICS}
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []

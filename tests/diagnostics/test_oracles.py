@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from diagnostics.rows import binned, both, logit, simulated
 from logloss.evaluate.bins import COARSE, FINE, Bins, place_of
 from logloss.evaluate.corp import plain_scores
+from logloss.evaluate.decisions import net_benefits
 from logloss.evaluate.diagnostics import diagnose
 from logloss.evaluate.logistic import fit
 from logloss.evaluate.ranking import average_precision
@@ -242,3 +244,46 @@ def test_scores_of_certain_predictions():
     wrong = plain_scores(np.array([1.0, 3.0]), np.array([2.0, 3.0]), np.array([0.0, 1.0]))
     assert right.tolist() == [0.0, 0.0]
     assert wrong.tolist() == [np.inf, 1.0]
+
+
+# What dcurves 1.1.7 gives, by threshold.
+COHORT = {
+    0.05: 0.1055438596, 0.10: 0.0874074074, 0.15: 0.0792156863, 0.20: 0.0673333333, 0.25: 0.0640000000,
+    0.35: 0.0501538462,
+}  # fmt: skip
+CASE_CONTROL = {
+    0.05: 0.0741723627, 0.10: 0.0453162578, 0.15: 0.0262987013, 0.20: 0.0167370130, 0.30: 0.0133441558,
+    0.50: -0.0114718615,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected", "prevalence"), [("cancer", COHORT, None), ("case", CASE_CONTROL, 0.15)]
+)
+def test_net_benefit_is_that_of_dcurves(outcome, expected, prevalence):
+    table = np.genfromtxt(Path(__file__).parent / "data" / "decision_curves.csv", delimiter=",", names=True)
+    bins = binned(table[f"{outcome}_prediction"], table[outcome])
+    found = diagnose(bins, thresholds=tuple(expected), prevalence=prevalence).decisions
+    q = table[outcome].mean() if prevalence is None else prevalence
+    for one in found.thresholds:
+        assert one.net_benefit.value == pytest.approx(expected[one.threshold], abs=6e-11), one.threshold
+        everybody = q - (1 - q) * one.threshold / (1 - one.threshold)
+        assert one.net_benefit.value - one.gain_over_all.value == pytest.approx(everybody, abs=1e-15)
+    assert found.prevalence == pytest.approx(q)
+
+
+def test_an_interval_at_a_given_prevalence_covers():
+    """Cases and controls drawn apart; the benefit of the population is known from many rows."""
+    rng = np.random.default_rng(31)
+    z = rng.normal(-2, 1.2, 1_000_000)
+    p = 1 / (1 + np.exp(-z))
+    ill = rng.random(p.size) < p
+    odds, prevalence = 0.2 / 0.8, ill.mean()
+    truth = np.mean(np.where(p >= 0.2, p - odds * (1 - p), 0))
+    inside = []
+    for _ in range(200):
+        cases, controls = rng.choice(p[ill], 200), rng.choice(p[~ill], 200)
+        bins = binned(np.concatenate([cases, controls]), np.repeat([1, 0], 200))
+        found = net_benefits(Sample(bins.occupied), np.array([0.2]), prevalence)
+        inside.append(abs(found.value[0] - truth) <= found.quantile * found.se[0])
+    assert 0.90 <= np.mean(inside) <= 0.995

@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from logloss._errors import InvalidInputError
 from logloss._kernels import grid as kernel
 from logloss._kernels import threads
-from logloss.evaluate import bins, records, storage
+from logloss.evaluate import bins, pairs, records, storage
 from logloss.evaluate.buckets import UNITS, divided
 from logloss.evaluate.units import units_of
 from logloss.scores import load, merge, score
@@ -217,17 +217,9 @@ def test_saved_with_clusters(tmp_path: Any):
 
 
 def test_the_kernel_and_the_reader_agree():
-    for name in (
-        "LOW_BITS",
-        "UNIT",
-        "PLACE_BITS",
-        "SCALE_BITS",
-        "SCALE_OF_ONE",
-        "KEY",
-        "ROWS",
-        "NARROW",
-        "WIDE",
-        "LOSSES",
-    ):
+    names = ["LOW_BITS", "UNIT", "PLACE_BITS", "SCALE_BITS", "SCALE_OF_ONE", "KEY", "ROWS"]
+    for name in [*names, "NARROW", "WIDE", "LOSSES", "JOINT", "WIDE_JOINT", "SUM"]:
         assert getattr(kernel, name) == getattr(records, name)
     assert (kernel.FINE, kernel.COARSE, kernel.LIMIT) == (bins.FINE, bins.COARSE, bins.LIMIT)
+    sums = ["DIFFERENCE", "SQUARE", "WEIGHTED", "WINS", "DEFEATS", "BEYOND", "PAIRED"]
+    assert [getattr(kernel, name) for name in sums] == [getattr(pairs, name) for name in sums]

@@ -10,12 +10,12 @@ from typing import Any
 
 import polars as pl
 import pytest
-from logloss.reporting import frames, progress, text
-from logloss.reporting.view import View
 
 import logloss as ll
 from logloss.cli import main
 from logloss.evaluate import results
+from logloss.reporting import frames, progress, text
+from logloss.reporting.view import View
 
 HALF = 2**-0.5  # costs half of what 1/2 costs
 GROUPS = {"y": [1] * 5, "p": [0.5, HALF, 0.5, 2**-0.25, 1.0], "g": ["a", "b", "c", "d", "e"]}

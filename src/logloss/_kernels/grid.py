@@ -35,8 +35,17 @@ SCALE_OF_ONE = 160
 
 KEY, ROWS = 0, 1
 NARROW, WIDE, LOSSES = 5, 12, 15
-"""The words of records: (key, rows, Σy, Σp); (key, rows, Σw, Σwy, Σw², Σw²y, Σwp); and of losses
-(key, rows, beyond, Σw, Σwy, Σwl, Σwq, Σws, Σwg), where each Σ but a narrow Σy is two words."""
+JOINT, WIDE_JOINT, SUM = 7, 14, 4
+"""The words of records: (key, rows, Σy, Σp); (key, rows, Σw, Σwy, Σw², Σw²y, Σwp); of losses
+(key, rows, beyond, Σw, Σwy, Σwl, Σwq, Σws, Σwg); of two models, the first two with Σp of either; and a single sum.
+Each Σ but a narrow Σy is two words."""
+
+DIFFERENCE, SQUARE, WEIGHTED, WINS, DEFEATS, BEYOND = range(6)
+"""Sums over pairs, by the place in their key, of t = w(l - l'): Σt, Σt², Σwt, Σw where l < l', Σw where l > l', and
+rows for which t, or wt, is no finite number."""
+
+PAIRED = 256
+"""Bins of each of two models together."""
 
 LOSS_SCALE = 10
 """Losses and g are kept as multiples of 2^10; rows beyond that are counted and not added."""
@@ -141,10 +150,10 @@ def _place(z, places):
 
 
 @inline
-def _coarser(place):
-    """The bin among COARSE ones."""
-    inner = np.int64(1) + ((np.int64(place) - 1) >> 4)
-    return np.int64(0) if place == 0 else (np.int64(COARSE + 1) if place == FINE + 1 else inner)
+def _among(place, count):
+    """The bin among fewer ones."""
+    inner = np.int64(1) + (np.int64(place) - 1) // (FINE // count)
+    return np.int64(0) if place == 0 else (np.int64(count + 1) if place == FINE + 1 else inner)
 
 
 @inline
@@ -178,7 +187,7 @@ def _add_block(n, row, owners, places, columns, slots, records, used, fine):
     y, p, w = columns[_Y], columns[_P], columns[_W]
     for i in range(n):
         owner = np.int64(0) if fine else np.int64(owners[row + i])
-        place = np.int64(places[i]) if fine else _coarser(places[i])
+        place = np.int64(places[i]) if fine else _among(places[i], COARSE)
         if narrow:
             found = _find(_key(owner, np.int64(0), place), slots, records, used)
             _add_narrow(records[found], y[i], p[i])
@@ -267,6 +276,77 @@ def add_losses(x, y, w, logits, row, rows, owners, slots, records, used):
     return DONE, row
 
 
+@inline
+def _add_sum(owner, kind, x, slots, records, used):
+    """Add a number of any magnitude to one of an owner's sums, without rounding."""
+    v, scale = _scaled(magnitude(x))
+    found = _find(_key(owner, scale, np.int64(kind)), slots, records, used)
+    records[found, ROWS] += 1
+    _add(_units(v * v if kind == SQUARE else flip_sign(v, x)), records[found], 2)
+
+
+@inline
+def _add_pair(owner, w, l, other, slots, records, used):
+    """Add what a row tells of two models with these losses."""
+    if l < other:
+        _add_sum(owner, WINS, w, slots, records, used)
+    elif l > other:
+        _add_sum(owner, DEFEATS, w, slots, records, used)
+    t = w * (l - other)
+    if magnitude(t) < 1e300 and magnitude(w * t) < 1e300:
+        _add_sum(owner, DIFFERENCE, t, slots, records, used)
+        _add_sum(owner, SQUARE, t, slots, records, used)
+        _add_sum(owner, WEIGHTED, w * t, slots, records, used)
+    elif w > 0.0 and l != other:
+        _add_sum(owner, BEYOND, 1.0, slots, records, used)
+
+
+@inline
+def _add_joint(y, w, p, place, other, other_place, slots, records, used):
+    """Add a row to the bin that two models have together."""
+    if records.shape[1] == JOINT:
+        found = _find(_key(place, np.int64(0), other_place), slots, records, used)
+        record = records[found]
+        _add_narrow(record, y, p)
+        _add(_units(other), record, 5)
+        return
+    v, scale = _scaled(w)
+    record = records[_find(_key(place, scale, other_place), slots, records, used)]
+    _add_wide(record, y, p, v)
+    _add(_units(v * other), record, 12)
+
+
+@entry
+def add_pairs(x, x2, y, w, logits, logits2, row, rows, owners, joint, joints, used, slots, records, used_sums):
+    """Add rows that two models predicted: to the bins they have together, and to the sums of the rows' owners.
+
+    As `add_rows`; returns (status, row).
+    """
+    columns = carray(_scratch(0.0), (_COLUMNS, BLOCK), np.float64)
+    places, others = np.empty((2, BLOCK), np.int32)
+    kept = np.empty((2, BLOCK), np.float64)
+    while row < rows:
+        n = min(np.int64(BLOCK), rows - row)
+        if not (_has_room(joint, joints, used) and used_sums[0] + 6 * BLOCK <= records.shape[0]):
+            return FULL, row
+        hard = _load(x2, y, w, logits2, row, n, columns)
+        if not hard and joints.shape[1] == JOINT:
+            return SOFT, row
+        _losses(n, columns)
+        _place(columns[_Z][:n], others)
+        kept[0, :n], kept[1, :n] = columns[_L][:n], columns[_P][:n]
+        _load(x, y, w, logits, row, n, columns)
+        _losses(n, columns)
+        _place(columns[_Z][:n], places)
+        for i in range(n):
+            y_, w_, l, p = columns[_Y, i], columns[_W, i], columns[_L, i], columns[_P, i]
+            place, other = _among(places[i], PAIRED), _among(others[i], PAIRED)
+            _add_joint(y_, w_, p, place, kept[1, i], other, joint, joints, used)
+            _add_pair(np.int64(owners[row + i]), w_, l, kept[0, i], slots, records, used_sums)
+        row += n
+    return DONE, row
+
+
 @entry
 def merge(keys, added, slots, records, used):
     """Add records, under these keys, to others of the same width, which have room for them."""
@@ -287,61 +367,12 @@ def fill(slots, records, count):
         slots[place] = k
 
 
-@inline
-def _mixed(h):
-    """Bits of which every one depends on all of h (the finaliser of MurmurHash3)."""
-    h ^= h >> np.uint64(33)
-    h *= np.uint64(0xFF51AFD7ED558CCD)
-    h ^= h >> np.uint64(33)
-    h *= np.uint64(0xC4CEB9FE1A85EC53)
-    return h ^ (h >> np.uint64(33))
-
-
-@inline
-def _of_number(bits_of, kind):
-    return _mixed(np.uint64(bits_of) + _mixed(np.uint64(kind) + np.uint64(_MULTIPLIER)))
-
-
-@inline
-def _whole(content, start, end):
-    """(whether the text is a whole number as one writes it, the number)."""
-    negative = content[start] == ord("-") if end > start else False
-    first = start + negative
-    digits = end - first
-    if (digits < 1) | (digits > 18):
-        return False, np.int64(0)
-    if (content[first] == ord("0")) & ((digits > 1) | negative):
-        return False, np.int64(0)
-    value = np.int64(0)
-    for k in range(first, end):
-        digit = np.int64(content[k]) - ord("0")
-        if (digit < 0) | (digit > 9):
-            return False, np.int64(0)
-        value = 10 * value + digit
-    return True, -value if negative else value
-
-
 @entry
-def hash_numbers(numbers, kinds, out):
-    """Of every number, in 64 bits and with its kind, the bits of a hash that is the same everywhere."""
-    for i in range(out.size):
-        out[i] = _of_number(numbers[i], kinds[i])
-
-
-@entry
-def hash_texts(content, ends, whole, out):
-    """The same of texts, whose bytes stand one behind the other (FNV-1a, then mixed).
-
-    A text that is a whole number has the hash of that number, of the kind `whole`: files of text hold nothing else.
-    """
-    start = 0
-    for i in range(out.size):
-        is_whole, value = _whole(content, start, ends[i])
-        if is_whole:
-            out[i] = _of_number(value, whole)
-        else:
-            h = np.uint64(0xCBF29CE484222325)
-            for k in range(start, ends[i]):
-                h = (h ^ np.uint64(content[k])) * np.uint64(0x100000001B3)
-            out[i] = _mixed(h)
-        start = ends[i]
+def logits_of(x, shift, out):
+    """The logits of valid probabilities, plus a number."""
+    columns = carray(_scratch(0.0), (_COLUMNS, BLOCK), np.float64)
+    for row in range(0, out.size, BLOCK):
+        n = min(BLOCK, out.size - row)
+        _load(x, x, (0, 0), False, row, n, columns)
+        for i in range(n):
+            out[row + i] = columns[_Z, i] + shift

@@ -33,6 +33,9 @@ class Task:
     unmatched: str = "error"
     meaning: Meaning = field(default_factory=Meaning)
     reading: Reading = AS_FOUND
+    sides: bool = False
+    """Of models by their names, whether the first one's predictions are with the labels, and columns are named as they
+    are in either source."""
 
     def open(self, source: Any, count: Callable[[int], None] | None = None) -> Run:
         """The run over a source: schemas are read and checked, and no rows yet.
@@ -47,9 +50,12 @@ class Task:
         opened = joined or opened
         columns = _columns(opened)
         groups, expressions = group_by(self.group, columns)
+        options = self.options
+        if self.sides:
+            options, groups = _on_sides(options, groups, columns)
         definitions = "; ".join(f"{one.name} = {one.text}" for one in expressions) or None
         more: dict[str, Any] = {"definitions": definitions, "outcomes": str(self.meaning) or None}
-        plan = make_plan(columns, where=self.where, group=groups, **more, **self.options)
+        plan = make_plan(columns, where=self.where, group=groups, **more, **options)
         opened = derive(opened, plan.columns, self.where, expressions)
         outcomes = with_meanings(opened, plan.targets, self.meaning)
         opened = outcomes or opened
@@ -118,6 +124,23 @@ class _Asked:
     def batches(self, wanted: Wanted) -> Iterator[Batch]:
         self.columns.extend(wanted.columns)
         return self.source.batches(wanted)
+
+
+def _on_sides(options: dict[str, Any], groups: Any, columns: Sequence[str]) -> tuple[dict[str, Any], Any]:
+    """Columns as a join calls them that both sources have: the first model's are in the labels' one."""
+
+    def at(name: Any, side: str) -> Any:
+        joined = f"{side}.{name}"
+        return joined if name not in columns and joined in columns else name
+
+    found = dict(options)
+    for role in ("target", "weight", "cluster"):
+        found[role] = at(options.get(role), "predictions")
+    for role in ("probability", "logit"):
+        if options.get(role):
+            sides = ["labels", *["predictions"] * (len(options[role]) - 1)]
+            found[role] = {name: at(options[role][name], side) for name, side in zip(options[role], sides, strict=True)}
+    return found, tuple(at(name, "predictions") for name in groups)
 
 
 def _columns(opened: Source) -> list[str]:

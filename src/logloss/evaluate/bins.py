@@ -113,10 +113,13 @@ class Bins:
 
     @cached_property
     def occupied(self) -> Occupied:
-        """The places of one cell that hold weight, in order of the prediction."""
+        """The places of one cell that hold weight, in order of the prediction.
+
+        A weight so small that its square is 0 beside the others decides nothing, and counts as none.
+        """
         if self.w.ndim != 1:
             raise InvalidInputError(f"only Bins of one cell have occupied places; got {self.w.ndim - 1} leading axes.")
-        place = np.flatnonzero(self.w > 0)
+        place = np.flatnonzero((self.w > 0) & (self.ww > 0))
         sums: dict[str, Any] = {name: getattr(self, name)[place] for name in SUMS}
         return Occupied(place, **sums, count=self.count, soft=self.soft)
 
@@ -138,12 +141,17 @@ class Occupied:
     @cached_property
     def p(self) -> Floats:
         """The mean prediction of each."""
-        inner = np.clip(self.wp / self.w, *self._ends)
-        return np.where(self.place == 0, 0.0, np.where(self.place == self.count + 1, 1.0, inner))
+        return self.within(self.wp / self.w)
 
-    @property
+    def within(self, means: Floats) -> Floats:
+        """Means of predictions of these places, along the last axis, with what rounding has put outside put back."""
+        inner = np.clip(means, *self._ends)
+        found: Floats = np.where(self.place == 0, 0.0, np.where(self.place == self.count + 1, 1.0, inner))
+        return found
+
+    @cached_property
     def _ends(self) -> tuple[Floats, Floats]:
-        """The least and the largest probability that rounding may make of a bin's mean."""
+        """The least and the largest probability of each bin."""
         return sigmoid(self.left), sigmoid(self.left + 2 * LIMIT / self.count)
 
     @cached_property

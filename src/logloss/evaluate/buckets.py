@@ -36,7 +36,6 @@ _FEW, _MANY_PROBLEMS = 64, 32
 
 _RECORD_BYTES = 46
 _LOSS_SCALE = 1024.0
-_SEED = 20261128
 
 
 def count_of(plan: Plan) -> int:
@@ -198,7 +197,6 @@ def divided(bins: Bins, count: int = UNITS) -> Bins | None:
     if bins.soft:
         return None
     bins = bins.coarser(min(COARSE, bins.count))
-    random = np.random.Generator(np.random.PCG64(_SEED))
     places = np.flatnonzero(bins.rows)
     found: dict[str, Any] = {name: np.zeros((count, bins.count + 2)) for name in SUMS}
     mean = np.divide(bins.wp, bins.w, out=np.zeros_like(bins.wp), where=bins.w > 0)
@@ -206,7 +204,7 @@ def divided(bins: Bins, count: int = UNITS) -> Bins | None:
         with np.errstate(all="ignore"):
             effective = np.maximum(np.rint(np.where(w > 0, w * w / ww, 0.0)), w > 0)
         chosen = places[(w[places] > 0) & np.isfinite(effective[places])]
-        parts = random.multinomial(effective[chosen].astype(np.int64), np.full(count, 1 / count)).T / effective[chosen]
+        parts = drawn(effective[chosen].astype(np.int64), count, seed=positive) / effective[chosen]
         found["w"][:, chosen] += parts * w[chosen]
         found["ww"][:, chosen] += parts * ww[chosen]
         found["wp"][:, chosen] += parts * (w * mean)[chosen]
@@ -214,3 +212,16 @@ def divided(bins: Bins, count: int = UNITS) -> Bins | None:
         if positive:
             found["wy"][:, chosen], found["wwy"][:, chosen] = parts * w[chosen], parts * ww[chosen]
     return Bins(rows=found.pop("rows").astype(np.int64), **found)
+
+
+def drawn(rows: Integers, count: int, seed: int) -> Integers:
+    """So many rows of each kind, dropped into buckets at random: an array of bucket × kind.
+
+    From the generator whose stream NumPy has promised never to change, so that results do not either.
+    """
+    random, left = np.random.RandomState(seed), rows.copy()
+    found = np.empty((count, rows.size), np.int64)
+    for bucket in range(count):
+        found[bucket] = random.binomial(left, 1 / (count - bucket))
+        left -= found[bucket]
+    return found

@@ -17,14 +17,17 @@ import numpy as np
 from .._errors import InvalidInputError
 from .auc import influence
 from .bins import Bins, Floats
-from .corp import entropy, left_out, plain_scores
+from .corp import entropy, left_out, sums_of_scores
 from .diagnoses import Diagnostics, Estimate
 from .diagnostics import diagnose
 from .ranking import precision_left_out
-from .sample import INFINITE, Units, compared, interval, missing
+from .sample import INFINITE, NO_ROWS, Units, compared, interval, missing
 from .tails import normal_quantile
 
 __all__ = ["Comparison", "Model", "compare", "holm", "rows_needed"]
+
+
+PAIRS = "pairs of rows"
 
 
 @dataclass(frozen=True)
@@ -111,13 +114,13 @@ def compare(
     rows = int(first.bins.rows.sum())
     a, b = first.diagnosed(clustered=clustered), second.diagnosed(clustered=clustered)
     if not a.weight > 0:
-        no = missing("no row has a weight above 0")
+        no = missing(NO_ROWS)
         return Comparison(no, no, no, no, no, no, no, rows, 0, no)
     parts = a.decomposition, b.decomposition
     scores = [(one.log_loss.score, one.brier.score) for one in parts]
     loss = _mean_difference(units, 0, scores[0][0], scores[1][0])
     if independent_se is not None and not clustered and loss:
-        loss = compared(interval(loss.value, independent_se, method="pairs of rows"))
+        loss = compared(interval(loss.value, independent_se, method=PAIRS))
     return Comparison(
         log_loss=loss,
         normalized_entropy=_entropy_difference(units, loss, a.base_rate),
@@ -150,9 +153,9 @@ def _no_error(units: Pair) -> str:
     return "its interval takes buckets, which were not kept" if units is None else units[0].refusal
 
 
-def _losses(units: Units, index: int) -> Floats:
-    """The sum of a score over each bucket."""
-    found: Floats = plain_scores(units.wy, units.w, units.whole.p)[:, index]
+def _apart(units: tuple[Units, Units], index: int) -> Floats:
+    """The difference of the sums of a score over each bucket."""
+    found: Floats = sums_of_scores(units[0])[:, index] - sums_of_scores(units[1])[:, index]
     return found
 
 
@@ -164,7 +167,7 @@ def _mean_difference(units: Pair, index: int, first: float, second: float) -> Es
     value = first - second
     if (why := _no_error(units)) or units is None:
         return Estimate(value, note=why)
-    apart = _losses(units[0], index) - _losses(units[1], index)
+    apart = _apart(units, index)
     w = units[0].w.sum(axis=1)
     return _with_error(value, units, units[0].spread((apart - apart.sum() / w.sum() * w) / w.sum()))
 
@@ -179,11 +182,17 @@ def _entropy_difference(units: Pair, loss: Estimate, q: float) -> Estimate:
     value = loss.value / height
     if (why := _no_error(units)) or units is None:
         return Estimate(value, note=why)
-    apart = _losses(units[0], 0) - _losses(units[1], 0)
+    apart = _apart(units, 0)
     w, wy = units[0].w.sum(axis=1), units[0].wy.sum(axis=1)
     slope = -value / height * (math.log1p(-q) - math.log(q))
-    own = (apart - apart.sum() / w.sum() * w) / height + slope * (wy - q * w)
-    return _with_error(value, units, units[0].spread(own / w.sum()))
+    alone = (apart - apart.sum() / w.sum() * w) / height / w.sum()
+    own = alone + slope * (wy - q * w) / w.sum()
+    # What the base rate adds comes from buckets; the difference itself keeps the error that it has.
+    added = units[0].spread(own) ** 2 - units[0].spread(alone) ** 2
+    se = math.sqrt(max((loss.se / height) ** 2 + added, 0.0))
+    degrees = math.inf if loss.method == PAIRS else units[0].count - 1.0
+    found = interval(value, se, degrees=degrees, method=loss.method, note=loss.note)
+    return compared(found, degrees=degrees)
 
 
 def _difference(first: Estimate, second: Estimate) -> Estimate:

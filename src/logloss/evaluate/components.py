@@ -15,6 +15,7 @@ from .buckets import Buckets
 from .clip import Rows
 from .grid import Grid
 from .moments import MomentSums
+from .pairs import Pairs
 from .plan import Plan
 
 
@@ -54,5 +55,5 @@ class Component(Protocol):
         ...
 
 
-COMPONENTS: dict[str, type[Component]] = {"moments": MomentSums, "grid": Grid, "buckets": Buckets}
+COMPONENTS: dict[str, type[Component]] = {"moments": MomentSums, "grid": Grid, "buckets": Buckets, "pairs": Pairs}
 """By the name that a plan and a saved state have for it."""

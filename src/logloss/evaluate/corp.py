@@ -26,9 +26,9 @@ from .diagnoses import Corp, Decomposition, Estimate, Parts
 from .sample import INFINITE, SOFT, Sample, Units, draws, missing
 from .smooth import Curve, debiased, distances, thinned
 
-__all__ = ["Isotonic", "entropy", "isotonic", "left_out", "plain_scores"]
+__all__ = ["Isotonic", "entropy", "isotonic", "left_out", "plain_scores", "sums_of_scores"]
 
-GAINS, GAIN_SEED = 20, 11
+GAINS, GAIN_SEED = 60, 11
 NULLS, NULL_SEED = 199, 13
 BAND_PLACES = 80
 
@@ -138,13 +138,24 @@ def _nothing(reason: str) -> Isotonic:
     return Isotonic(corp, no, no, no, no, Decomposition(parts, parts))
 
 
+def sums_of_scores(units: Units) -> Floats:
+    """The sums of log loss and squared error over each bucket: with its own mean prediction in every bin.
+
+    The mean over all buckets would be noise of the bins, which drowns the difference of two models that are alike.
+    """
+    held = units.w > 0
+    means = units.whole.within(np.where(held, units.wp, units.whole.p) / np.where(held, units.w, 1.0))
+    return plain_scores(units.wy, units.w, means)
+
+
 def left_out(units: Units, index: int) -> tuple[Floats, Floats]:
     """MCB and DSC of the plain kind without each bucket."""
     _, w, wy = units.without
     weight = w.sum(axis=1)
     out, _ = _regressed(wy, w, units.whole.p, np.empty(0))
     recalibrated = out[:, index] / weight
-    plain = plain_scores(wy, w, units.whole.p)[:, index] / weight
+    own = sums_of_scores(units)[:, index]
+    plain = (own.sum() - own) / weight if np.isfinite(own).all() else np.full(own.size, math.inf)
     shares = (wy.sum(axis=1) / weight).tolist()
     uncertainty = np.array([_uncertainty(q)[index] for q in shares])
     return plain - recalibrated, uncertainty - recalibrated

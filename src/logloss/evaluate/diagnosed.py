@@ -6,17 +6,26 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
+from .auc import area
 from .bins import Bins
-from .diagnostics import DIAGNOSTICS, Diagnostics, diagnose, scalars
+from .cumulative import cumulative
+from .diagnoses import Finding
+from .diagnostics import DIAGNOSTICS, SUFFIXES, Diagnostics, diagnose, scalars
+from .recalibration import difference
+from .sample import Sample, Units
 from .state import Key, State
 from .statistics import Columns
+from .verdicts import findings_of_groups
 
 MOST_GROUPS = 1000
 """Groups that are diagnosed, the largest ones."""
 
+_BRIEF = ("", "_low", "_high")
 _CERTAIN = ("", "_raw", "_expected")
 """Parts of a number that are not about its sampling error."""
 
@@ -39,6 +48,10 @@ class Diagnosis:
     find: Callable[[], Diagnostics]
     groups: Callable[[], Columns] = field(default=dict)
     """The numbers of the groups in order, without the whole; none where there are no groups."""
+    shown: Callable[[], Columns] = field(default=dict)
+    """What tables of many groups and labels show, which costs little: of the groups in order and of the whole."""
+    accused: Callable[[], tuple[Finding, ...]] = field(default=tuple)
+    """Findings about groups."""
     certain: bool = False
     """Whether only numbers are known, and not their errors: those of an average over labels."""
 
@@ -53,6 +66,16 @@ class Diagnosis:
         whole, groups = scalars(self.whole), self.groups()
         found = {name: np.append(groups.get(name, ()), whole[name]) for name in NAMES}
         return _without_errors(found) if self.certain else found
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What a person should know of the whole, and of groups."""
+        return self.whole.findings + self.accused()
+
+    @cached_property
+    def brief(self) -> Columns:
+        """Observed minus predicted and AUC, with intervals, of the groups in order and of the whole."""
+        return self.shown()
 
 
 def of_problem(state: State, problem: int, order: Sequence[Key], rows: Columns, asked: Asked) -> Diagnosis | None:
@@ -73,7 +96,19 @@ def of_problem(state: State, problem: int, order: Sequence[Key], rows: Columns, 
                 found[name][place] = value
         return _without_errors(found) if clustered else found
 
-    return Diagnosis(whole, groups)
+    def shown() -> Columns:
+        cells = [_briefly(state.bins(problem, key, relative=True), None, False) for key in order]
+        found = [*(_unsure(cell) if clustered else cell for cell in cells), _briefly(*_bins(state, problem), clustered)]
+        return {name: np.array([cell[name] for cell in found]) for name in found[-1]}
+
+    def accused() -> tuple[Finding, ...]:
+        if clustered:  # tests of groups take rows to be independent
+            return ()
+        names = (", ".join(f"{a} = {b}" for a, b in zip(state.plan.groups, key, strict=True)) for key in order)
+        tests = ((name, _test(state.bins(problem, key, relative=True))) for name, key in zip(names, order, strict=True))
+        return findings_of_groups({name: test for name, test in tests if test is not None})
+
+    return Diagnosis(whole, groups, shown, accused)
 
 
 def over_labels(state: State, problems: Sequence[int], asked: Asked) -> Diagnosis | None:
@@ -91,6 +126,28 @@ def over_labels(state: State, problems: Sequence[int], asked: Asked) -> Diagnosi
         return _diagnose(total, None, asked)
 
     return Diagnosis(whole, certain=True)
+
+
+def _briefly(bins: Bins | None, buckets: Bins | None, clustered: bool) -> dict[str, float]:
+    assert bins is not None
+    sample = Sample(bins.occupied, Units.of(buckets) if clustered and buckets is not None else None, clustered)
+    found = {"observed_minus_predicted": difference(sample), "auc": area(sample).auc}
+    return {name + end: float(getattr(one, SUFFIXES[end])) for name, one in found.items() for end in _BRIEF}
+
+
+def _test(bins: Bins | None) -> Any:
+    """What findings about groups read of a diagnosis: a test of calibration, and the difference of the means."""
+    assert bins is not None
+    sample = Sample(bins.occupied, None, False)
+    if not sample.bins.w.size:
+        return None
+    calibration = SimpleNamespace(ecce_sigma=cumulative(sample).sigma, difference=difference(sample))
+    return SimpleNamespace(rows=int(bins.rows.sum()), base_rate=sample.bins.base_rate, calibration=calibration)
+
+
+def _unsure(found: dict[str, float]) -> dict[str, float]:
+    """Without errors: those of groups are not known where rows depend on each other."""
+    return {name: math.nan if name.endswith(("_low", "_high")) else value for name, value in found.items()}
 
 
 def _bins(state: State, problem: int) -> tuple[Bins | None, Bins | None]:

@@ -60,6 +60,14 @@ class Buckets(msgspec.Struct, forbid_unknown_fields=True):
     groups: Records | None
 
 
+class PairedSums(msgspec.Struct, forbid_unknown_fields=True):
+    """The sums of a pair of models."""
+
+    soft: bool
+    joint: Records
+    sums: Records
+
+
 class Problem(msgspec.Struct, forbid_unknown_fields=True):
     """A column of predictions for a column of targets."""
 
@@ -68,6 +76,7 @@ class Problem(msgspec.Struct, forbid_unknown_fields=True):
     model: str | None = None
     label: str | None = None
     weight: str | None = None
+    shift: Annotated[float, Meta(ge=-1000, le=1000)] = 0.0
 
 
 class Plan(msgspec.Struct, forbid_unknown_fields=True):

@@ -17,7 +17,7 @@ import numpy as np
 from .bins import Bins, Floats, Integers, Occupied, sigmoid
 from .diagnoses import Diagnostics, Estimate
 from .diagnostics import DIAGNOSTICS
-from .sample import compared, interval, missing
+from .sample import NO_ROWS, compared, interval, missing
 from .tails import chi_squared
 
 __all__ = ["Drift", "change", "drift", "stability"]
@@ -60,7 +60,7 @@ def stability(before: Bins, after: Bins) -> Drift:
     a, b = after.coarser(count).occupied, before.coarser(count).occupied
     empty = np.empty(0)
     if not a.w.size or not b.w.size:
-        return Drift(missing("no row has a weight above 0"), empty, empty, empty)
+        return Drift(missing(NO_ROWS), empty, empty, empty)
     n, m = _effective(a), _effective(b)
     cells = min(CELLS, int(min(n, m) / ROWS_A_CELL))
     if cells < 2:

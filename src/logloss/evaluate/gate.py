@@ -68,8 +68,7 @@ class Gate:
         which = " ".join(name for name in (block.model, block.label) if name is not None)
         of = f" of {which}" if which else ""
         if not self.operator:
-            findings = block.diagnostics.findings if block.diagnostics else ()
-            for found in findings:
+            for found in block.findings:
                 if found.code == self.statistic:
                     yield f"gate {self.text!r} failed{of}: {found.title}."
             return

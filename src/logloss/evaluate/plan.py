@@ -18,6 +18,8 @@ class Problem:
     model: str | None = None
     label: str | None = None
     weight: str | None = None  # of this label alone; else the plan's
+    shift: float = 0.0
+    """What is added to logits, to undo how the model was trained."""
 
     def unpacked(self, places: Mapping[str, Sequence[str]], weight: str | None = None) -> Iterator[Problem]:
         """The problem itself, or one for each place of its lists, labelled 0, 1, 2 and so on.
@@ -43,7 +45,13 @@ class Problem:
             zip(places.get(self.target, ()), places.get(self.prediction, ()), strict=True)
         ):
             label = f"{self.label}[{place}]" if self.label else str(place)
-            yield Problem(target, prediction, self.model, label, weights[place] if weights else self.weight)
+            yield replace(
+                self,
+                target=target,
+                prediction=prediction,
+                label=label,
+                weight=weights[place] if weights else self.weight,
+            )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from .._errors import InvalidInputError
 from .._spec.losses import EPS
 from .._spec.terms import number
 from .plan import Plan, Problem
+from .shift import both, correction
 
 _TARGETS = ("y", "y_true", "target", "label", "clicked", "click", "outcome")
 _PREDICTIONS = ("p", "y_proba", "y_pred_proba", "y_prob", "prob", "pred", "probability", "predicted_probability")
@@ -38,10 +39,14 @@ def make_plan(
     definitions: str | None = None,
     outcomes: str | None = None,
     diagnostics: bool = False,
+    compare: bool | None = False,
     cluster: str | None = None,
+    negative_rate: float | None = None,
+    pos_weight: float | None = None,
 ) -> Plan:
     """The plan for a source with these columns.
 
+    `compare`: whether pairs of models are kept; None means if there are several.
     Raises InvalidInputError if arguments are missing or contradict each other, or if labels do not pair.
     """
     roles = {"target": target, "probability": probability, "logit": logit, "weight": weight, "group": group}
@@ -72,6 +77,14 @@ def make_plan(
     weights = () if weight is None else _listed(weight, columns)
     if len(weights) > 1 or any("*" in name and name not in columns for name in weights):
         problems = _weighted(problems, targets, weights, columns)
+    if shift := correction(negative_rate, pos_weight):
+        if eps is not None:
+            raise InvalidInputError("eps is a floor of probabilities, and corrected ones are logits; leave it out.")
+        problems = list(both(problems, shift))
+    if compare is None:
+        compare = eps is None and len({problem.model for problem in problems}) > 1
+    elif compare:
+        _require_pairs(problems, eps)
     for name, choice in (("nulls", nulls), ("invalid", invalid)):
         if choice not in ("error", "drop"):
             raise InvalidInputError(f"{name} must be 'error' or 'drop'; got {choice!r}.")
@@ -87,9 +100,26 @@ def make_plan(
         eps=number(EPS, eps) or None,
         definitions=definitions,
         outcomes=outcomes,
-        components=("moments", *(("grid",) if diagnostics else ()), *(("buckets",) if cluster is not None else ())),
+        components=components_of(diagnostics, cluster is not None, compare),
         cluster=cluster,
     )
+
+
+def _require_pairs(problems: Sequence[Problem], eps: float | None) -> None:
+    models = list(dict.fromkeys(problem.model for problem in problems))
+    if len(models) < 2:
+        raise InvalidInputError(
+            "a comparison takes two models, the baseline first; got one; "
+            "name both, as in probability={'old': 'p1', 'new': 'p2'} (--probability old=p1 --probability new=p2)."
+        )
+    if eps is not None:
+        raise InvalidInputError("a comparison takes losses as they are; got eps; leave it out.")
+
+
+def components_of(diagnostics: bool, clusters: bool, pairs: bool) -> tuple[str, ...]:
+    """What a state keeps."""
+    chosen = {"moments": True, "grid": diagnostics or pairs, "buckets": clusters, "pairs": pairs}
+    return tuple(name for name, wanted in chosen.items() if wanted)
 
 
 def _require_names(role: str, given: Any) -> None:

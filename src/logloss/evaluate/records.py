@@ -19,11 +19,21 @@ Floats = NDArray[np.float64]
 
 LOW_BITS, UNIT, PLACE_BITS, SCALE_BITS, SCALE_OF_ONE = 38, 60, 15, 9, 160
 KEY, ROWS = 0, 1
-NARROW, WIDE, LOSSES = 5, 12, 15
+NARROW, WIDE, LOSSES, JOINT, WIDE_JOINT, SUM = 5, 12, 15, 7, 14, 4
 """As in `_kernels.grid`, which needs a compiler; a test holds that they are the same."""
 
-PAIRS = {NARROW: (3,), WIDE: (2, 4, 6, 8, 10), LOSSES: (3, 5, 7, 9, 11, 13)}
+PAIRS = {
+    NARROW: (3,),
+    WIDE: (2, 4, 6, 8, 10),
+    LOSSES: (3, 5, 7, 9, 11, 13),
+    JOINT: (3, 5),
+    WIDE_JOINT: (2, 4, 6, 8, 10, 12),
+    SUM: (2,),
+}
 """Where the sums of two words are, by the width of the records."""
+
+WIDENED = {NARROW: WIDE, JOINT: WIDE_JOINT}
+"""The width with weights, of those without."""
 
 _BLOCK = 256
 _MOST_ADDITIONS = 2**24
@@ -31,7 +41,7 @@ _MOST_ROWS = 2**40
 _USUAL_SCALE = 24
 """Weights of 2^±192: the squares of their sums are no extreme numbers."""
 
-_SIGNED = {LOSSES: (11, 13)}
+_SIGNED = {LOSSES: (11, 13), SUM: (2,)}
 
 
 class Records:
@@ -98,10 +108,10 @@ class Records:
 
     def widen(self) -> None:
         """Turn records without weights into those that have them: w = 1."""
-        if self.width != NARROW:
+        if self.width not in WIDENED:
             return
         self.carry()
-        old, self.words = self.words, np.zeros((len(self.words), WIDE), np.int64)
+        old, self.words = self.words, np.zeros((len(self.words), WIDENED[self.width]), np.int64)
         self.words[:, :2] = old[:, :2]
         ones = 1 << UNIT - LOW_BITS
         for word, count in ((2, ROWS), (4, 2), (6, ROWS), (8, 2)):
@@ -174,7 +184,7 @@ def _require_possible(keys: Integers, words: Integers, width: int, owners: int, 
     """Refuse records of a file that no rows have: everything that is computed from them counts on this."""
     if keys.size and not ((keys >= [[0], [0], [-134]]) & (keys < [[owners], [places], [130]])).all():
         raise ValueError("a bin is beyond all bins, or of a group that there is not")
-    if width == NARROW and keys[2].any():
+    if width in WIDENED and keys[2].any():
         raise ValueError("weights have a scale, and there are none")
     order = np.lexsort([keys[2], keys[1], keys[0]])
     if not np.array_equal(order, np.arange(order.size)) or (np.diff(keys, axis=1) == 0).all(axis=0).any():
@@ -196,9 +206,10 @@ def _require_possible_sums(words: Integers, width: int) -> None:
         least = -ones if word in _SIGNED.get(width, ()) else 0
         if not ((high >= least) & ((high < ones) | ((high == ones) & (low == 0)))).all():
             raise ValueError("a sum of what is at most 1 is larger than the number of rows")
-    if width != WIDE and not ((words[:, 1] >= 0) & (words[:, 1] <= counts)).all():
+    weighted = width in WIDENED.values()
+    if not weighted and width != SUM and not ((words[:, 1] >= 0) & (words[:, 1] <= counts)).all():
         raise ValueError("it counts more rows than it has")
-    for part, whole in ((4, 2), (6, 2), (8, 6), (10, 2)) if width == WIDE else ():
+    for part, whole in ((4, 2), (6, 2), (8, 6), *((p, 2) for p in range(10, width, 2))) if weighted else ():
         less, more = words[:, part - 1 : part + 1], words[:, whole - 1 : whole + 1]
         if ((less[:, 0] > more[:, 0]) | ((less[:, 0] == more[:, 0]) & (less[:, 1] > more[:, 1]))).any():
             raise ValueError("a part of the weight is more than the whole")
@@ -216,7 +227,7 @@ class Sorted:
         Squares of weights would overflow, or vanish, although ratios of them do not.
         """
         weighed = (self.words[:, 2:4] != 0).any(axis=1)
-        if self.words.shape[1] == NARROW or not weighed.any() or np.abs(self.scales).max() <= _USUAL_SCALE:
+        if self.words.shape[1] in WIDENED or not weighed.any() or np.abs(self.scales).max() <= _USUAL_SCALE:
             return self
         highest = self.scales[weighed].max()
         kept = weighed & (self.scales > highest - _USUAL_SCALE)  # others are below 2^-184 of the largest

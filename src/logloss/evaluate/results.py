@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .diagnosed import Diagnosis
-from .diagnoses import Diagnostics
+from .diagnoses import Diagnostics, Finding
 from .groups import Key, Values
 from .statistics import STATISTICS, Columns, Statistics
 
@@ -60,6 +60,11 @@ class Block:
     def diagnostics(self) -> Diagnostics | None:
         """What the bins of the whole tell; None where none were kept."""
         return self.diagnosis.whole if self.diagnosis else None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What a person should know of the whole, and of groups; none where no bins were kept."""
+        return self.diagnosis.findings if self.diagnosis else ()
 
     @property
     def scalars(self) -> Columns:

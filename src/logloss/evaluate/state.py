@@ -24,6 +24,7 @@ from .grid import Grid, bins_of
 from .groups import Groups, Key, KeyColumn, Values
 from .moments import InvalidRowsError, Moments, MomentSums
 from .plan import Plan
+from .shift import shifted
 from .units import units_of
 
 __all__ = ["REASONS", "Cell", "InvalidRowsError", "Key", "State", "Values"]
@@ -96,7 +97,7 @@ class State:
             whole = Rows(columns[problem.prediction], self.plan.logits, columns[problem.target], weights, ends, units)
             if problem.target in gaps:
                 whole = whole.where(~gaps[problem.target])
-            for part in self._floored(whole):
+            for part in self._floored(shifted(whole, problem.shift)):
                 for component in self.components.values():
                     component.add(index, part, cells)
         self.rows += rows

@@ -38,6 +38,8 @@ def dumps(state: State, sources: tuple[str, ...]) -> str:
     for problem in plan["problems"]:
         if problem["weight"] is None:  # as in the first files
             del problem["weight"]
+        if not problem["shift"]:
+            del problem["shift"]
     values = {value for key in keys for value in key if value is None or isinstance(value, float)}
     gaps = state.rows != state.sums.rows
     plain = not gaps and not others and all(value is not None and math.isfinite(value) for value in values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
 
 import numpy as np
@@ -20,6 +21,7 @@ from .diagnoses import Diagnostics, Estimate, Finding, Threshold
 from .diagnostics import DIAGNOSTICS, Diagnostic, reasons
 from .groups import Key, Values
 from .moments import Cells
+from .paired import GroupDifference, Paired, paired
 from .plan import Plan
 from .results import Block, Result, Results
 from .state import State
@@ -53,6 +55,8 @@ __all__ = [
     "Diagnostics",
     "Estimate",
     "Finding",
+    "GroupDifference",
+    "Paired",
     "Plan",
     "Result",
     "Results",
@@ -89,6 +93,13 @@ class Summary:
     approximate: bool = False  # the sums were rounded, as a database adds
     asked: Asked = field(default_factory=Asked)  # thresholds and prevalence of diagnoses
 
+    pair: Callable[[], tuple[Paired, ...]] = field(default=tuple, compare=False, repr=False)
+
+    @cached_property
+    def comparisons(self) -> tuple[Paired, ...]:
+        """Every model against the first, where pairs were kept; found when somebody asks."""
+        return self.pair()
+
     @property
     def diagnosed(self) -> bool:
         """Whether bins were kept, so that results have diagnostics."""
@@ -116,7 +127,12 @@ def summarize(
     dropped, weight = dict(state.dropped), _dropped_weight(state)
     results = Results(tuple(blocks), values)
     found = state.plan, sources, state.rows, dropped, weight, results, state.clipped, partial
-    return Summary(*found, dict(state.joined), skipped, approximate, asked)
+    each = [block for block in blocks if block.average is None]
+
+    def pairs() -> tuple[Paired, ...]:
+        return paired(state, [one.diagnostics for one in each])
+
+    return Summary(*found, dict(state.joined), skipped, approximate, asked, pairs)
 
 
 def loss_so_far(state: State) -> tuple[float, float]:

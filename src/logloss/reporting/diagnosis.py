@@ -42,7 +42,7 @@ def findings(summary: Summary) -> Iterator[str]:
         if one is None:
             continue
         name = f"{_name(block)}: " if _name(block) else ""
-        for found in one.findings:
+        for found in block.findings:
             yield f"{found.code} {name}{found.title}. {_sentence(found.evidence)}"
         for note in one.notes:
             yield f"{name}{_sentence(note)}"

@@ -99,7 +99,7 @@ def _more(block: Block, place: int) -> dict[str, Any]:
         if whole is not None and place == len(block.columns["rows"]) - 1:
             found["reasons"] = reasons(whole)
             found["thresholds"] = [threshold(one) for one in whole.decisions.thresholds]
-            found["findings"] = [dataclasses.asdict(one) for one in whole.findings]
+            found["findings"] = [dataclasses.asdict(one) for one in block.findings]
             found["notes"] = list(whole.notes)
     return found
 

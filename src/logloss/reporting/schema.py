@@ -79,6 +79,7 @@ def _plan() -> dict[str, Any]:
         model=_text("name of the model; null for a single one"),
         label=_text(),
         **{"weight?": _text("the column of this label's own weights; null where all labels have the same, or none")},
+        **{"shift?": _described("what was added to logits, to undo how the model was trained", {"type": "number"})},
     )
     floor = {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 0.5}
     return _object(

@@ -141,7 +141,7 @@ def _clean(element: ET.Element, ids: Mapping[str, str]) -> None:
     element.text = element.text if element.text and element.text.strip() else None
     element.tail = None
     told = element.attrib
-    tip = told.get("aria-label") if told.get("role") == "graphics-symbol" else None
+    tip = told.get("aria-label") if told.get("aria-roledescription", "").endswith("mark") else None
     for name, value in list(told.items()):
         shown = _value(name, value, ids)
         if name in _DROPPED or _DEFAULTS.get(name) == shown:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..phrases import interval, number
 from .parts import BLUE, INK, MUTED, Numbers, Spec, chart, ends, layer, rows, signed, silent
 
-_WIDTH, _HEIGHT, _ROW, _NAMES = 344, 92, 22, 88
+_WIDTH, _HEIGHT, _ROW, _NAMES = 344, 92, 22, 118
 
 
 class Series(NamedTuple):
@@ -90,7 +90,7 @@ def forest(
         for name, value, a, b in zip(names, values, low, high, strict=True)
     ]
     label = "substring(datum.value, indexof(datum.value, '|') + 1)"
-    axis = {"title": None, "grid": False, "labelColor": INK, "labelLimit": _NAMES - 8, "labelExpr": label}
+    axis = {"title": None, "grid": False, "labelColor": INK, "labelLimit": 2 * _NAMES, "labelExpr": label}
     y = {"field": "name", "type": "ordinal", "sort": known, "axis": axis}
 
     def x(field: str) -> Spec:

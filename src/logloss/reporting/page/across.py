@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import charts
 from ..charts.comparison import Series
-from ..phrases import UNDEFINED, listed, number, percent, points, some, whole
-from ..svg import short
+from ..phrases import listed, number, percent, some, whole
 from . import words
 from .figures import Figure
 from .groups import Line, ranked, table
-from .sections import BETTER, CHANGED, WHOM, Answer, Part, Section, answer
+from .sections import CHANGED, WHOM, Answer, Part, Section, answer, together
 from .subjects import Subject, column, group_name
 from .tables import Cell, Column, Table, data, sortable
 
@@ -77,17 +76,16 @@ def whom(shown: Sequence[Subject], everyone: Sequence[Subject], summary: Summary
 def _worst(what: str, lines: Sequence[Line], name: str = "") -> Answer:
     """The one whose error is surely the largest, and how many miss by more than chance."""
     worst = ranked(lines)[0]
-    of = f"{name}: " if name else ""
     shift = f"{number(abs(100 * worst.difference), 1)} points {words.too(worst.difference)}"
     if not math.isfinite(worst.least):
         largest = f"{shift} there, the largest difference of {some(len(lines), what)}."
-        return Answer(WHOM, "whom", f"{of}{worst.name}:", largest)
-    surely, chance = sum(line.least > 0 for line in lines), whole(max(1.0, 0.05 * len(lines)))
-    share = f"{surely:,} of {some(len(lines), what)}"
-    beyond = f"{share} have an error whose 95\u00a0% interval leaves out 0; by chance about {chance} would."
-    if worst.least <= 0:
-        return Answer(WHOM, "whom", f"{of}For none surely.", beyond)
-    return Answer(WHOM, "whom", f"{of}{worst.name}:", f"{shift} there. {beyond}")
+        return Answer(WHOM, "whom", f"{worst.name}:", largest, about=name)
+    surely = [line for line in ranked(lines) if line.beyond(len(lines))]
+    count = f"{len(surely):,} of {some(len(lines), what)}"
+    beyond = f"{count} miss by more than chance allows, after correcting for looking at all of them."
+    if not surely:
+        return Answer(WHOM, "whom", "For none surely.", beyond, about=name)
+    return Answer(WHOM, "whom", f"{worst.name}:", f"{shift} there. {beyond}", about=name)
 
 
 def changed(shown: Sequence[Subject], summary: Summary) -> Section:
@@ -102,7 +100,7 @@ def changed(shown: Sequence[Subject], summary: Summary) -> Section:
         paragraphs += [told] if len(shown) == 1 else []
         parts.append(Part(one.name, (_series(one.block, times, title), _windows(one, times, summary.plan.groups[0]))))
     explained = "The first and the last time are compared; they are taken as samples of different rows."
-    return Section("changed", CHANGED, tuple(answers), (*paragraphs, explained), tuple(parts))
+    return Section("changed", CHANGED, together(answers), (*paragraphs, explained), tuple(parts))
 
 
 def _capital(text: str) -> str:
@@ -157,61 +155,10 @@ def _windows(one: Subject, times: Sequence[str], name: str) -> Table:
         line = _line(time, one.block, place)
         half = float(column(one.block, "log_loss_high")[place]) - line.log_loss
         loss, rate = sortable(number(line.log_loss), line.log_loss), sortable(percent(line.base_rate), line.base_rate)
-        rows.append((Cell(time), sortable(whole(line.rows), line.rows), loss, _margin(half), rate))
+        rows.append((Cell(time), sortable(whole(line.rows), line.rows), loss, margin(half), rate))
     return Table("times", "Times", columns, tuple(rows), "Rows, log loss and base rate at each")
 
 
-def _margin(half: float) -> Cell:
+def margin(half: float) -> Cell:
+    """Half of an interval, or nothing where it is not known."""
     return Cell(number(half) if math.isfinite(half) else "")
-
-
-def better(everyone: Sequence[Subject], summary: Summary) -> Section | None:
-    """Which model is better? All of them side by side."""
-    lines = [(name, block, block.statistics(-1)) for name, block in models(everyone, summary)]
-    if len(lines) < 2:
-        return None
-    best_name, _, best = min(lines, key=lambda line: (math.isnan(line[2].log_loss), line[2].log_loss))
-    apart = all(best.log_loss_high < other.log_loss_low for name, _, other in lines if name != best_name)
-    verdict = f"{best_name} has the lowest log loss{'' if apart else ', but not for sure'}."
-    told = f"{number(best.log_loss)}, of {some(len(lines), 'model')}."
-    if not apart:
-        told += " The intervals overlap; differences row by row would tell more."
-    columns = (Column("model", "text"), *map(Column, ("log loss", "±", "D²", "Brier", "AUC", "observed − predicted")))
-    table = Table(
-        "models",
-        "Models",
-        columns,
-        tuple(_of_model(*line) for line in lines),
-        "All rows; differences in percentage points",
-        1,
-        rising=True,
-        sortable=True,
-    )
-    explained = (
-        "The models are scored on the same rows, so that their intervals may overlap where the difference is more than "
-        "chance."
-    )
-    said = Answer(BETTER, "better", verdict, told)
-    return Section("better", BETTER, (said,), (explained,), (Part("", (), (table,)),))
-
-
-def _of_model(name: str, block: Block, s: Any) -> tuple[Cell, ...]:
-    auc, shift = float(column(block, "auc")[-1]), -s.calibration_difference
-    return (
-        Cell(name),
-        sortable(number(s.log_loss), s.log_loss),
-        _margin(s.log_loss_high - s.log_loss),
-        sortable(percent(s.d2), s.d2),
-        sortable(number(s.brier), s.brier),
-        sortable(number(auc) if math.isfinite(auc) else UNDEFINED, auc),
-        sortable(points(shift, 2), shift),
-    )
-
-
-def models(everyone: Sequence[Subject], summary: Summary) -> list[tuple[str, Block]]:
-    """Each model's results: those of its one label, or the mean over labels."""
-    if not summary.plan.has_models:
-        return []
-    if not summary.plan.has_labels:
-        return [(one.name, one.block) for one in everyone]
-    return [(short(block.model), block) for block in summary.results.blocks if block.average == "macro"]

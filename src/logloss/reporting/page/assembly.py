@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..phrases import some
 from ..svg import PALETTE, legal, missing, render, short
-from . import across, closing, headlines, sections
+from . import across, closing, headlines, sections, versus
 from .figures import Figure
 from .sections import MOST_SUBJECTS, Part, Section
 from .subjects import Subject, are_times, subjects
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent
 _MOST_OF_COMMAND = 4000
+_MOST_DIAGNOSED = 50
+"""Models and labels whose findings are looked for; of more, those with figures."""
+
 _NO_COMMAND = "Scores.report, in Python"
 
 
@@ -50,7 +53,7 @@ def page(summary: Summary, command: str) -> str:
                 [one.key for one in built], diagnosed=_diagnosed(everyone), figures=(len(shown), len(everyone))
             )
         ),
-        "findings": closing.findings(everyone),
+        "findings": closing.findings(everyone if len(everyone) <= _MOST_DIAGNOSED else shown),
         "quality": closing.quality(summary, everyone),
         "reading": list(closing.reading(summary)),
         "command": short(command or _NO_COMMAND, _MOST_OF_COMMAND, one_line=False),
@@ -75,7 +78,7 @@ def _chosen(everyone: Sequence[Subject]) -> list[Subject]:
 
 def _sections(everyone: Sequence[Subject], shown: Sequence[Subject], summary: Summary) -> Iterator[Section]:
     times = bool(summary.plan.groups) and are_times(summary.results.keys)
-    yield sections.good(shown)
+    yield sections.good(shown, everyone)
     if _diagnosed(shown):
         yield sections.calibrated(shown)
     found = across.whom(shown, everyone, summary, times=times)
@@ -85,7 +88,7 @@ def _sections(everyone: Sequence[Subject], shown: Sequence[Subject], summary: Su
         yield useful
     if times:
         yield across.changed(shown, summary)
-    if better := across.better(everyone, summary):
+    if better := versus.better(everyone, summary):
         yield better
 
 

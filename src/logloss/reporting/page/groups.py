@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -38,6 +39,11 @@ class Line:
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
             return math.nan
         return max(self.low, -self.high, 0.0)
+
+    def beyond(self, looked_at: int) -> bool:
+        """Whether the error is more than chance allows among so many that were looked at (Bonferroni)."""
+        se = (self.high - self.low) / 2 / NormalDist().inv_cdf(0.975)
+        return bool(abs(self.difference) > -NormalDist().inv_cdf(0.025 / looked_at) * se)
 
 
 def ranked(lines: Sequence[Line]) -> list[Line]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..phrases import NARROW, UNDEFINED, measured, number, p_value, percent, probability, some
+from ..phrases import NARROW, UNDEFINED, listed, measured, number, p_value, percent, probability, some
 from . import figures, words
 from .figures import Figure
 from .subjects import Subject
@@ -16,6 +16,7 @@ from .tables import Cell, Column, Table, pairs
 if TYPE_CHECKING:
     from ...evaluate.summary import Diagnostics, Estimate, Finding, Threshold
 
+_MOST_LINES = 2
 MOST_SUBJECTS = 6
 """Models and labels that get figures; all others stand in tables."""
 
@@ -29,6 +30,13 @@ class Answer:
     verdict: str
     numbers: str = ""
     code: str = ""
+    about: str = ""
+    """Which of several models or labels it is said of."""
+
+    @property
+    def bold(self) -> str:
+        """What is printed first."""
+        return f"{self.about}: {self.verdict}" if self.about else self.verdict
 
 
 @dataclass(frozen=True)
@@ -61,22 +69,37 @@ _LOG_LOSS = (
 USEFUL, CHANGED, BETTER = "Useful at my threshold?", "Has it changed?", "Which model is better?"
 
 
-def good(shown: Sequence[Subject]) -> Section:
+def good(shown: Sequence[Subject], everyone: Sequence[Subject]) -> Section:
     """Is it good?"""
     key = "good"
-    answers = tuple(answer(GOOD, key, one, words.goodness(one.statistics, one.diagnostics), "LL2") for one in shown)
+    few = len(everyone) <= _MOST_LINES
+    answers = [
+        answer(GOOD, key, one, words.goodness(one.statistics, one.diagnostics if few else None), "LL2" if few else "")
+        for one in everyone
+    ]
     parts = tuple(
         Part(one.name, tuple(_made(one, "decomposition", "@scores", "roc", "precision_recall"))) for one in shown
     )
-    return Section(key, GOOD, answers, tuple(_about_loss(shown)), parts)
+    return Section(key, GOOD, together(answers), tuple(_about_loss(shown)), parts)
 
 
 def answer(question: str, key: str, one: Subject, said: tuple[str, str], codes: str = "") -> Answer:
     """What is said of a subject, with the first finding whose code begins like this."""
     verdict, numbers = said
     code = next((found.code for found in findings(one) if codes and found.code.startswith(codes)), "")
-    return Answer(
-        question, key, f"{one.name}: {verdict}" if one.name else verdict, numbers, f"{one.key}-{code}" if code else ""
+    return Answer(question, key, verdict, numbers, f"{one.key}-{code}" if code else "", one.name)
+
+
+def together(answers: Sequence[Answer]) -> tuple[Answer, ...]:
+    """Of more than two models or labels, a line for each verdict with the names that it holds for."""
+    if len(answers) <= _MOST_LINES:
+        return tuple(answers)
+    names: dict[str, list[str]] = {}
+    for one in answers:
+        names.setdefault(one.verdict.split(",")[0].rstrip("."), []).append(one.about)
+    first = answers[0]
+    return tuple(
+        Answer(first.question, first.section, f"{verdict}:", f"{listed(of, 8)}.") for verdict, of in names.items()
     )
 
 
@@ -160,7 +183,7 @@ def calibrated(shown: Sequence[Subject]) -> Section:
         "Calibrated predictions come true as often as they say. Size and evidence are two things: with many rows the "
         "smallest error is beyond chance, with few rows a large one is not."
     )
-    return Section(key, CALIBRATED, answers, (*paragraphs, explained), parts, small)
+    return Section(key, CALIBRATED, together(answers), (*paragraphs, explained), parts, small)
 
 
 def _about_calibration(found: Diagnostics) -> str:
@@ -209,7 +232,7 @@ def useful(shown: Sequence[Subject]) -> Section | None:
         f"A threshold of t says that a false alarm costs t{NARROW}÷{NARROW}(1{NARROW}−{NARROW}t) of a hit. Net benefit "
         "counts hits less false alarms at that price, per row. It is compared with acting on all rows and on none."
     )
-    return Section(key, USEFUL, answers, (explained,), parts)
+    return Section(key, USEFUL, together(answers), (explained,), parts)
 
 
 def _gains(thresholds: Sequence[Threshold]) -> Table:

@@ -89,4 +89,5 @@ def column(block: Block, name: str) -> Any:
     """A statistic of all groups and the whole; NaN where this run did not find it."""
     if name in block.columns:
         return block.columns[name]
-    return block.scalars.get(name, np.full(len(block.columns["rows"]), math.nan))
+    brief = block.diagnosis.brief if block.diagnosis else {}
+    return brief.get(name, np.full(len(block.columns["rows"]), math.nan))

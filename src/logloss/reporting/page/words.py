@@ -83,9 +83,8 @@ def too(difference: float) -> str:
 
 
 def miscalibrated(found: Diagnostics) -> bool:
-    """Whether there is more than chance: in the cumulated differences, in the means, or beyond doubt."""
-    told = found.calibration
-    return told.impossible_weight > 0 or told.ecce_sigma.distinguishable or told.difference.distinguishable
+    """Whether there is more than chance, as the findings say, or what was given probability 0 happened."""
+    return found.calibration.impossible_weight > 0 or any(one.code.startswith("LL1") for one in found.findings)
 
 
 def size(found: Diagnostics) -> str:

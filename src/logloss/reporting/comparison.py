@@ -1,0 +1,145 @@
+"""Comparisons of models and of times, from plain data: as tables for people, or as JSON."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+from . import json
+from .notes import number
+
+SCHEMA_VERSION = 1
+
+_TITLES = {
+    "log_loss": "log loss",
+    "normalized_entropy": "normalized entropy",
+    "brier": "Brier",
+    "miscalibration": "miscalibration",
+    "discrimination": "discrimination",
+    "auc": "AUC",
+    "average_precision": "average precision",
+}
+_NOTE = "log loss, normalized entropy, Brier and miscalibration: lower is better; the others: higher is better"
+
+
+def render_json(found: dict[str, Any]) -> str:
+    """One JSON document, full precision."""
+    return json.dump({"schema_version": SCHEMA_VERSION, **found})
+
+
+def render(found: dict[str, Any], width: int, color: bool, top: int) -> str:
+    """Every model against the baseline, as text."""
+    parts: list[Any] = ["Partial result: interrupted; rows are missing."] if found["partial"] else []
+    for one in found["comparisons"]:
+        parts += [_headline(one, found), _table(_COLUMNS, list(_lines(one))), *_shares(one)]
+        if one["groups"]:
+            parts.append(_groups(one, found["groups"], top))
+    return _printed([*parts, _NOTE], width, color)
+
+
+_COLUMNS = ("", "baseline", "model", "difference", "95 % interval", "p")
+
+
+def _headline(one: dict[str, Any], found: dict[str, Any]) -> str:
+    loss = one["differences"]["log_loss"]
+    name, other = one["model"], one["baseline"]
+    label = f" on {one['label']}" if one["label"] is not None else ""
+    about = f"{one['rows']:,} rows" + (f", clustered by {found['cluster']}" if found["cluster"] else "")
+    if math.isnan(loss["difference"]) or math.isnan(loss["low"]):
+        return f"{name} against {other}{label}, {about}: cannot be told, since {loss['note']}."
+    if loss["low"] <= 0 <= loss["high"]:
+        return f"{name} against {other}{label}, {about}: no difference beyond chance."
+    better = "better" if loss["difference"] < 0 else "worse"
+    lower = "lower" if loss["difference"] < 0 else "higher"
+    by = number(abs(loss["difference"]))
+    return f"{name} is {better} than {other}{label}, {about}: log loss {by} {lower}, p {_p(one['adjusted_p'])}."
+
+
+def _lines(one: dict[str, Any]) -> Iterator[Sequence[str]]:
+    for name, title in _TITLES.items():
+        found = one["differences"][name]
+        values = (number(found[key]) for key in ("baseline", "model"))
+        yield title, *values, _signed(found["difference"]), _interval(found), _p(found["p"])
+
+
+def _shares(one: dict[str, Any]) -> Iterator[str]:
+    wins, ties, losses = (f"{100 * one[name]:.1f} %" for name in ("wins", "ties", "losses"))
+    yield f"{one['model']} has the smaller loss on {wins} of rows, the larger on {losses}, the same on {ties}."
+    if math.isfinite(one["rows_needed"]):
+        yield f"A difference like this would be found in 80 of 100 samples of {one['rows_needed']:,.0f} rows."
+
+
+def _groups(one: dict[str, Any], names: Sequence[str], top: int) -> Any:
+    largest = sorted(one["groups"], key=lambda group: -group["rows"])[:top]
+    kept = [group for group in one["groups"] if any(group is other for other in largest)]
+    lines = [
+        (
+            *("null" if value is None else str(value) for value in group["group"]),
+            f"{group['rows']:,}",
+            _signed(group["difference"]),
+            _interval(group),
+            _p(group["adjusted_p"]),
+        )
+        for group in kept
+    ]
+    return _table((*names, "rows", "log loss", "95 % interval", "adjusted p"), lines)
+
+
+def render_changes(found: dict[str, Any], width: int, color: bool) -> str:
+    """What changed, as text."""
+    before, after = found["before"], found["after"]
+    parts: list[Any] = [f"{after['rows']:,} rows after, {before['rows']:,} before: after minus before"]
+    for one in found["changes"]:
+        name = " ".join(text for text in (one["model"], one["label"]) if text is not None)
+        stability = one["stability"]
+        lines = [("stability index", number(stability["difference"]), _interval(stability), _p(stability["p"]))]
+        for statistic, change in one["statistics"].items():
+            if not math.isnan(change["difference"]):
+                title = statistic.replace("_", " ")
+                lines.append((title, _signed(change["difference"]), _interval(change), _p(change["p"])))
+        parts += [*([name] if name else []), _table(("", "change", "95 % interval", "p"), lines)]
+        if math.isfinite(stability["expected"]):
+            parts.append(
+                f"The stability index is debiased: {number(stability['raw'])}, of which chance gives "
+                f"{number(stability['expected'])}."
+            )
+    return _printed(parts, width, color)
+
+
+def _signed(value: float) -> str:
+    return f"+{number(value)}" if value > 0 else number(value)
+
+
+def _interval(found: dict[str, Any]) -> str:
+    return "" if math.isnan(found["low"]) else f"{_signed(found['low'])} to {_signed(found['high'])}"
+
+
+def _p(value: float) -> str:
+    if math.isnan(value):
+        return ""
+    return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+
+
+def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="left" if place == 0 else "right", overflow="fold")
+    for line in lines:
+        table.add_row(*line)
+    return table
+
+
+def _printed(parts: Sequence[Any], width: int, color: bool) -> str:
+    from rich.console import Console
+
+    output = io.StringIO()
+    system: Literal["standard"] | None = "standard" if color else None
+    console = Console(file=output, width=width, force_terminal=color, color_system=system, highlight=False)
+    for part in parts:
+        console.print(part, markup=False)
+    return "".join(line.rstrip() + "\n" for line in output.getvalue().splitlines())
