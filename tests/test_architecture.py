@@ -54,6 +54,7 @@ LIBRARIES = {
     "tensorflow": {"_backends.tensorflow"},
     "array_api_compat": {"_backends.array_api"},
     "keras": {"keras"},
+    "catboost": {"boosting.catboost"},
 }
 HEAVY = [
     "numba",
@@ -71,6 +72,9 @@ HEAVY = [
     "ml_dtypes",
     "msgspec",
     "sklearn",
+    "xgboost",
+    "lightgbm",
+    "catboost",
 ]
 
 
