@@ -68,7 +68,9 @@ class Objective(_Settings):
         """The Hessian, at least the floor times the element's prices, which at 0 are four times the cross-entropy's."""
         focused = self.loss is not binary_cross_entropy_with_logits
         xp = hess.__array_namespace__()
-        if not hess.size or not (focused or (self.floor and float(xp.max(xp.abs(logits))) > _FLAT)):
+        if not hess.size or not (
+            focused or (self.floor and max(float(xp.max(logits)), -float(xp.min(logits))) > _FLAT)
+        ):
             return hess
         least = 0.0
         if self.floor:

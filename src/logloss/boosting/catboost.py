@@ -80,7 +80,7 @@ def CatBoostMultiLabelObjective(  # noqa: N802 - it makes an instance of a class
             "an objective for several labels needs CatBoost, which is not installed. Run: pip install catboost"
         ) from error
 
-    class MultiLabelObjective(Objective, MultiTargetCustomObjective):  # type: ignore[misc]
+    class MultiLabelObjective(Objective, MultiTargetCustomObjective):
         no_jit = True
 
         def calc_ders_multi(self, approxes: Any, targets: Any, weight: Any) -> tuple[Any, Any]:
