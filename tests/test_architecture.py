@@ -26,8 +26,10 @@ ARROW = (
     ("losses", "prior"),
     ("derivatives", "metrics"),
     ("dialects",),
-    ("boosting", "torch", "keras"),
+    ("boosting", "torch", "keras", "scorers"),
 )
+ALSO = {"torch": {"streaming"}}
+"""What metrics of frameworks take from scoring."""
 # Scoring: source → batch → partial → State → Summary → report. A report reads the Summary only.
 SCORING = {
     "sources": {"_errors"},
@@ -35,6 +37,7 @@ SCORING = {
     "partial": {"_errors", "sources", "evaluate"},
     "engines": {"_errors", "_kernels", "sources", "evaluate", "partial"},
     "report": {"_errors", "evaluate.summary"},
+    "streaming": {"_errors", "_backends", "evaluate"},
     "scores": {"_errors", "sources", "engines", "evaluate", "report"},
     "explaining": {"_errors", "losses", "dialects", "sources", "report"},
     "cli": {"", "_errors", "_kernels", "scores", "explaining", "report"},  # "": the package's own version
@@ -55,6 +58,8 @@ LIBRARIES = {
     "array_api_compat": {"_backends.array_api"},
     "keras": {"keras"},
     "catboost": {"boosting.catboost"},
+    "sklearn": {"scorers"},
+    "torchmetrics": {"torch.metrics"},
 }
 HEAVY = [
     "numba",
@@ -137,7 +142,7 @@ def allowed_rooms(importer: str) -> set[str]:
         return SCORING[room(importer)]
     for position, rooms in enumerate(ARROW):
         if room(importer) in rooms:
-            return {name for left in ARROW[:position] for name in left}
+            return {name for left in ARROW[:position] for name in left} | ALSO.get(room(importer), set())
     raise AssertionError(f"{importer} is in no room of the arrow: place it in ARROW or SCORING, and in ARCHITECTURE.md")
 
 
