@@ -26,8 +26,10 @@ ARROW = (
     ("losses", "prior"),
     ("derivatives", "metrics"),
     ("dialects",),
-    ("boosting", "torch", "keras"),
+    ("boosting", "torch", "keras", "scorers"),
 )
+ALSO = {"torch": {"streaming"}}
+"""What metrics of frameworks take from scoring."""
 # Scoring: source → batch → partial → State → Summary → report. A report reads the Summary only.
 SCORING = {
     "sources": {"_errors"},
@@ -35,6 +37,7 @@ SCORING = {
     "partial": {"_errors", "sources", "evaluate"},
     "engines": {"_errors", "_kernels", "sources", "evaluate", "partial"},
     "reporting": {"", "_errors", "evaluate.summary"},
+    "streaming": {"_errors", "_backends", "evaluate"},
     "scored": {"_errors", "sources", "evaluate", "reporting"},
     "scores": {"_errors", "sources", "engines", "evaluate", "reporting", "scored"},
     "comparing": {"_errors", "sources", "engines", "evaluate", "reporting", "scores"},
@@ -70,6 +73,9 @@ LIBRARIES = {
     "tensorflow": {"_backends.tensorflow"},
     "array_api_compat": {"_backends.array_api"},
     "keras": {"keras"},
+    "catboost": {"boosting.catboost"},
+    "sklearn": {"scorers"},
+    "torchmetrics": {"torch.metrics"},
 }
 HEAVY = [
     "numba",
@@ -92,6 +98,9 @@ HEAVY = [
     "pyspark",
     "vl_convert",
     "jinja2",
+    "xgboost",
+    "lightgbm",
+    "catboost",
 ]
 
 
@@ -154,7 +163,7 @@ def allowed_rooms(importer: str) -> set[str]:
         return SCORING[room(importer)]
     for position, rooms in enumerate(ARROW):
         if room(importer) in rooms:
-            return {name for left in ARROW[:position] for name in left}
+            return {name for left in ARROW[:position] for name in left} | ALSO.get(room(importer), set())
     raise AssertionError(f"{importer} is in no room of the arrow: place it in ARROW or SCORING, and in ARCHITECTURE.md")
 
 

@@ -54,6 +54,12 @@ def test_jax_arrays_beside_optax():
     assert "logloss.value_and_grad" in run("jax_arrays.py", "--elements", "640", "--rounds", "1")
 
 
+@pytest.mark.frameworks
+def test_boosting_beside_the_libraries():
+    shown = run("boosting.py", "--rows", "2000", "--rounds", "1")
+    assert all(f"{name}: 20 rounds" in shown for name in ("XGBoost", "LightGBM", "CatBoost"))
+
+
 def test_ratios_and_order(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
     import harness

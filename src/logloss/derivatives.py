@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, overload
+
+import numpy as np
 
 from ._backends.kinds import backend_of
 from ._spec.reductions import check_reduction
+from ._types import A, Array, Doubles, F, Floats, Numbers, S
 from .losses import binary_cross_entropy_with_logits, call_of
 
+_Loss = Callable[..., Any]
 
+
+@overload
+def value_and_grad(
+    logits: Floats[S, F], targets: Any, *, loss: _Loss = ..., reduction: Literal["none"], **options: Any
+) -> tuple[Floats[S, F], Floats[S, F]]: ...
+@overload
+def value_and_grad(
+    logits: Floats[S, F], targets: Any, *, loss: _Loss = ..., axis: int | tuple[int, ...], **options: Any
+) -> tuple[Doubles, Floats[S, F]]: ...
+@overload
+def value_and_grad(
+    logits: Floats[S, F], targets: Any, *, loss: _Loss = ..., out: None = ..., **options: Any
+) -> tuple[np.float64, Floats[S, F]]: ...
+@overload
+def value_and_grad(
+    logits: Numbers, targets: Any, *, loss: _Loss = ..., out: Array | None = ..., **options: Any
+) -> tuple[Any, Array]: ...
+@overload
+def value_and_grad(
+    logits: A, targets: Any, *, loss: _Loss = ..., out: A | None = ..., **options: Any
+) -> tuple[A, A]: ...
 def value_and_grad(
     logits: Any,
     targets: Any,
@@ -52,6 +77,14 @@ def value_and_grad(
     return backend_of(logits, targets).value_and_grad(primitive, logits, targets, common, out)
 
 
+@overload
+def grad_and_hess(
+    logits: Floats[S, F], targets: Any, *, loss: _Loss = ..., **options: Any
+) -> tuple[Floats[S, F], Floats[S, F]]: ...
+@overload
+def grad_and_hess(logits: Numbers, targets: Any, *, loss: _Loss = ..., **options: Any) -> tuple[Array, Array]: ...
+@overload
+def grad_and_hess(logits: A, targets: Any, *, loss: _Loss = ..., **options: Any) -> tuple[A, A]: ...
 def grad_and_hess(
     logits: Any, targets: Any, *, loss: Callable[..., Any] = binary_cross_entropy_with_logits, **options: Any
 ) -> tuple[Any, Any]:

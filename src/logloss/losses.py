@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack, overload
+
+import numpy as np
 
 from ._backends.kinds import backend_of
 from ._spec import losses as rows
 from ._spec.losses import Loss, Primitive, primitive
-from ._spec.options import DEFAULTS, FIELDS, LossOptions, Options, signed
+from ._spec.options import DEFAULTS, FIELDS, AlongAxes, LossOptions, Options, ToOneNumber, Unreduced, signed
+from ._types import A, Doubles, F, Floats, Numbers, S
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _ROWS: dict[Callable[..., Any], Primitive] = {}
@@ -25,6 +28,18 @@ def _of(loss: Loss) -> Callable[[_F], _F]:
     return register
 
 
+@overload
+def binary_cross_entropy_with_logits(
+    logits: Floats[S, F], targets: Any, **options: Unpack[Unreduced]
+) -> Floats[S, F]: ...
+@overload
+def binary_cross_entropy_with_logits(logits: Numbers, targets: Any, **options: Unpack[AlongAxes]) -> Doubles: ...
+@overload
+def binary_cross_entropy_with_logits(logits: Numbers, targets: Any, **options: Unpack[ToOneNumber]) -> np.float64: ...
+@overload
+def binary_cross_entropy_with_logits(logits: Numbers, targets: Any, **options: Unpack[LossOptions]) -> Any: ...
+@overload
+def binary_cross_entropy_with_logits(logits: A, targets: Any, **options: Unpack[LossOptions]) -> A: ...
 @signed
 @_of(rows.CROSS_ENTROPY)
 def binary_cross_entropy_with_logits(logits: Any, targets: Any, **options: Unpack[LossOptions]) -> Any:
@@ -78,6 +93,26 @@ def binary_cross_entropy_with_logits(logits: Any, targets: Any, **options: Unpac
     return _value(binary_cross_entropy_with_logits, logits, targets, **options)
 
 
+@overload
+def binary_cross_entropy(
+    probabilities: Floats[S, F], targets: Any, *, eps: float | None = ..., **options: Unpack[Unreduced]
+) -> Floats[S, F]: ...
+@overload
+def binary_cross_entropy(
+    probabilities: Numbers, targets: Any, *, eps: float | None = ..., **options: Unpack[AlongAxes]
+) -> Doubles: ...
+@overload
+def binary_cross_entropy(
+    probabilities: Numbers, targets: Any, *, eps: float | None = ..., **options: Unpack[ToOneNumber]
+) -> np.float64: ...
+@overload
+def binary_cross_entropy(
+    probabilities: Numbers, targets: Any, *, eps: float | None = ..., **options: Unpack[LossOptions]
+) -> Any: ...
+@overload
+def binary_cross_entropy(
+    probabilities: A, targets: Any, *, eps: float | None = ..., **options: Unpack[LossOptions]
+) -> A: ...
 @_of(rows.PROBABILITY)
 def binary_cross_entropy(
     probabilities: Any, targets: Any, *, eps: float | None = None, **options: Unpack[LossOptions]
@@ -118,6 +153,20 @@ def binary_cross_entropy(
     return _value(binary_cross_entropy, probabilities, targets, eps=eps, **options)
 
 
+@overload
+def binary_cross_entropy_with_log_probs(
+    log_probs: Floats[S, F], targets: Any, **options: Unpack[Unreduced]
+) -> Floats[S, F]: ...
+@overload
+def binary_cross_entropy_with_log_probs(log_probs: Numbers, targets: Any, **options: Unpack[AlongAxes]) -> Doubles: ...
+@overload
+def binary_cross_entropy_with_log_probs(
+    log_probs: Numbers, targets: Any, **options: Unpack[ToOneNumber]
+) -> np.float64: ...
+@overload
+def binary_cross_entropy_with_log_probs(log_probs: Numbers, targets: Any, **options: Unpack[LossOptions]) -> Any: ...
+@overload
+def binary_cross_entropy_with_log_probs(log_probs: A, targets: Any, **options: Unpack[LossOptions]) -> A: ...
 @_of(rows.LOG_PROBABILITY)
 def binary_cross_entropy_with_log_probs(log_probs: Any, targets: Any, **options: Unpack[LossOptions]) -> Any:
     r"""Binary cross-entropy of log-probabilities: ``-u·x - v·log(1 - e^x)`` for x = log p.
@@ -150,6 +199,26 @@ def binary_cross_entropy_with_log_probs(log_probs: Any, targets: Any, **options:
     return _value(binary_cross_entropy_with_log_probs, log_probs, targets, **options)
 
 
+@overload
+def sigmoid_focal_loss(
+    logits: Floats[S, F], targets: Any, *, gamma: Any = ..., alpha: Any = ..., **options: Unpack[Unreduced]
+) -> Floats[S, F]: ...
+@overload
+def sigmoid_focal_loss(
+    logits: Numbers, targets: Any, *, gamma: Any = ..., alpha: Any = ..., **options: Unpack[AlongAxes]
+) -> Doubles: ...
+@overload
+def sigmoid_focal_loss(
+    logits: Numbers, targets: Any, *, gamma: Any = ..., alpha: Any = ..., **options: Unpack[ToOneNumber]
+) -> np.float64: ...
+@overload
+def sigmoid_focal_loss(
+    logits: Numbers, targets: Any, *, gamma: Any = ..., alpha: Any = ..., **options: Unpack[LossOptions]
+) -> Any: ...
+@overload
+def sigmoid_focal_loss(
+    logits: A, targets: Any, *, gamma: Any = ..., alpha: Any = ..., **options: Unpack[LossOptions]
+) -> A: ...
 @_of(rows.FOCAL)
 def sigmoid_focal_loss(
     logits: Any, targets: Any, *, gamma: Any = 2.0, alpha: Any = None, **options: Unpack[LossOptions]
@@ -190,6 +259,56 @@ def sigmoid_focal_loss(
     return _value(sigmoid_focal_loss, logits, targets, gamma=gamma, alpha=alpha, **options)
 
 
+@overload
+def asymmetric_loss(
+    logits: Floats[S, F],
+    targets: Any,
+    *,
+    gamma_neg: Any = ...,
+    gamma_pos: Any = ...,
+    clip: Any = ...,
+    **options: Unpack[Unreduced],
+) -> Floats[S, F]: ...
+@overload
+def asymmetric_loss(
+    logits: Numbers,
+    targets: Any,
+    *,
+    gamma_neg: Any = ...,
+    gamma_pos: Any = ...,
+    clip: Any = ...,
+    **options: Unpack[AlongAxes],
+) -> Doubles: ...
+@overload
+def asymmetric_loss(
+    logits: Numbers,
+    targets: Any,
+    *,
+    gamma_neg: Any = ...,
+    gamma_pos: Any = ...,
+    clip: Any = ...,
+    **options: Unpack[ToOneNumber],
+) -> np.float64: ...
+@overload
+def asymmetric_loss(
+    logits: Numbers,
+    targets: Any,
+    *,
+    gamma_neg: Any = ...,
+    gamma_pos: Any = ...,
+    clip: Any = ...,
+    **options: Unpack[LossOptions],
+) -> Any: ...
+@overload
+def asymmetric_loss(
+    logits: A,
+    targets: Any,
+    *,
+    gamma_neg: Any = ...,
+    gamma_pos: Any = ...,
+    clip: Any = ...,
+    **options: Unpack[LossOptions],
+) -> A: ...
 @_of(rows.ASYMMETRIC)
 def asymmetric_loss(
     logits: Any,

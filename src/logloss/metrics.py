@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -10,11 +10,31 @@ from ._backends.kinds import backend_of, host
 from ._errors import InvalidInputError
 from ._spec.losses import METRIC, Primitive, primitive
 from ._spec.options import given_options
+from ._types import A, Doubles, Numbers
 
 AVERAGES = ("micro", "macro", None)
 _EXACT = Primitive(METRIC)
 
 
+class _Options(TypedDict, total=False):
+    """What type checkers know of a call besides what says whether there are several results."""
+
+    sample_weight: Any
+    ignore_index: float | None
+    mask: Any
+    eps: float | None
+
+
+@overload
+def log_loss(
+    y_true: Any, y_proba: Numbers, *, average: Literal["micro", "macro"] = ..., **options: Unpack[_Options]
+) -> np.float64: ...
+@overload
+def log_loss(y_true: Any, y_proba: Numbers, *, average: None, **options: Unpack[_Options]) -> Doubles: ...
+@overload
+def log_loss(y_true: Any, y_proba: Numbers, *, average: str | None = ..., **options: Unpack[_Options]) -> Any: ...
+@overload
+def log_loss(y_true: Any, y_proba: A, *, average: str | None = ..., **options: Unpack[_Options]) -> A: ...
 def log_loss(
     y_true: Any,
     y_proba: Any,

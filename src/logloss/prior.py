@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from ._backends.kinds import backend_of, host
 from ._errors import InvalidInputError
 from ._spec.options import Options
+from ._types import A, Array, F, Floats, Numbers, S
 
 
 def balanced_pos_weight(
@@ -61,6 +62,12 @@ def balanced_pos_weight(
     return owner.from_host(negatives / positives, targets)
 
 
+@overload
+def correct_prior(logits: Floats[S, F], *, pos_weight: Any = ..., negative_rate: Any = ...) -> Floats[S, F]: ...
+@overload
+def correct_prior(logits: Numbers, *, pos_weight: Any = ..., negative_rate: Any = ...) -> Array: ...
+@overload
+def correct_prior(logits: A, *, pos_weight: Any = ..., negative_rate: Any = ...) -> A: ...
 def correct_prior(logits: Any, *, pos_weight: Any = None, negative_rate: Any = None) -> Any:
     r"""Logits of the data as it is, from a model trained on weighted or sampled data.
 

@@ -27,14 +27,23 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 CHECKS = {
     "losses": ["tails", "options", "masks", "saved", "fitted"],
     "saturation": ["types", "lists", "ends", "remembered", "trained", "compiled"],
-    "settings": ["annealed", "annealed_in_other_ways", "per_label", "written", "refused"],
+    "settings metrics": [
+        "annealed",
+        "annealed_in_other_ways",
+        "per_label",
+        "written",
+        "refused",
+        "reported",
+        "batches",
+        "rebuilt",
+    ],
 }
 
 
 @pytest.mark.parametrize("checks", CHECKS)
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_every_backend(backend, checks):
-    done = run(str(WORKER), checks, KERAS_BACKEND=backend)
+    done = run(str(WORKER), *checks.split(), KERAS_BACKEND=backend)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.split() == CHECKS[checks]
 

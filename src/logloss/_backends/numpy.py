@@ -342,7 +342,34 @@ def both(problem: Problem, grad: Array) -> tuple[Any, Array]:
 
 def grad_and_hess(primitive: Primitive, logits: Any, targets: Any, options: Options) -> tuple[Array, Array]:
     """The elementwise first and second derivatives."""
-    return derivatives(problem_of(reduced(primitive), logits, targets, options))
+    primitive = reduced(primitive)
+    found = _by_curved_loop(primitive, logits, targets, options)
+    return derivatives(problem_of(primitive, logits, targets, options)) if found is None else found
+
+
+def _by_curved_loop(primitive: Primitive, x: Any, t: Any, options: Options) -> tuple[Array, Array] | None:
+    """Both by the loop that boosting needs; None where there is none."""
+    if type(x) is not np.ndarray or type(t) is not np.ndarray or x.shape != t.shape or not x.size:
+        return None
+    weights, prices = options.given.get("sample_weight"), options.without({"sample_weight"})
+    if primitive != PLAIN_LOSS or not all(
+        type(one) in PLAIN_OPTIONS.get(name, ()) for name, one in prices.given.items()
+    ):
+        return None
+    if weights is not None and not (_is_weight_of_each(weights) and weights.shape == x.shape):
+        return None
+    entry = cpu.curvature_entry(x, t)
+    if entry is None:
+        return None
+    grad, hess = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
+    flags = cpu.derivatives(entry, x, t, weights, terms_of(primitive, prices, t, x.itemsize).prices, grad, hess)
+    if flags and options.validate:
+        problem_of(primitive, x, t, options).refuse()
+    return grad, hess
+
+
+def _is_weight_of_each(weights: Any) -> bool:
+    return type(weights) is np.ndarray and weights.dtype == np.float32 and weights.ndim == 1 and weights.flags.carray
 
 
 def derivatives(problem: Problem) -> tuple[Array, Array]:

@@ -220,7 +220,7 @@ def price(u, v, t, rest, table, inner, first, spare, spare2):
 
 
 @inline
-def _not_a_weight(w):
+def not_a_weight(w):
     return int_bits(not ((w >= like(w, 0.0)) & (w < like(w, np.inf))))
 
 
@@ -231,7 +231,7 @@ def weigh(u, v, values, inner, first, spare):
     how, k = _span(values, inner, first, n)
     if how == CONSTANT:
         w = values[k]
-        bad = _not_a_weight(w)
+        bad = not_a_weight(w)
         for i in range(n):
             u[i] *= w
             v[i] *= w
@@ -241,7 +241,7 @@ def weigh(u, v, values, inner, first, spare):
         stretch(spare, values, inner, first)
         by = spare
     for i in range(n):
-        bad = bit_or(bad, _not_a_weight(by[i]))
+        bad = bit_or(bad, not_a_weight(by[i]))
         u[i] *= by[i]
         v[i] *= by[i]
     return np.int32(2 * bad)
@@ -253,7 +253,7 @@ def weigh_one(u, values, inner, first, spare):
     bad = np.int32(0)
     stretch(spare, values, inner, first)
     for i in range(u.size):
-        bad = bit_or(bad, _not_a_weight(spare[i]))
+        bad = bit_or(bad, not_a_weight(spare[i]))
         u[i] *= spare[i]
     return np.int32(2 * bad)
 

@@ -15,7 +15,7 @@ from .._spec.losses import Loss
 from .._spec.terms import Terms
 from .._targets.positives import Positives
 from .._types import Array
-from . import blocks, general, parameters, plain, threads
+from . import blocks, curved, general, parameters, plain, threads
 from .layout import fits_float32
 from .operands import Call
 
@@ -100,6 +100,28 @@ def run(entry: Any, n: int, x: Any, t: Any, grad: Any, numbers: tuple[float, ...
     tasks = [functools.partial(entry, *args, low, min(low + _STEP, count)) for low in range(0, count, _STEP)]
     totals, flags = zip(*threads.run(tasks), strict=True)
     return float(np.sum(totals)), functools.reduce(int.__or__, flags)
+
+
+def curvature_entry(x: Array, t: Array) -> Any:
+    """The entry of gradient and Hessian alone for contiguous arrays; None for types without one."""
+    return curved.entry(x.dtype, t.dtype) if x.flags.carray and t.flags.carray else None
+
+
+def derivatives(
+    entry: Any, x: Array, t: Array, weights: Array | None, numbers: tuple[float, ...], grad: Array, hess: Array
+) -> int:
+    """Gradient and Hessian of the cross-entropy into arrays of x's type that overlap nothing; the flags."""
+    x, t, grad, hess = (one if one.ndim == 1 else one.ravel() for one in (x, t, grad, hess))
+    t = t.view(plain.TYPES[t.dtype])
+    args = x, t, _NO_WEIGHTS if weights is None else weights, grad, hess, x.size, numbers
+    count = -(-x.size // blocks.BLOCK)
+    if count <= _STEP:
+        return int(entry(*args, 0, count))
+    tasks = [functools.partial(entry, *args, low, min(low + _STEP, count)) for low in range(0, count, _STEP)]
+    return int(functools.reduce(int.__or__, threads.run(tasks)))
+
+
+_NO_WEIGHTS = np.empty(0, np.float32)
 
 
 # ---- without logits -------------------------------------------------------------------------------------------------

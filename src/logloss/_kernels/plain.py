@@ -66,7 +66,7 @@ def _plain(first, targets, gradient, n, numbers, scale, low, high):
 
 
 @inline
-def _prices(x, t, numbers):
+def prices(x, t, numbers):
     """u and v of an element."""
     y = number(x, t)
     u = fma(like(x, numbers[0]), y, like(x, numbers[1]))
@@ -81,14 +81,14 @@ def _cross_entropy(x, t, numbers, scale, z, l, g, room):
     if g.size:
         for i in range(x.size):
             bad = bit_or(bad, is_outside(t[i]))
-            u, v = _prices(x[i], t[i], numbers)
+            u, v = prices(x[i], t[i], numbers)
             w, side = u + v, cores.price_of_side(x[i], u, v)
             l[i] = cores.loss_at(magnitude(x[i]), l[i], w, side)
             g[i] = flip_sign(fma(-w, cores.small_sigmoid(z[i]), side), x[i]) * scale
         return bad
     for i in range(x.size):
         bad = bit_or(bad, is_outside(t[i]))
-        u, v = _prices(x[i], t[i], numbers)
+        u, v = prices(x[i], t[i], numbers)
         l[i] = cores.loss_at(magnitude(x[i]), l[i], u + v, cores.price_of_side(x[i], u, v))
     return bad
 
@@ -134,13 +134,13 @@ def _soft_probabilities(x, t, numbers, scale, l, g):
     bad, far_off = np.int32(0), np.int32(0)
     for i in range(x.size):
         bad, far_off = bit_or(bad, is_outside(t[i])), bit_or(far_off, is_outside(x[i]))
-        u, v = _prices(l[i], t[i], numbers)
+        u, v = prices(l[i], t[i], numbers)
         l[i] = cores.loss_of_probability(like(l[i], x[i]), u, v, p)
     if g.size:
         for i in range(x.size):
             chance = like(l[i], x[i])
             other = one - chance
-            u, v = _prices(l[i], t[i], numbers)
+            u, v = prices(l[i], t[i], numbers)
             g[i] = (cores.slope_of_miss(v, other, chance, p) - cores.slope_of_miss(u, chance, other, p)) * scale
     return np.int32(bad | 4 * far_off)
 
@@ -151,13 +151,13 @@ def _log_probabilities(x, t, numbers, scale, z, l, g, room):
     if g.size:
         for i in range(x.size):
             bad, far_off = bit_or(bad, is_outside(t[i])), bit_or(far_off, is_positive(x[i]))
-            u, v = _prices(x[i], t[i], numbers)
+            u, v = prices(x[i], t[i], numbers)
             l[i], negative, _ = cores.from_log(x[i], u, v)
             g[i] = (negative - u) * scale
     else:
         for i in range(x.size):
             bad, far_off = bit_or(bad, is_outside(t[i])), bit_or(far_off, is_positive(x[i]))
-            l[i], _, _ = cores.from_log(x[i], *_prices(x[i], t[i], numbers))
+            l[i], _, _ = cores.from_log(x[i], *prices(x[i], t[i], numbers))
     return np.int32(bad | 4 * far_off)
 
 
@@ -176,7 +176,7 @@ def _focal(x, t, numbers, scale, z, l, g, room):
     else:
         for i in range(x.size):
             bad = bit_or(bad, is_outside(t[i]))
-            u, v = _prices(x[i], t[i], numbers)
+            u, v = prices(x[i], t[i], numbers)
             yes, no = focusing.smoothed(number(x[i], t[i]), p)
             alpha = fma(p[3], yes, p[4] * no)
             l[i], slopes[i], _, z[i] = focusing.focal_of_soft(x[i], u, v, yes, no, p[2], z[i], l[i], alpha)

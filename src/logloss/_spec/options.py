@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypedDict, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Required, TypedDict, TypeVar, get_type_hints
 
 Kind = Literal["real", "boolean", "number", "static"]
 """Arrays of real numbers or of booleans; one number, which may be traced and learnt; or what code is compiled for."""
@@ -33,8 +33,8 @@ def is_signed(validate: Any) -> bool:
     return isinstance(validate, str) and validate in SIGNED.values()
 
 
-class LossOptions(TypedDict, total=False):
-    """What every loss takes (docs/options.md)."""
+class ElementOptions(TypedDict, total=False):
+    """What changes an element's loss, or whether it counts (docs/options.md)."""
 
     pos_weight: Annotated[Any, Option(None, "real", weighs=False)]
     weight: Annotated[Any, Option(None, "real")]
@@ -44,10 +44,40 @@ class LossOptions(TypedDict, total=False):
     label_smoothing: Annotated[Any, Option(0.0, "number", weighs=False)]
     ignore_index: Annotated[float | None, Option(None, "static", "float?")]
     mask: Annotated[Any, Option(None, "boolean", of_batch=True)]
+    validate: Annotated[bool | str, Option(True, "static", "str", elementwise=False)]
+
+
+class LossOptions(ElementOptions, total=False):
+    """What every loss takes."""
+
     axis: Annotated[int | tuple[int, ...] | None, Option(None, "static", "int[]?", elementwise=False)]
     reduction: Annotated[str, Option("mean", "static", "str", elementwise=False)]
     normalizer: Annotated[Any, Option(None, "real", elementwise=False, of_batch=True)]
-    validate: Annotated[bool | str, Option(True, "static", "str", elementwise=False)]
+
+
+# What says whether the result is an array. Editors and type checkers read this; values are checked elsewhere.
+
+
+class Unreduced(ElementOptions, total=False):
+    """A loss for every element."""
+
+    reduction: Required[Literal["none"]]
+
+
+class AlongAxes(ElementOptions, total=False):
+    """A loss for every row, or label."""
+
+    axis: Required[int | tuple[int, ...]]
+    reduction: str
+    normalizer: Any
+
+
+class ToOneNumber(ElementOptions, total=False):
+    """One loss."""
+
+    axis: None
+    reduction: Literal["mean", "sum", "weighted_mean", "batchmean"]
+    normalizer: Any
 
 
 FIELDS: dict[str, Option] = {

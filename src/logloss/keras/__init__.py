@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ._backends.kinds import backend_of
-from ._errors import InvalidInputError, MissingDependencyError
-from ._spec.losses import Primitive
-from ._spec.options import Options
-from .dialects.floored import FLOORED
-from .losses import binary_cross_entropy, binary_cross_entropy_with_logits, call_of, sigmoid_focal_loss
+from .._backends.kinds import backend_of
+from .._errors import InvalidInputError, MissingDependencyError
+from .._spec.losses import Primitive
+from .._spec.options import Options
+from ..dialects.floored import FLOORED
+from ..losses import binary_cross_entropy, binary_cross_entropy_with_logits, call_of, sigmoid_focal_loss
 
 try:
     import keras
@@ -58,7 +58,7 @@ def _current(value: Any, like: Any) -> Any:
     if not isinstance(value, keras.Variable):
         return value
     if keras.backend.backend() == "jax":  # a compiled function would keep the value that it saw first
-        from ._backends import jax
+        from .._backends import jax
 
         return jax.current(lambda: value.value, like)
     return value.value
@@ -99,7 +99,7 @@ class _Loss(keras.losses.Loss):
         )
         if type(self).call is not _Loss.call:  # a subclass has its own
             return super().__call__(y_true, y_pred, sample_weight)
-        output = _Output(y_pred)
+        output = Output(y_pred)
         if self.from_logits and output.logits is not None:
             warnings.warn(
                 "from_logits=True, but a sigmoid has made probabilities of the logits. Use from_logits=False.",
@@ -109,15 +109,15 @@ class _Loss(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """One loss per sample."""
-        return self.per_sample(y_true, y_pred, _Output(y_pred))
+        return self.per_sample(y_true, y_pred, Output(y_pred))
 
-    def per_sample(self, y_true: Any, y_pred: Any, output: _Output) -> Any:
+    def per_sample(self, y_true: Any, y_pred: Any, output: Output) -> Any:
         """The same of predictions that Keras may have cast, and what is known of them."""
         raise NotImplementedError
 
     def evaluated(self, loss: Callable[..., Any] | Primitive, y_true: Any, y_pred: Any, **own: Any) -> Any:
         """The mean over the labels that count, one value per sample; Keras weighs and reduces them."""
-        y_true = _matched(y_true, y_pred)
+        y_true = matched(y_true, y_pred)
         given = {name: _current(value, y_pred) for name, value in {**self.options, **own}.items()}
         given["label_axis"] = given["axis"]
         primitive, options = (loss, Options(**given)) if isinstance(loss, Primitive) else call_of(loss, given)
@@ -131,7 +131,7 @@ class _Loss(keras.losses.Loss):
 class _Call(keras.losses.Loss):
     """One call of a loss: what is known of its predictions goes with it past Keras, which casts them."""
 
-    def __init__(self, loss: _Loss, output: _Output) -> None:
+    def __init__(self, loss: _Loss, output: Output) -> None:
         super().__init__(name=loss.name, reduction=loss.reduction, dtype=loss.policy)
         self.loss, self.output = loss, output
 
@@ -139,7 +139,7 @@ class _Call(keras.losses.Loss):
         return self.loss.per_sample(y_true, y_pred, self.output)
 
 
-def _matched(y_true: Any, y_pred: Any) -> Any:
+def matched(y_true: Any, y_pred: Any) -> Any:
     """Targets of shape (N,) for predictions of shape (N, 1), and the other way round, as Keras takes them."""
     try:
         true, pred = tuple(y_true.shape), tuple(y_pred.shape)
@@ -162,7 +162,7 @@ _LEAST = {"float16": 2.0**-14, "bfloat16": 2.0**-106, "float32": 2.0**-106, "flo
 """A little more than the smallest normal number, so that a weight or a batch may still multiply the quotient."""
 
 
-class _Output:
+class Output:
     """What is known of a model's output before Keras casts it: its type, and the logits behind probabilities."""
 
     def __init__(self, y_pred: Any) -> None:
@@ -171,7 +171,7 @@ class _Output:
         if _is_changed(y_pred):
             self.logits = None
         if self.logits is None and keras.backend.backend() == "tensorflow":
-            from ._backends import tensorflow
+            from .._backends import tensorflow
 
             self.logits = tensorflow.before_sigmoid(y_pred)
 
@@ -278,7 +278,7 @@ class BinaryCrossentropy(_Loss):
         if self.exact and self.eps is not None:
             raise InvalidInputError(f"exact=True floors nothing; got eps={eps!r} too. Leave one of them out.")
 
-    def per_sample(self, y_true: Any, y_pred: Any, output: _Output) -> Any:
+    def per_sample(self, y_true: Any, y_pred: Any, output: Output) -> Any:
         """One loss per sample."""
         if self.from_logits:
             return self.evaluated(binary_cross_entropy_with_logits, y_true, y_pred)
@@ -348,7 +348,7 @@ class BinaryFocalCrossentropy(_Loss):
         self.apply_class_balancing = _fixed("apply_class_balancing", apply_class_balancing, "Use True or False.")
         self.alpha, self.gamma = _kept(alpha), _kept(gamma)
 
-    def per_sample(self, y_true: Any, y_pred: Any, output: _Output) -> Any:
+    def per_sample(self, y_true: Any, y_pred: Any, output: Output) -> Any:
         """One loss per sample."""
         logits = y_pred if self.from_logits else output.logits_like(y_pred)
         if logits is None:
@@ -360,3 +360,8 @@ class BinaryFocalCrossentropy(_Loss):
         """What `from_config` needs to make this loss again."""
         own = {"alpha": _written(self.alpha), "gamma": _written(self.gamma)}
         return {**super().get_config(), "apply_class_balancing": self.apply_class_balancing, **own}
+
+
+from .metrics import LogLoss  # noqa: E402 - it needs what stands above
+
+__all__ = ["BinaryCrossentropy", "BinaryFocalCrossentropy", "LogLoss"]

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ._errors import MissingDependencyError
-from ._spec.losses import ASYMMETRIC, FOCAL, PLAIN_LOSS, PROBABILITY, Loss, Primitive, primitive
-from ._spec.options import FIELDS, Options, given_options
-from ._spec.reductions import check_reduction
-from ._spec.terms import number
-from .dialects import pytorch
+from .._errors import MissingDependencyError
+from .._spec.losses import ASYMMETRIC, FOCAL, PLAIN_LOSS, PROBABILITY, Loss, Primitive, primitive
+from .._spec.options import FIELDS, Options, given_options
+from .._spec.reductions import check_reduction
+from .._spec.terms import number
+from ..dialects import pytorch
 
 try:
     import torch
@@ -24,10 +24,32 @@ except ImportError:
         "logloss.torch needs PyTorch, which is not installed. Run: pip install 'logloss[torch]'"
     ) from None
 
-from ._backends.torch import clamped, state
-from ._backends.torch.broadcasting import evaluate
+from .._backends.torch import clamped, state
+from .._backends.torch.broadcasting import evaluate
 
-__all__ = ["AsymmetricLoss", "BCELoss", "BCEWithLogitsLoss", "SigmoidFocalLoss", "binary_cross_entropy_with_logits"]
+__all__ = [
+    "AsymmetricLoss",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "LogLoss",
+    "SigmoidFocalLoss",
+    "binary_cross_entropy_with_logits",
+    "hf_loss",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Metrics are imported on first use: they bring torchmetrics where that is installed."""
+    if name == "LogLoss":
+        from .metrics import LogLoss
+
+        return LogLoss
+    if name == "hf_loss":
+        from .trainer import hf_loss
+
+        return hf_loss
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 # What torch.nn.BCELoss does to probabilities near 0 and 1: a floor of logarithms, and of the gradient's denominator.
 _TORCH_BCE = Primitive(clamped.LOSS, (math.exp(pytorch.LOG_FLOOR), float(pytorch.BACKWARD_EPSILON)))

@@ -1,0 +1,168 @@
+"""What objectives and metrics of all libraries share: a loss with its options, and the data of a call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+
+from .._backends.kinds import framework_of, host
+from .._errors import InvalidInputError
+from .._spec.options import FIELDS, given_options
+from ..derivatives import denominator, grad_and_hess
+from ..losses import binary_cross_entropy, binary_cross_entropy_with_logits, call_of
+
+_SETTINGS = [*(name for name, option in FIELDS.items() if option.elementwise and not option.of_batch), "validate"]
+"""The options that are part of a loss; the others come with the data, or reduce, which boosting does itself."""
+
+
+class _Settings:
+    """A loss and its options, of which data come with every call."""
+
+    def __init__(self, loss: Callable[..., Any], options: dict[str, Any]) -> None:
+        for name in options.keys() & FIELDS.keys() - set(_SETTINGS):
+            reason = "comes with the data of the library" if FIELDS[name].of_batch else "is the library's own matter"
+            raise TypeError(f"{type(self).__name__}() takes no {name!r}, which {reason}. It takes {_names()}.")
+        primitive, _ = call_of(loss, dict(options))
+        if primitive.loss.quantity.bounded:
+            raise InvalidInputError(
+                f"loss must be one of logits, for these are what trees add up; got {loss.__name__}. "
+                "Use binary_cross_entropy_with_logits."
+            )
+        self.loss, self.options = loss, options
+
+    def __repr__(self) -> str:
+        plain = self.loss is binary_cross_entropy_with_logits
+        shown = [] if plain else [f"loss={self.loss.__name__}"]
+        return f"{type(self).__name__}({', '.join([*shown, *(f'{k}={v!r}' for k, v in self.options.items())])})"
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        """Itself: it does not change, and scikit-learn's `clone` asks whether an estimator kept what it was given."""
+        return self
+
+
+def _names() -> str:
+    return f"the numbers of its loss, {', '.join(_SETTINGS)}"
+
+
+class Objective(_Settings):
+    """What the objectives of all libraries share."""
+
+    floor = 0.0
+    """The least curvature of an element whose prices are 1."""
+    rate_floor = 0.0
+    """The least share of positives, and of negatives, that training starts from."""
+
+    def __init__(self, loss: Callable[..., Any] = binary_cross_entropy_with_logits, **options: Any) -> None:
+        super().__init__(loss, options)
+
+    def derivatives(self, logits: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
+        """Gradient and Hessian as the library wants them."""
+        targets = _matched(logits, targets)
+        grad, hess = grad_and_hess(logits, targets, loss=self.loss, sample_weight=given(weights), **self.options)
+        return grad, self._floored(hess, logits, targets, weights)
+
+    def _floored(self, hess: Any, logits: Any, targets: Any, weights: Any) -> Any:
+        """The Hessian, at least the floor times the element's prices, which at 0 are four times the cross-entropy's."""
+        focused = self.loss is not binary_cross_entropy_with_logits
+        xp = hess.__array_namespace__()
+        if not hess.size or not (
+            focused or (self.floor and max(float(xp.max(logits)), -float(xp.min(logits))) > _FLAT)
+        ):
+            return hess
+        least = 0.0
+        if self.floor:
+            options = {name: self.options[name] for name in self.options.keys() & FIELDS.keys()}
+            _, quarter = grad_and_hess(xp.zeros_like(logits), targets, sample_weight=given(weights), **options)
+            least = 4.0 * self.floor * quarter
+        return xp.where(hess < least, least, hess)
+
+    def init_score(self, targets: Any, weights: Any = None) -> Any:
+        """The logit that training starts from, a number or one per label: that of the share of positives.
+
+        Libraries leave this out for objectives that are not their own, and start from 0 (XGBoost from 0.5).
+
+        Args:
+            targets: (N,) or (N, labels), in [0, 1].
+            weights: (N,), finite, >= 0.
+
+        Returns:
+            A float, or an array of shape (labels,): what the library's own objective would start from.
+
+        Raises:
+            InvalidInputError: targets or weights out of range, or no weight at all.
+        """
+        targets = host().target_array(targets)
+        options = {"sample_weight": given(weights), "ignore_index": self.options.get("ignore_index")}
+        reduced = {"reduction": "sum", "axis": 0 if targets.ndim > 1 else None}
+        positives, negatives = host().target_sums(targets, given_options({**options, **reduced}))
+        if not np.all(positives + negatives > 0):
+            raise InvalidInputError("some weight must be positive; got none, at least of one label. Check the weights.")
+        rate = np.clip(positives / (positives + negatives), self.rate_floor, 1.0 - self.rate_floor)
+        with np.errstate(divide="ignore"):
+            score = np.log(rate) - np.log1p(-rate)
+        return score if targets.ndim > 1 else float(score)
+
+
+_FLAT = 36.0
+"""Nearer to 0 than this, σ(x)·σ(-x) is larger than any floor."""
+
+
+def given(weights: Any) -> Any:
+    """Weights of rows; XGBoost says by an empty array that there are none."""
+    return None if weights is None or not len(weights) else weights
+
+
+def _matched(predictions: Any, targets: Any) -> Any:
+    """The targets in the shape of the predictions, and of their kind."""
+    if targets is None:
+        raise InvalidInputError("the data must have labels; got None. Give the library's data set its labels.")
+    if framework_of(targets) != framework_of(predictions) and hasattr(predictions, "__array_namespace__"):
+        targets = predictions.__array_namespace__().asarray(targets)  # XGBoost has CuPy's arrays beside NumPy's labels
+    targets = targets if hasattr(targets, "shape") else np.asarray(targets)
+    got, wanted = tuple(targets.shape), tuple(predictions.shape)
+    if got == wanted:
+        return targets
+    if math.prod(got) == math.prod(wanted) and got[:1] != wanted[1:]:
+        return targets.reshape(wanted)  # XGBoost hands out a matrix of labels as a vector, in the order of rows
+    remedy = "Give one label for each prediction."
+    if len(wanted) == 2 and got == wanted[:1]:
+        remedy = (
+            "Both columns of predict_proba? An objective takes logits, a metric one column. "
+            "Several labels? Give LightGBM's objective the matrix: targets=."
+        )
+    raise InvalidInputError(f"there must be a label for each prediction; got {got} for {wanted}. {remedy}")
+
+
+class Metric(_Settings):
+    """What the metrics of all libraries share: Σ w·loss / Σ w."""
+
+    def __init__(
+        self,
+        loss: Callable[..., Any] = binary_cross_entropy_with_logits,
+        *,
+        from_logits: bool = True,
+        name: str = "logloss",
+        **options: Any,
+    ) -> None:
+        super().__init__(loss, options)
+        if not from_logits and loss is not binary_cross_entropy_with_logits:
+            raise InvalidInputError(f"{loss.__name__} is a loss of logits; got from_logits=False. Leave one out.")
+        self.from_logits, self.__name__ = from_logits, name
+
+    def parts(self, predictions: Any, targets: Any, weights: Any) -> tuple[float, float]:
+        """(Σ w·loss, Σ w)."""
+        loss = self.loss if self.from_logits else binary_cross_entropy
+        targets, options = _matched(predictions, targets), {**self.options, "sample_weight": given(weights)}
+        unpriced = {name: value for name, value in options.items() if name in FIELDS and FIELDS[name].weighs}
+        total = loss(predictions, targets, reduction="sum", **options)
+        return float(total), float(denominator(targets, reduction="weighted_mean", **unpriced))
+
+    def value(self, predictions: Any, targets: Any, weights: Any) -> float:
+        """Σ w·loss / Σ w."""
+        total, weight = self.parts(predictions, targets, weights)
+        if weight == 0:
+            raise InvalidInputError("a metric needs at least one element of positive weight; got none. Check the data.")
+        return total / weight
