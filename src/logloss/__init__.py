@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from ._errors import InvalidInputError, LoglossError, MissingDependencyError, UnsupportedTypeError
 from ._targets.positives import Positives
 from .derivatives import denominator, grad_and_hess, value_and_grad
+from .linear import LinearGradients, linear_binary_cross_entropy, linear_value_and_grad
 from .losses import (
     asymmetric_loss,
     binary_cross_entropy,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Explanation",
     "InvalidInputError",
+    "LinearGradients",
     "LoglossError",
     "MissingDependencyError",
     "Positives",
@@ -36,6 +38,8 @@ __all__ = [
     "denominator",
     "explain",
     "grad_and_hess",
+    "linear_binary_cross_entropy",
+    "linear_value_and_grad",
     "load",
     "log_loss",
     "merge",

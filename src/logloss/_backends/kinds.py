@@ -74,6 +74,23 @@ def _conversion(name: str, other: str, array: Any) -> str:
     return f"Use {call if which == 'targets' else call.replace('logits.device', 'targets.device')}."
 
 
+def linear_of(inputs: Any) -> Any:
+    """The module that evaluates losses of a linear layer on such inputs."""
+    name = framework_of(inputs)
+    if name == "numpy":
+        from . import numpy_layer
+
+        return numpy_layer
+    if name == "torch":
+        from .torch import layer
+
+        return layer
+    raise UnsupportedTypeError(
+        f"losses of linear layers take NumPy arrays and PyTorch tensors; got {_type_of(inputs)}. "
+        "Use binary_cross_entropy_with_logits of the layer's outputs."
+    )
+
+
 def host() -> Any:
     """NumPy's backend, which has more functions than the protocol asks for: statistics are computed there."""
     return _numpy()

@@ -192,7 +192,7 @@ def _places(indptr: Array, indices: Array, labels: int) -> Array:
     if wrong.any():
         raise InvalidInputError(
             f"positive labels must be in [0, {labels}); {int(wrong.sum()):,} are not, the first is "
-            f"{indices[wrong][0]}. Is `labels` too small, or is it a padding value (Positives.from_padded)?"
+            f"{indices[wrong][0]}. Use more labels, or name a value that fills up short rows in Positives.from_padded."
         )
     places: Array = np.sort(_rows(indptr) * labels + indices)
     double = places[1:] == places[:-1]

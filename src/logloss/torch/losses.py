@@ -1,21 +1,16 @@
-"""Drop-ins for PyTorch's binary cross-entropies: change the import, keep the training loop.
-
-`BCEWithLogitsLoss`, `BCELoss` and `binary_cross_entropy_with_logits` take every argument of their namesakes in
-`torch.nn` and `torch.nn.functional`, and this package's options: settings in the constructor, data in the call.
-docs/coming-from-torch-nn.md lists every difference.
-"""
+"""Drop-ins for PyTorch's losses of logits and probabilities, and modules of the focal family."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from ._errors import MissingDependencyError
-from ._spec.losses import ASYMMETRIC, FOCAL, PLAIN_LOSS, PROBABILITY, Loss, Primitive, primitive
-from ._spec.options import FIELDS, Options, given_options
-from ._spec.reductions import check_reduction
-from ._spec.terms import number
-from .dialects import pytorch
+from .._errors import MissingDependencyError
+from .._spec.losses import ASYMMETRIC, FOCAL, PLAIN_LOSS, PROBABILITY, Loss, Primitive, primitive
+from .._spec.options import FIELDS, Options, given_options
+from .._spec.reductions import check_reduction
+from .._spec.terms import number
+from ..dialects import pytorch
 
 try:
     import torch
@@ -24,10 +19,8 @@ except ImportError:
         "logloss.torch needs PyTorch, which is not installed. Run: pip install 'logloss[torch]'"
     ) from None
 
-from ._backends.torch import clamped, state
-from ._backends.torch.broadcasting import evaluate
-
-__all__ = ["AsymmetricLoss", "BCELoss", "BCEWithLogitsLoss", "SigmoidFocalLoss", "binary_cross_entropy_with_logits"]
+from .._backends.torch import clamped, state
+from .._backends.torch.broadcasting import evaluate
 
 # What torch.nn.BCELoss does to probabilities near 0 and 1: a floor of logarithms, and of the gradient's denominator.
 _TORCH_BCE = Primitive(clamped.LOSS, (math.exp(pytorch.LOG_FLOOR), float(pytorch.BACKWARD_EPSILON)))
@@ -95,7 +88,7 @@ _SAVED = ("weight", "pos_weight")
 """The buffers of torch's own modules: a state dict goes both ways, so no other is in it."""
 
 
-class _Loss(torch.nn.Module):
+class LossModule(torch.nn.Module):
     """What all modules share: settings in the constructor, data in the call."""
 
     def __init__(self, *, inplace: bool = False, **settings: Any) -> None:
@@ -132,6 +125,10 @@ class _Loss(torch.nn.Module):
 
         With the data come `sample_weight`, `mask` and `normalizer`.
         """
+        return evaluate(self.primitive(), input, target, self.options(data), self.inplace)
+
+    def options(self, data: dict[str, Any]) -> Options:
+        """The settings, and what came with the data."""
         unknown = data.keys() - (FIELDS.keys() - _SETTINGS.keys())
         if unknown:
             names = ", ".join(name for name, option in FIELDS.items() if option.of_batch)
@@ -143,7 +140,7 @@ class _Loss(torch.nn.Module):
             value = own[name] if name in own else buffers[name] if name in buffers else getattr(self, name)
             if value is not default:
                 data[name] = value
-        return evaluate(self.primitive(), input, target, Options(**data), self.inplace)
+        return Options(**data)
 
     def extra_repr(self) -> str:
         """The settings that are not the defaults."""
@@ -156,7 +153,7 @@ class _Loss(torch.nn.Module):
         return ", ".join([f"reduction={self.reduction!r}", *changed])
 
 
-class BCEWithLogitsLoss(_Loss, torch.nn.BCEWithLogitsLoss):
+class BCEWithLogitsLoss(LossModule, torch.nn.BCEWithLogitsLoss):
     r"""`torch.nn.BCEWithLogitsLoss`, exact in both tails, with loss and gradient in one pass.
 
     ``loss = u·softplus(-x) + v·softplus(x)``. In the call: ``criterion(input, target, sample_weight=None, mask=None,
@@ -200,7 +197,7 @@ class BCEWithLogitsLoss(_Loss, torch.nn.BCEWithLogitsLoss):
         super().__init__(weight=weight, pos_weight=pos_weight, reduction=reduction, **settings)
 
 
-class BCELoss(_Loss, torch.nn.BCELoss):
+class BCELoss(LossModule, torch.nn.BCELoss):
     r"""`torch.nn.BCELoss`: ``-t·max(log p, -100) - (1-t)·max(log1p(-p), -100)``, safe under autocast.
 
     The gradient is torch's, ``(p - t) / max(p·(1-p), 1e-12)``, finite where a sigmoid is saturated.
@@ -247,7 +244,7 @@ class BCELoss(_Loss, torch.nn.BCELoss):
         return Primitive(PROBABILITY) if self.exact else _TORCH_BCE
 
 
-class SigmoidFocalLoss(_Loss):
+class SigmoidFocalLoss(LossModule):
     r"""Focal loss of logits as a module: `logloss.sigmoid_focal_loss`.
 
     Args:
@@ -283,7 +280,7 @@ class SigmoidFocalLoss(_Loss):
         return f"gamma={_shown(self.gamma)}, alpha={_shown(self.alpha)}, {super().extra_repr()}"
 
 
-class AsymmetricLoss(_Loss):
+class AsymmetricLoss(LossModule):
     r"""Asymmetric loss of logits as a module: `logloss.asymmetric_loss`.
 
     Args:
@@ -343,7 +340,7 @@ def _shown(value: Any) -> str:
     return repr(value.tolist() if isinstance(value, torch.Tensor) else value)
 
 
-def _set_numbers(module: _Loss, loss: Loss, **values: Any) -> None:
+def _set_numbers(module: LossModule, loss: Loss, **values: Any) -> None:
     """The numbers of a loss as attributes: vectors as buffers, which move with the module, parameters to be learnt."""
     for one in loss.numbers:
         value = values[one.name]

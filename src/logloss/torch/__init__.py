@@ -1,0 +1,19 @@
+"""Drop-ins for PyTorch's binary cross-entropies: change the import, keep the training loop.
+
+`BCEWithLogitsLoss`, `BCELoss` and `binary_cross_entropy_with_logits` take every argument of their namesakes in
+`torch.nn` and `torch.nn.functional`, and this package's options: settings in the constructor, data in the call.
+docs/coming-from-torch-nn.md lists every difference. `LinearBCEWithLogitsLoss` is the loss of a linear layer whose
+outputs never exist.
+"""
+
+from .linear import LinearBCEWithLogitsLoss
+from .losses import AsymmetricLoss, BCELoss, BCEWithLogitsLoss, SigmoidFocalLoss, binary_cross_entropy_with_logits
+
+__all__ = [
+    "AsymmetricLoss",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "LinearBCEWithLogitsLoss",
+    "SigmoidFocalLoss",
+    "binary_cross_entropy_with_logits",
+]
