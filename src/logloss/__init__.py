@@ -15,6 +15,7 @@ from .losses import (
 )
 from .metrics import log_loss
 from .prior import balanced_pos_weight, correct_prior
+from .siglip import SigLIPGradients, siglip_loss, siglip_value_and_grad
 
 if TYPE_CHECKING:
     from .explaining import Explanation, explain
@@ -28,6 +29,7 @@ __all__ = [
     "MissingDependencyError",
     "Positives",
     "Scores",
+    "SigLIPGradients",
     "UnsupportedTypeError",
     "asymmetric_loss",
     "balanced_pos_weight",
@@ -45,6 +47,8 @@ __all__ = [
     "merge",
     "score",
     "set_num_threads",
+    "siglip_loss",
+    "siglip_value_and_grad",
     "sigmoid_focal_loss",
     "value_and_grad",
 ]

@@ -76,18 +76,34 @@ def _conversion(name: str, other: str, array: Any) -> str:
 
 def linear_of(inputs: Any) -> Any:
     """The module that evaluates losses of a linear layer on such inputs."""
-    name = framework_of(inputs)
-    if name == "numpy":
-        from . import numpy_layer
-
-        return numpy_layer
-    if name == "torch":
+    if _is_torch(inputs):
         from .torch import layer
 
         return layer
+    from . import numpy_layer
+
+    return numpy_layer
+
+
+def siglip_of(features: Any) -> Any:
+    """The module that evaluates losses of image-text pairs on such features."""
+    if _is_torch(features):
+        from .torch import pairs
+
+        return pairs
+    from . import numpy_siglip
+
+    return numpy_siglip
+
+
+def _is_torch(array: Any) -> bool:
+    """PyTorch's, or else NumPy's: other libraries' layers are computed by nobody."""
+    name = framework_of(array)
+    if name in ("numpy", "torch"):
+        return name == "torch"
     raise UnsupportedTypeError(
-        f"losses of linear layers take NumPy arrays and PyTorch tensors; got {_type_of(inputs)}. "
-        "Use binary_cross_entropy_with_logits of the layer's outputs."
+        f"losses without logits take NumPy arrays and PyTorch tensors; got {_type_of(array)}. "
+        "Use binary_cross_entropy_with_logits of the logits."
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -72,12 +72,14 @@ def check_layer(inputs: Any, linear_weight: Any, linear_bias: Any, what: tuple[s
     return int(inputs.shape[0]), int(labels)
 
 
-def check_targets(targets: Any, shape: tuple[int, int]) -> None:
+def check_targets(
+    targets: Any, shape: tuple[int, int], what: str = "the rows of inputs and the labels of linear_weight"
+) -> None:
     """Targets, dense or positives, of this shape."""
     if tuple(targets.shape) == shape:
         return
     raise InvalidInputError(
-        f"targets must have shape {shape}: the rows of inputs and the labels of linear_weight; got shape "
+        f"targets must have shape {shape}: {what}; got shape "
         f"{tuple(targets.shape)}. Give a dense array of that shape, logloss.Positives, a SciPy matrix, or a matrix "
         "of integers with the positive labels of each row, filled up with -1."
     )
@@ -95,6 +97,26 @@ def refuse_hook(hook: Hook | None, options: Options) -> None:
             f"on_weight_grad needs a loss that is one number; got reduction={options.reduction!r} and "
             f"axis={options.axis!r}. Leave the hook or these out."
         )
+
+
+# ---- pairs of images and texts --------------------------------------------------------------------------------------
+
+
+class Pairs(NamedTuple):
+    """Which image belongs to which text, as a caller says: by `targets`, by group numbers, or by position."""
+
+    targets: Any = None
+    groups: Any = None
+    average: bool = False
+
+
+def pairs_of(targets: Any, groups: Any, average: Any) -> Pairs:
+    """The pairs that a caller describes."""
+    if not isinstance(average, bool):
+        raise InvalidInputError(f"average_positives must be True or False; got {average!r}. True weighs by 1/k.")
+    if targets is not None and groups is not None:
+        raise InvalidInputError("positives are given by targets or by groups; got both. Leave one of them out.")
+    return Pairs(targets, groups, average)
 
 
 # ---- chunks ---------------------------------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 `BCEWithLogitsLoss`, `BCELoss` and `binary_cross_entropy_with_logits` take every argument of their namesakes in
 `torch.nn` and `torch.nn.functional`, and this package's options: settings in the constructor, data in the call.
-docs/coming-from-torch-nn.md lists every difference. `LinearBCEWithLogitsLoss` is the loss of a linear layer whose
-outputs never exist.
+docs/coming-from-torch-nn.md lists every difference. `LinearBCEWithLogitsLoss` and `SigLIPLoss` never hold their
+logits (docs/linear.md).
 """
 
-from .linear import LinearBCEWithLogitsLoss
+from .linear import LinearBCEWithLogitsLoss, SigLIPLoss
 from .losses import AsymmetricLoss, BCELoss, BCEWithLogitsLoss, SigmoidFocalLoss, binary_cross_entropy_with_logits
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
     "LinearBCEWithLogitsLoss",
+    "SigLIPLoss",
     "SigmoidFocalLoss",
     "binary_cross_entropy_with_logits",
 ]

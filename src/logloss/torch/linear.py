@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from .._backends.layers import Hook, chunk_size_of
 from ..linear import linear_binary_cross_entropy
+from ..siglip import siglip_loss
 from .losses import LossModule
 
 
@@ -56,3 +59,62 @@ class LinearBCEWithLogitsLoss(LossModule):
         """The loss of a layer's inputs, weights and targets, as a differentiable tensor."""
         own = {"linear_bias": linear_bias, "chunk_size": self.chunk_size, "on_weight_grad": self.on_weight_grad}
         return linear_binary_cross_entropy(input, linear_weight, target, **own, **self.options(data).given)
+
+
+class SigLIPLoss(torch.nn.Module):
+    r"""Sigmoid loss of image-text pairs, whose similarities never exist as a whole, as a module.
+
+    ``loss = (Σ_{positive} softplus(-x_ij) + Σ_{other} softplus(x_ij)) / images``, ``x_ij = t·⟨u_i, v_j⟩ + b``. Called
+    as open_clip's `SigLipLoss`, ``criterion(image_features, text_features, logit_scale, logit_bias)``, with `targets`
+    or `groups` for other pairs than image i with text i. Scale and bias are the model's parameters, with gradients.
+
+    Args:
+        average_positives: each of an image's k positives has the weight 1/k.
+        chunk_size: the most texts whose similarities exist at a time; None: as many as fit the cache.
+
+    Raises:
+        InvalidInputError: a chunk_size below 1.
+
+    Example:
+        >>> import torch
+        >>> from logloss.torch import SigLIPLoss
+        >>> features = torch.eye(4)
+        >>> scale, bias = torch.tensor(10.0, requires_grad=True), torch.tensor(-10.0, requires_grad=True)
+        >>> loss = SigLIPLoss()(features, features, scale, bias)
+        >>> loss.backward()
+        >>> round(loss.item(), 6), round(scale.grad.item(), 6), round(bias.grad.item(), 6)
+        (0.693283, -0.5, -0.499864)
+
+    References:
+        Zhai et al. 2023, *Sigmoid loss for language image pre-training*, section 3; `logloss.siglip_loss`.
+    """
+
+    def __init__(self, *, average_positives: bool = False, chunk_size: int | None = None) -> None:
+        super().__init__()
+        self.average_positives, self.chunk_size = average_positives, chunk_size_of(chunk_size)
+
+    def forward(
+        self,
+        image_features: Any,
+        text_features: Any,
+        logit_scale: Any,
+        logit_bias: Any = None,
+        *,
+        targets: Any = None,
+        groups: Any = None,
+    ) -> Any:
+        """The loss of these features, as a differentiable tensor."""
+        return siglip_loss(
+            image_features,
+            text_features,
+            logit_scale,
+            logit_bias,
+            targets=targets,
+            groups=groups,
+            average_positives=self.average_positives,
+            chunk_size=self.chunk_size,
+        )
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"average_positives={self.average_positives}, chunk_size={self.chunk_size}"

@@ -35,7 +35,7 @@ class TensorLayer:
         self.dtype = torch.float32 if inputs.dtype is torch.float16 else inputs.dtype
         self.sums = torch.float64 if self.dtype is torch.float64 else torch.float32
         self.inputs, self.weight, self.gain = inputs.detach().to(self.dtype), weight.detach(), gain
-        self.bias = None if bias is None else bias.detach().to(self.dtype)
+        self.bias = None if bias is None else bias.detach()
         self.inputs_grad: Any = None
         self.weight_grads: Any = None
         self.bias_grads: Any = None
@@ -63,7 +63,7 @@ class TensorLayer:
         """gain·W·Xᵀ + b of some labels."""
         rows = self.shape[0]
         chunk = self._room[: (high - low) * rows].view(high - low, rows)
-        bias = chunk if self.bias is None else self.bias[low:high, None]
+        bias = chunk if self.bias is None else self.bias[low:high, None].to(self.dtype)
         w, beta = self._weights(low, high), 0.0 if self.bias is None else 1.0
         return torch.addmm(bias, w, self.inputs.t(), beta=beta, alpha=self.gain, out=chunk)
 
@@ -151,11 +151,28 @@ def value_and_grad(
 
 
 def operands(inputs: Any, weight: Any, targets: Any, bias: Any, call: Call) -> tuple[Any, Any, Any, Call]:
-    """Layer and targets, checked; the layer in autocast's type where that is on."""
-    x = floating(inputs, "inputs")
-    named = {"linear_weight": weight, "linear_bias": bias}
-    w, b = (None if one is None else _like(name, floating(one, name), x) for name, one in named.items())
+    """Layer and targets, checked."""
+    x, w, b = parts({"inputs": inputs, "linear_weight": weight, "linear_bias": bias})
     shape = layers.check_layer(x, w, b)
+    t = targets
+    if not isinstance(t, Positives) and not hasattr(t, "tocsr"):
+        t = target_array(t)
+        check_device("targets", t, x)
+    if not state.is_traced(x):  # the operator will see
+        found = layers.positives_in(t, shape)
+        t = t if found is None else found
+        layers.check_targets(t, shape)
+    _refuse_learnt({"targets": t, **call.options.given})
+    return x, w, b, call._replace(targets=t)
+
+
+def parts(named: dict[str, Any]) -> list[Any]:
+    """The tensors of a layer, None where there is none: on the CPU, of one dtype, of autocast's where that is on."""
+    tensors = {name: None if one is None else floating(one, name) for name, one in named.items()}
+    first, x = next(iter(tensors)), next(one for one in tensors.values() if one is not None)
+    for name, one in tensors.items():
+        if one is not None:
+            _check_alike(first, x, name, one)
     if not x.is_cpu or not (state.has_memory(x) or state.is_traced(x)):
         raise UnsupportedTypeError(
             f"losses of linear layers take tensors on the CPU; got device {x.device}. "
@@ -166,35 +183,25 @@ def operands(inputs: Any, weight: Any, targets: Any, bias: Any, call: Call) -> t
             "losses of linear layers know no torch.func transform, forward mode or tracer; got one at work. "
             "Use binary_cross_entropy_with_logits of the layer's outputs."
         )
-    t = targets
-    if not isinstance(t, Positives) and not hasattr(t, "tocsr"):
-        t = target_array(t)
-        check_device("targets", t, x)
-    if not state.is_traced(x):  # the operator will see
-        found = layers.positives_in(t, shape)
-        t = t if found is None else found
-        layers.check_targets(t, shape)
-    _refuse_learnt({"targets": t, **call.options.given})
-    if torch.is_autocast_enabled("cpu") and x.dtype is not torch.float64:
-        x, w, b = (one if one is None else one.to(torch.get_autocast_dtype("cpu")) for one in (x, w, b))
-    return x, w, b, call._replace(targets=t)
+    if not torch.is_autocast_enabled("cpu") or x.dtype is torch.float64:
+        return [*tensors.values()]
+    return [one if one is None else one.to(torch.get_autocast_dtype("cpu")) for one in tensors.values()]
 
 
-def _like(name: str, value: Any, inputs: Any) -> Any:
-    """A part of the layer, on the inputs' device and of their dtype."""
-    if value.device != inputs.device:
+def _check_alike(first: str, x: Any, name: str, value: Any) -> None:
+    """One device and one dtype for all."""
+    if value.device != x.device:
         raise InvalidInputError(
-            f"inputs and {name} must lie on one device; got {inputs.device} and {value.device}. "
-            f"Use {name}.to(inputs.device)."
+            f"{first} and {name} must lie on one device; got {x.device} and {value.device}. "
+            f"Use {name}.to({first}.device)."
         )
-    both = {inputs.dtype, value.dtype}
+    both = {x.dtype, value.dtype}
     mixed = torch.is_autocast_enabled("cpu") and torch.float64 not in both
     if len(both) > 1 and not mixed:
         raise InvalidInputError(
-            f"inputs and {name} must have one dtype; got {inputs.dtype} and {value.dtype}. "
-            f"Use {name}.to(inputs.dtype), or torch.autocast."
+            f"{first} and {name} must have one dtype; got {x.dtype} and {value.dtype}. "
+            f"Use {name}.to({first}.dtype), or torch.autocast."
         )
-    return value
 
 
 def _refuse_learnt(given: dict[str, Any]) -> None:
