@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ._errors import InvalidInputError, LoglossError, MissingDependencyError, UnsupportedTypeError
+from ._errors import DistributedError, InvalidInputError, LoglossError, MissingDependencyError, UnsupportedTypeError
 from ._targets.positives import Positives
 from .derivatives import denominator, grad_and_hess, value_and_grad
 from .linear import LinearGradients, linear_binary_cross_entropy, linear_value_and_grad
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .scores import Scores, load, merge, score
 
 __all__ = [
+    "DistributedError",
     "Explanation",
     "InvalidInputError",
     "LinearGradients",

@@ -25,13 +25,19 @@ _ROWS = 1024
 """Rows whose products are summed in float64 at a time."""
 
 
-def problem_of(pairs: Pairs, shape: tuple[int, int], dtype: Any) -> Problem:
-    """The loss of the pairs, a sum that is divided by the number of images."""
+def problem_of(
+    pairs: Pairs, shape: tuple[int, int], dtype: Any, images: int | None = None, many: Array | None = None
+) -> Problem:
+    """The loss of the pairs, a sum that is divided by the number of images.
+
+    Of a part of a batch, `images` are those of the whole, and `many` says how many positives each of these has there.
+    """
     targets = _targets(pairs, shape)
     layers.check_targets(targets, shape, "the images and the texts")
-    options = Options(reduction="batchmean")
+    options = Options(reduction="batchmean") if not images else Options(reduction="sum", normalizer=float(images))
     if pairs.average:
         many = np.diff(targets.indptr) if isinstance(targets, Positives) else np.count_nonzero(targets, axis=1)
+    if many is not None:
         options = options.replace(pos_weight=1.0 / np.maximum(many, 1), label_axis=0)
     return Problem(targets, options, shape, dtype)
 
@@ -41,13 +47,13 @@ def _targets(pairs: Pairs, shape: tuple[int, int]) -> Any:
         found = layers.positives_in(pairs.targets, shape)
         return pairs.targets if found is None else found
     if pairs.groups is not None:
-        return _of_groups(*_group_numbers(pairs.groups, shape))
+        return _of_groups(*group_numbers(pairs.groups, shape))
     images, texts = shape
     paired = min(shape)
     return Positives(np.minimum(np.arange(images + 1), paired), np.arange(paired), (images, texts))
 
 
-def _group_numbers(groups: Any, shape: tuple[int, int]) -> tuple[Array, Array]:
+def group_numbers(groups: Any, shape: tuple[int, int]) -> tuple[Array, Array]:
     try:
         images, texts = (np.asarray(one) for one in groups)
     except (TypeError, ValueError):

@@ -6,6 +6,7 @@ docs/coming-from-torch-nn.md lists every difference. `LinearBCEWithLogitsLoss` a
 logits (docs/linear.md).
 """
 
+from .distributed import sharded_linear_binary_cross_entropy, sharded_siglip_loss
 from .linear import LinearBCEWithLogitsLoss, SigLIPLoss
 from .losses import AsymmetricLoss, BCELoss, BCEWithLogitsLoss, SigmoidFocalLoss, binary_cross_entropy_with_logits
 
@@ -17,4 +18,6 @@ __all__ = [
     "SigLIPLoss",
     "SigmoidFocalLoss",
     "binary_cross_entropy_with_logits",
+    "sharded_linear_binary_cross_entropy",
+    "sharded_siglip_loss",
 ]

@@ -221,8 +221,16 @@ def evaluated(x: Any, w: Any, b: Any, call: Call, wanted: Wanted, upstream: Any 
 
     With `upstream` there are gradients alone, of losses times that.
     """
+    found, layer, grads = swept(x, w, b, call, None, wanted, upstream)
+    return None if upstream is not None else as_tensor(found, layer.sums), grads
+
+
+def swept(
+    x: Any, w: Any, b: Any, call: Call, problem: Problem | None, wanted: Wanted, upstream: Any = None
+) -> tuple[Any, TensorLayer, tuple[Any, ...]]:
+    """The same in NumPy's numbers, with the layer; `problem`: the loss, where it is known already."""
     layer = TensorLayer(x, w, b)
-    problem = problem_of(call, layer)
+    problem = problem_of(call, layer) if problem is None else problem
     hooked = call.hook is not None and wanted.weight
     if hooked:
         problem.check_first()
@@ -232,11 +240,11 @@ def evaluated(x: Any, w: Any, b: Any, call: Call, wanted: Wanted, upstream: Any 
     sweep = Sweep(problem, layer, at)
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
         if upstream is not None:
+            found = None
             sweep.gradients(problem.upstream(view(upstream.double())), wanted)
-            loss = None
         else:
-            loss = as_tensor(sweep.value(wanted, call.hook if hooked else None), layer.sums)
-    return loss, (layer.inputs_grad, None if hooked else layer.weight_grads, layer.bias_grads)
+            found = sweep.value(wanted, call.hook if hooked else None)
+    return found, layer, (layer.inputs_grad, None if hooked else layer.weight_grads, layer.bias_grads)
 
 
 def problem_of(call: Call, layer: TensorLayer) -> Problem:
@@ -263,29 +271,40 @@ class Loss(torch.autograd.Function):
             layers.refuse_hook(call.hook, call.options)
             ctx.save_for_backward(x, w, b)
             return evaluated(x, w, b, call, linear.NOTHING)[0]
-        if call.hook is not None and state.in_backward():
-            raise InvalidInputError(
-                "on_weight_grad has been called for this step already; got a forward that runs again in the backward, "
-                "as checkpointing does. Keep the loss out of the checkpoint, or leave the hook out."
-            )
+        refuse_in_backward(call)
         loss, grads = evaluated(x, w, b, call, wanted)
         ctx.save_for_backward(*grads)  # an attribute would be a second owner, whom AccumulateGrad makes a copy for
         return loss
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
-        refuse_second_derivative()
         if not ctx.kept:
+            refuse_second_derivative()
             x, w, b = ctx.saved_tensors
             grads = evaluated(x, w, b, ctx.call, ctx.wanted, upstream)[1]
             return *(None if g is None else g.to(d) for g, d in zip(grads, ctx.dtypes, strict=True)), None
-        factor = upstream.item()
-        if ctx.call.hook is not None and factor != 1.0:
-            raise InvalidInputError(
-                f"with on_weight_grad the loss must be what backward() is called on; got an upstream gradient of "
-                f"{factor!r} after the hook has had the weights' gradient. Put factors into normalizer= or weights."
-            )
-        return *(scaled(*one, factor) for one in zip(ctx.saved_tensors, ctx.dtypes, strict=True)), None
+        return *kept_gradients(ctx, upstream), None
+
+
+def kept_gradients(ctx: Any, upstream: Any) -> tuple[Any, ...]:
+    """The gradients that a loss of a layer has kept, times what comes from above."""
+    refuse_second_derivative()
+    factor = upstream.item()
+    if ctx.call.hook is not None and factor != 1.0:
+        raise InvalidInputError(
+            f"with on_weight_grad the loss must be what backward() is called on; got an upstream gradient of "
+            f"{factor!r} after the hook has had the weights' gradient. Put factors into normalizer= or weights."
+        )
+    return tuple(scaled(*one, factor) for one in zip(ctx.saved_tensors, ctx.dtypes, strict=True))
+
+
+def refuse_in_backward(call: Call) -> None:
+    """A forward that a checkpoint runs again must not step again."""
+    if call.hook is not None and state.in_backward():
+        raise InvalidInputError(
+            "on_weight_grad has been called for this step already; got a forward that runs again in the backward, "
+            "as checkpointing does. Keep the loss out of the checkpoint, or leave the hook out."
+        )
 
 
 def scaled(grad: Any, dtype: Any, factor: float) -> Any:

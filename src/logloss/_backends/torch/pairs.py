@@ -8,21 +8,19 @@ import torch
 
 from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._targets.positives import Positives
-from .. import layers, linear, siglip
+from .. import layers, siglip
 from ..layers import Pairs
-from ..linear import Sweep, Wanted
+from ..linear import Problem, Sweep, Wanted
 from . import cpu, layer
 from .arrays import check_device, result_dtype, target_array, view
-
-NAMES = (*siglip.NAMES, "logit_scale", "logit_bias")
 
 
 def value(images: Any, texts: Any, scale: Any, bias: Any, pairs: Pairs, chunk_size: int | None) -> Any:
     """The loss as a differentiable tensor, in float32 at least."""
     if torch.compiler.is_compiling():
         return _traced(images, texts, scale, bias, *_as_tensors(pairs), pairs.average, chunk_size)
-    u, v, pairs = _operands(images, texts, pairs)
-    t, b = (_parameter(name, one, u) for name, one in zip(NAMES[2:], (scale, bias), strict=True))
+    u, v, pairs = operands(images, texts, pairs)
+    t, b = parameters(scale, bias, u)
     given = u, v, t, b
     if not torch.is_grad_enabled() or not any(one is not None and one.requires_grad for one in given):
         return evaluated(*given, pairs, chunk_size, (False,) * 4)[0]
@@ -35,14 +33,14 @@ def value_and_grad(
 ) -> tuple[Any, tuple[Any, ...]]:
     """The loss, and its gradients by images, texts, scale and bias."""
     with torch.no_grad():
-        u, v, pairs = _operands(images, texts, pairs)
-        t, b = (_parameter(name, one, u) for name, one in zip(NAMES[2:], (scale, bias), strict=True))
+        u, v, pairs = operands(images, texts, pairs)
+        t, b = parameters(scale, bias, u)
         loss, grads = evaluated(u, v, t, b, pairs, chunk_size, (True, True, True, b is not None))
         dtypes = (u.dtype, v.dtype, t.dtype, None if b is None else b.dtype)
         return loss, tuple(None if grad is None else grad.to(d) for grad, d in zip(grads, dtypes, strict=True))
 
 
-def _operands(images: Any, texts: Any, pairs: Pairs) -> tuple[Any, Any, Pairs]:
+def operands(images: Any, texts: Any, pairs: Pairs) -> tuple[Any, Any, Pairs]:
     u, v = layer.parts(dict(zip(siglip.NAMES, (images, texts), strict=True)))
     siglip.check(u, v)
     if pairs.targets is not None and not isinstance(pairs.targets, Positives) and not hasattr(pairs.targets, "tocsr"):
@@ -50,6 +48,11 @@ def _operands(images: Any, texts: Any, pairs: Pairs) -> tuple[Any, Any, Pairs]:
         check_device("targets", t, u)
         pairs = pairs._replace(targets=view(t))
     return u, v, pairs
+
+
+def parameters(scale: Any, bias: Any, like: Any) -> tuple[Any, Any]:
+    """Scale and bias as tensors of one number, None for a bias that there is not."""
+    return _parameter("logit_scale", scale, like), _parameter("logit_bias", bias, like)
 
 
 def _parameter(name: str, value: Any, like: Any) -> Any:
@@ -71,22 +74,30 @@ def evaluated(
 ) -> tuple[Any, tuple[Any, ...]]:
     """The loss, and the gradients that are wanted."""
     gain, shift = siglip.number("logit_scale", t), 0.0 if b is None else siglip.number("logit_bias", b)
-    wide = torch.float64 if u.dtype is torch.float64 else torch.float32
-    own = layer.TensorLayer(u, v, torch.full((v.shape[0],), shift, dtype=wide), gain)
-    problem = siglip.problem_of(pairs, own.shape, "float64" if wide is torch.float64 else "float32")
-    at = layers.edges(own.shape[1], own.shape[0], own.dtype.itemsize, chunk_size)
+    wide = result_dtype(u)
+    problem = siglip.problem_of(pairs, (u.shape[0], v.shape[0]), "float64" if wide is torch.float64 else "float32")
     by_images, by_texts, by_scale, by_bias = wanted
     of_layer = Wanted(by_images or by_scale, by_texts, by_bias)
-    own.prepare(at, of_layer if any(wanted) else linear.NOTHING)
-    with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        loss = cpu.scalar(float(Sweep(problem, own, at).value(of_layer)), wide)
+    loss, own = swept(u, v, gain, shift, problem, chunk_size, of_layer)
+    with torch.no_grad():
         slope = siglip.sum_of_products(view(own.inputs), view(own.inputs_grad)) if by_scale else None
-        return loss, (
+        return cpu.scalar(loss, wide), (
             own.inputs_grad.mul_(gain) if by_images else None,
             own.weight_grads.mul_(gain) if by_texts else None,
             torch.tensor(slope, dtype=wide) if by_scale else None,
             own.bias_grads.sum(dtype=torch.float64).to(wide) if by_bias else None,
         )
+
+
+def swept(
+    u: Any, v: Any, gain: float, shift: float, problem: Problem, chunk_size: int | None, wanted: Wanted
+) -> tuple[float, layer.TensorLayer]:
+    """The loss, and the layer with its gradients, which lack the gain."""
+    own = layer.TensorLayer(u, v, torch.full((v.shape[0],), shift, dtype=result_dtype(u)), gain)
+    at = layers.edges(own.shape[1], own.shape[0], own.dtype.itemsize, chunk_size)
+    own.prepare(at, wanted)
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        return float(Sweep(problem, own, at).value(wanted)), own
 
 
 class Loss(torch.autograd.Function):
@@ -133,8 +144,8 @@ def _as_tensors(pairs: Pairs) -> tuple[str, list[Any]]:
 @torch.compiler.allow_in_graph
 def _traced(u: Any, v: Any, t: Any, b: Any, kind: str, tensors: Any, average: bool, chunk_size: int | None) -> Any:
     """One node of Dynamo's graph; what it does is traced on the next level, with tensors that have no memory."""
-    u, v, _ = _operands(u, v, Pairs())
-    t, b = (_parameter(name, one, u) for name, one in zip(NAMES[2:], (t, b), strict=True))
+    u, v, _ = operands(u, v, Pairs())
+    t, b = parameters(t, b, u)
     needs = [torch.is_grad_enabled() and one is not None and one.requires_grad for one in (u, v, t, b)]
     return torch.ops.logloss.siglip(u, v, t, b, kind, list(tensors), average, chunk_size, needs)[0]
 
@@ -149,7 +160,7 @@ def _siglip(
         targets = Positives.from_parts(shape, (tensors[0].numpy(), tensors[1].numpy()))
     elif kind == "targets":
         targets = tensors[0]
-    u, v, pairs = _operands(u, v, Pairs(targets, groups, average))
+    u, v, pairs = operands(u, v, Pairs(targets, groups, average))
     loss, grads = evaluated(u, v, t, b, pairs, size, tuple(wanted))
     return loss, *(u.new_empty(0) if grad is None else grad for grad in grads)
 
