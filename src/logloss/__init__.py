@@ -15,6 +15,7 @@ from .losses import (
 )
 from .metrics import log_loss
 from .prior import balanced_pos_weight, correct_prior
+from .sampling import SampledLabels, sample_labels
 from .siglip import SigLIPGradients, siglip_loss, siglip_value_and_grad
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "LoglossError",
     "MissingDependencyError",
     "Positives",
+    "SampledLabels",
     "Scores",
     "SigLIPGradients",
     "UnsupportedTypeError",
@@ -46,6 +48,7 @@ __all__ = [
     "load",
     "log_loss",
     "merge",
+    "sample_labels",
     "score",
     "set_num_threads",
     "siglip_loss",

@@ -49,12 +49,11 @@ def sharded_linear_binary_cross_entropy(
         DistributedError: a process that has left, or took longer than the group's timeout.
 
     Example:
-        >>> import tempfile, torch
+        >>> import torch
         >>> import torch.distributed as dist
         >>> import logloss as ll
         >>> from logloss.torch import sharded_linear_binary_cross_entropy
-        >>> meeting = tempfile.NamedTemporaryFile()
-        >>> dist.init_process_group("gloo", init_method=f"file://{meeting.name}", rank=0, world_size=1)
+        >>> dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
         >>> targets = ll.Positives.from_lists([[3], [0]], labels=5)
         >>> sharded_linear_binary_cross_entropy(torch.zeros(2, 4), torch.ones(5, 4), targets)
         tensor(0.6931)
@@ -109,11 +108,10 @@ def sharded_siglip_loss(
         DistributedError: a process that has left, or took longer than the group's timeout.
 
     Example:
-        >>> import tempfile, torch
+        >>> import torch
         >>> import torch.distributed as dist
         >>> from logloss.torch import sharded_siglip_loss
-        >>> meeting = tempfile.NamedTemporaryFile()
-        >>> dist.init_process_group("gloo", init_method=f"file://{meeting.name}", rank=0, world_size=1)
+        >>> dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
         >>> sharded_siglip_loss(torch.eye(4), torch.eye(4), 10.0, -10.0, ring=True)
         tensor(0.6933)
         >>> dist.destroy_process_group()
