@@ -23,7 +23,7 @@ ARROW = (
     ("_targets",),
     ("_kernels",),
     ("_backends",),
-    ("losses", "prior"),
+    ("losses", "linear", "siglip", "sampling", "prior"),
     ("derivatives", "metrics"),
     ("dialects",),
     ("boosting", "torch", "keras", "scorers"),

@@ -168,8 +168,8 @@ ERRORS = [
     (
         lambda: Positives.from_lists([[0, 4]], labels=4),
         (
-            "positive labels must be in [0, 4); 1 are not, the first is 4. Is `labels` too small, or is it a"
-            " padding value (Positives.from_padded)?"
+            "positive labels must be in [0, 4); 1 are not, the first is 4. Use more labels, or name a value that"
+            " fills up short rows in Positives.from_padded."
         ),
     ),
     (lambda: Positives.from_lists([[0], [-1]], labels=4), "the first is -1."),

@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ._errors import InvalidInputError, LoglossError, MissingDependencyError, UnsupportedTypeError
+from ._errors import DistributedError, InvalidInputError, LoglossError, MissingDependencyError, UnsupportedTypeError
 from ._targets.positives import Positives
 from .derivatives import denominator, grad_and_hess, value_and_grad
+from .linear import LinearGradients, linear_binary_cross_entropy, linear_value_and_grad
 from .losses import (
     asymmetric_loss,
     binary_cross_entropy,
@@ -14,6 +15,8 @@ from .losses import (
 )
 from .metrics import log_loss
 from .prior import balanced_pos_weight, correct_prior
+from .sampling import SampledLabels, sample_labels
+from .siglip import SigLIPGradients, siglip_loss, siglip_value_and_grad
 
 if TYPE_CHECKING:
     from .comparing import Changes, Comparisons, compare, drift
@@ -24,12 +27,16 @@ if TYPE_CHECKING:
 __all__ = [
     "Changes",
     "Comparisons",
+    "DistributedError",
     "Explanation",
     "InvalidInputError",
+    "LinearGradients",
     "LoglossError",
     "MissingDependencyError",
     "Positives",
+    "SampledLabels",
     "Scores",
+    "SigLIPGradients",
     "UnsupportedTypeError",
     "asymmetric_loss",
     "balanced_pos_weight",
@@ -42,12 +49,17 @@ __all__ = [
     "drift",
     "explain",
     "grad_and_hess",
+    "linear_binary_cross_entropy",
+    "linear_value_and_grad",
     "load",
     "log_loss",
     "merge",
     "report",
+    "sample_labels",
     "score",
     "set_num_threads",
+    "siglip_loss",
+    "siglip_value_and_grad",
     "sigmoid_focal_loss",
     "sql",
     "value_and_grad",

@@ -4,7 +4,8 @@
     ├── InvalidInputError (ValueError)     a value, shape, option, file or column that breaks a stated rule
     │   └── UnreadableError                a file that is not what its name or its first bytes say
     ├── UnsupportedTypeError (TypeError)   an array of a kind or dtype that no backend takes
-    └── MissingDependencyError (ImportError)   an optional package that is not installed, with the pip command
+    ├── MissingDependencyError (ImportError)   an optional package that is not installed, with the pip command
+    └── DistributedError (RuntimeError)   a process of a group that has left or does not answer
 
 Every message states the rule, the value received and the remedy.
 """
@@ -30,3 +31,7 @@ class UnsupportedTypeError(LoglossError, TypeError):
 
 class MissingDependencyError(LoglossError, ImportError):
     """An optional package that is not installed."""
+
+
+class DistributedError(LoglossError, RuntimeError):
+    """A process of a group that has left or does not answer."""

@@ -74,6 +74,39 @@ def _conversion(name: str, other: str, array: Any) -> str:
     return f"Use {call if which == 'targets' else call.replace('logits.device', 'targets.device')}."
 
 
+def linear_of(inputs: Any) -> Any:
+    """The module that evaluates losses of a linear layer on such inputs."""
+    if _is_torch(inputs):
+        from .torch import layer
+
+        return layer
+    from . import numpy_layer
+
+    return numpy_layer
+
+
+def siglip_of(features: Any) -> Any:
+    """The module that evaluates losses of image-text pairs on such features."""
+    if _is_torch(features):
+        from .torch import pairs
+
+        return pairs
+    from . import numpy_siglip
+
+    return numpy_siglip
+
+
+def _is_torch(array: Any) -> bool:
+    """PyTorch's, or else NumPy's: other libraries' layers are computed by nobody."""
+    name = framework_of(array)
+    if name in ("numpy", "torch"):
+        return name == "torch"
+    raise UnsupportedTypeError(
+        f"losses without logits take NumPy arrays and PyTorch tensors; got {_type_of(array)}. "
+        "Use binary_cross_entropy_with_logits of the logits."
+    )
+
+
 def host() -> Any:
     """NumPy's backend, which has more functions than the protocol asks for: statistics are computed there."""
     return _numpy()

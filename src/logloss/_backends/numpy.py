@@ -248,7 +248,7 @@ def _product_of_sums(found: Terms, shape: Shape, kept: tuple[int, ...]) -> Any:
     return np.broadcast_to(sums, [shape[axis] for axis in kept]) if kept else float(sums)
 
 
-def _divide(total: Any, denominator: Any) -> Any:
+def divide(total: Any, denominator: Any) -> Any:
     """total / denominator, 0 where nothing counts."""
     if type(denominator) is float and type(total) is float:
         return np.float64(total / denominator) if denominator else np.float64(0.0)
@@ -261,7 +261,7 @@ def scale_of(problem: Problem, denominator: Any) -> Any:
     """What the elementwise derivatives are multiplied by, broadcastable against the logits."""
     if type(denominator) is float:
         return 1.0 / denominator if denominator else 0.0
-    factors = np.asarray(_divide(1.0, denominator))
+    factors = np.asarray(divide(1.0, denominator))
     if problem.options.axis is None:
         return float(factors)
     axes = reductions.axes_of(problem.options, problem.x.ndim)
@@ -287,7 +287,7 @@ def loss_alone(problem: Problem) -> Any:
         losses = like(problem.x)
         problem.run(loss=losses)
         return losses[()]
-    return _divide(problem.run(), problem.denominator())
+    return divide(problem.run(), problem.denominator())
 
 
 def value_and_grad(
@@ -337,7 +337,7 @@ def both(problem: Problem, grad: Array) -> tuple[Any, Array]:
         return losses[()], grad
     denominator = problem.denominator()
     total = problem.run(grad=grad, scale=scale_of(problem, denominator))
-    return _divide(total, denominator), grad
+    return divide(total, denominator), grad
 
 
 def grad_and_hess(primitive: Primitive, logits: Any, targets: Any, options: Options) -> tuple[Array, Array]:

@@ -108,6 +108,23 @@ class Positives:
         positives.shape, (positives.indptr, positives.indices), positives._places = shape, parts, None
         return positives
 
+    def labels_between(self, start: int, stop: int) -> Positives:
+        """The positives of labels start..stop alone, counted from start: a shard's, say.
+
+        Example:
+            >>> import logloss as ll
+            >>> ll.Positives.from_lists([[0, 3], [2]], labels=4).labels_between(2, 4).indices.tolist()
+            [1, 0]
+        """
+        if not 0 <= start <= stop <= self.shape[1]:
+            raise InvalidInputError(
+                f"a range of labels must lie in [0, {self.shape[1]}], from a start to a stop; got {start} and {stop}. "
+                "Give the first label and the one after the last."
+            )
+        inside = (self.indices >= start) & (self.indices < stop)
+        before = np.concatenate([[0], np.cumsum(inside)])
+        return Positives(before[self.indptr], self.indices[inside] - start, (self.shape[0], stop - start))
+
     def fill(self, out: Array, start: int, stop: int) -> None:
         """Write elements start..stop of the matrix, counted along its rows, into `out` (what kernels call)."""
         if self._places is None:
@@ -192,7 +209,7 @@ def _places(indptr: Array, indices: Array, labels: int) -> Array:
     if wrong.any():
         raise InvalidInputError(
             f"positive labels must be in [0, {labels}); {int(wrong.sum()):,} are not, the first is "
-            f"{indices[wrong][0]}. Is `labels` too small, or is it a padding value (Positives.from_padded)?"
+            f"{indices[wrong][0]}. Use more labels, or name a value that fills up short rows in Positives.from_padded."
         )
     places: Array = np.sort(_rows(indptr) * labels + indices)
     double = places[1:] == places[:-1]

@@ -19,9 +19,9 @@ from . import autograd, clamped, cpu, state
 from .arrays import option_tensor, result_dtype
 from .call import Call
 
-_ARGUMENTS = "(Tensor x, Tensor t, str loss, str names, Tensor[] values, " + ", ".join(
-    f"{FIELDS[name].schema} {name}" for name in STATIC
-)
+OPTIONS = "str names, Tensor[] values, " + ", ".join(f"{FIELDS[name].schema} {name}" for name in STATIC)
+"""The arguments of an operator that options become (`flat`), and are again (`call_of`)."""
+_ARGUMENTS = f"(Tensor x, Tensor t, str loss, {OPTIONS}"
 _ABSENT = "no "
 """A number of the loss that was given as None has this before its name, and no value."""
 
@@ -66,7 +66,8 @@ _STATIC: dict[str, Callable[[Any], Any]] = {
 """An option's value as an operator's argument, by the argument's type."""
 
 
-def _call(loss: str, names: str, values: list[Any], static: tuple[Any, ...]) -> Call:
+def call_of(loss: str, names: str, values: list[Any], static: tuple[Any, ...]) -> Call:
+    """The loss and the options of an operator's arguments."""
     row: Loss = BY_NAME[loss]
     named = names.split(",") if names else []
     given: dict[str, Any] = dict(zip(named, values, strict=False))
@@ -86,12 +87,12 @@ def _number(value: Any) -> Any:
 
 
 def _loss(x: Any, t: Any, loss: str, names: str, values: list[Any], *static: Any) -> Any:
-    return cpu.value(_call(loss, names, values, static), x, t)
+    return cpu.value(call_of(loss, names, values, static), x, t)
 
 
 def _loss_and_grad(x: Any, t: Any, loss: str, names: str, values: list[Any], *static: Any) -> tuple[Any, Any]:
     grad = cpu.buffer(x, _gradient_dtype(x))
-    return cpu.value_and_grad(_call(loss, names, values, static), x, t, grad)
+    return cpu.value_and_grad(call_of(loss, names, values, static), x, t, grad)
 
 
 def _gradient_dtype(x: Any) -> Any:
@@ -100,7 +101,7 @@ def _gradient_dtype(x: Any) -> Any:
 
 
 def _shape_of_loss(x: Any, _t: Any, loss: str, _names: str, _values: list[Any], *static: Any) -> Any:
-    given = _call(loss, "", [], static).options
+    given = call_of(loss, "", [], static).options
     if given.reduction == "none":
         return torch.empty_like(x)
     return x.new_empty(reduced_shape(given, x.shape), dtype=result_dtype(x))
@@ -123,7 +124,7 @@ def _backward(ctx: Any, upstream: Any, _: Any) -> tuple[Any, ...]:
     if upstream is None:
         return None, *rest
     loss, names = ctx.rest
-    call = _call(loss, names, values, ctx.static)
+    call = call_of(loss, names, values, ctx.static)
     if torch.is_grad_enabled():  # somebody differentiates the gradient
         return autograd.differentiable(call, x, t, upstream, checked=True), *rest
     factor = autograd.raised(upstream, call, x.ndim)

@@ -52,6 +52,11 @@ def graph_is_kept() -> bool:
     return bool(torch._C._autograd._get_current_graph_task_keep_graph())
 
 
+def in_backward() -> bool:
+    """Does a backward run now?"""
+    return bool(torch._C._current_graph_task_id() != -1)
+
+
 def overlaps_itself(tensor: Any) -> bool:
     """Do several elements share a place in memory, as `expand` makes them?"""
     return bool(torch._debug_has_internal_overlap(tensor) == 1)

@@ -1,0 +1,194 @@
+"""Sigmoid loss of image-text pairs of CPU tensors (`siglip`): autograd, and the operator of compiled code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..._errors import InvalidInputError, UnsupportedTypeError
+from ..._targets.positives import Positives
+from .. import layers, siglip
+from ..layers import Pairs
+from ..linear import Problem, Sweep, Wanted
+from . import cpu, layer
+from .arrays import check_device, result_dtype, target_array, view
+
+
+def value(images: Any, texts: Any, scale: Any, bias: Any, pairs: Pairs, chunk_size: int | None) -> Any:
+    """The loss as a differentiable tensor, in float32 at least."""
+    if torch.compiler.is_compiling():
+        return _traced(images, texts, scale, bias, *_as_tensors(pairs), pairs.average, chunk_size)
+    u, v, pairs = operands(images, texts, pairs)
+    t, b = parameters(scale, bias, u)
+    given = u, v, t, b
+    if not torch.is_grad_enabled() or not any(one is not None and one.requires_grad for one in given):
+        return evaluated(*given, pairs, chunk_size, (False,) * 4)[0]
+    found: Any = Loss.apply(*given, pairs, chunk_size)
+    return found
+
+
+def value_and_grad(
+    images: Any, texts: Any, scale: Any, bias: Any, pairs: Pairs, chunk_size: int | None
+) -> tuple[Any, tuple[Any, ...]]:
+    """The loss, and its gradients by images, texts, scale and bias."""
+    with torch.no_grad():
+        u, v, pairs = operands(images, texts, pairs)
+        t, b = parameters(scale, bias, u)
+        loss, grads = evaluated(u, v, t, b, pairs, chunk_size, (True, True, True, b is not None))
+        dtypes = (u.dtype, v.dtype, t.dtype, None if b is None else b.dtype)
+        return loss, tuple(None if grad is None else grad.to(d) for grad, d in zip(grads, dtypes, strict=True))
+
+
+def operands(images: Any, texts: Any, pairs: Pairs) -> tuple[Any, Any, Pairs]:
+    u, v = layer.parts(dict(zip(siglip.NAMES, (images, texts), strict=True)))
+    siglip.check(u, v)
+    if pairs.targets is not None and not isinstance(pairs.targets, Positives) and not hasattr(pairs.targets, "tocsr"):
+        t = target_array(pairs.targets)
+        check_device("targets", t, u)
+        pairs = pairs._replace(targets=view(t))
+    return u, v, pairs
+
+
+def parameters(scale: Any, bias: Any, like: Any) -> tuple[Any, Any]:
+    """Scale and bias as tensors of one number, None for a bias that there is not."""
+    return _parameter("logit_scale", scale, like), _parameter("logit_bias", bias, like)
+
+
+def _parameter(name: str, value: Any, like: Any) -> Any:
+    """The scale or the bias as a tensor of one number, in float32 at least."""
+    if value is None:
+        return None
+    if not isinstance(value, torch.Tensor):
+        return torch.tensor(siglip.number(name, value), dtype=torch.float64)
+    if value.numel() != 1 or value.device != like.device:
+        raise InvalidInputError(
+            f"{name} must be one number, on the features' device {like.device}; got shape {tuple(value.shape)} on "
+            f"{value.device}. Both are the model's parameters, of shape ()."
+        )
+    return value.reshape(())
+
+
+def evaluated(
+    u: Any, v: Any, t: Any, b: Any, pairs: Pairs, chunk_size: int | None, wanted: tuple[bool, ...]
+) -> tuple[Any, tuple[Any, ...]]:
+    """The loss, and the gradients that are wanted."""
+    gain, shift = siglip.number("logit_scale", t), 0.0 if b is None else siglip.number("logit_bias", b)
+    wide = result_dtype(u)
+    problem = siglip.problem_of(pairs, (u.shape[0], v.shape[0]), "float64" if wide is torch.float64 else "float32")
+    by_images, by_texts, by_scale, by_bias = wanted
+    of_layer = Wanted(by_images or by_scale, by_texts, by_bias)
+    loss, own = swept(u, v, gain, shift, problem, chunk_size, of_layer)
+    with torch.no_grad():
+        slope = siglip.sum_of_products(view(own.inputs), view(own.inputs_grad)) if by_scale else None
+        return cpu.scalar(loss, wide), (
+            own.inputs_grad.mul_(gain) if by_images else None,
+            own.weight_grads.mul_(gain) if by_texts else None,
+            torch.tensor(slope, dtype=wide) if by_scale else None,
+            own.bias_grads.sum(dtype=torch.float64).to(wide) if by_bias else None,
+        )
+
+
+def swept(
+    u: Any, v: Any, gain: float, shift: float, problem: Problem, chunk_size: int | None, wanted: Wanted
+) -> tuple[float, layer.TensorLayer]:
+    """The loss, and the layer with its gradients, which lack the gain."""
+    own = layer.TensorLayer(u, v, torch.full((v.shape[0],), shift, dtype=result_dtype(u)), gain)
+    at = layers.edges(own.shape[1], own.shape[0], own.dtype.itemsize, chunk_size)
+    own.prepare(at, wanted)
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        return float(Sweep(problem, own, at).value(wanted)), own
+
+
+class Loss(torch.autograd.Function):
+    """The loss of pairs, which keeps its gradients until the backward asks for them."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Any, v: Any, t: Any, b: Any, pairs: Pairs, chunk_size: int | None) -> Any:
+        loss, grads = evaluated(u, v, t, b, pairs, chunk_size, ctx.needs_input_grad[:4])
+        ctx.dtypes = [None if one is None else one.dtype for one in (u, v, t, b)]
+        ctx.save_for_backward(*grads)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
+        layer.refuse_second_derivative()
+        factor = upstream.item()
+        pairs = zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+        return *(layer.scaled(grad, dtype, factor) for grad, dtype in pairs), None, None
+
+
+# ---- compiled code --------------------------------------------------------------------------------------------------
+
+_ARGUMENTS = (
+    "(Tensor u, Tensor v, Tensor t, Tensor? b, str kind, Tensor[] pairs, bool average, int? chunk_size, bool[] wanted)"
+)
+
+
+def _as_tensors(pairs: Pairs) -> tuple[str, list[Any]]:
+    """Which pairs are positive, as an operator takes it: how it is said, and the tensors that say it."""
+    if pairs.groups is not None:
+        return "groups", [torch.as_tensor(one) for one in pairs.groups]
+    if isinstance(pairs.targets, Positives):
+        return "positives", [torch.as_tensor(pairs.targets.indptr), torch.as_tensor(pairs.targets.indices)]
+    if pairs.targets is None:
+        return "", []
+    if isinstance(pairs.targets, torch.Tensor):
+        return "targets", [pairs.targets]
+    raise UnsupportedTypeError(
+        "compiled code takes targets as a tensor or as Positives; got another matrix. "
+        "Use logloss.Positives.from_scipy before."
+    )
+
+
+@torch.compiler.allow_in_graph
+def _traced(u: Any, v: Any, t: Any, b: Any, kind: str, tensors: Any, average: bool, chunk_size: int | None) -> Any:
+    """One node of Dynamo's graph; what it does is traced on the next level, with tensors that have no memory."""
+    u, v, _ = operands(u, v, Pairs())
+    t, b = parameters(t, b, u)
+    needs = [torch.is_grad_enabled() and one is not None and one.requires_grad for one in (u, v, t, b)]
+    return torch.ops.logloss.siglip(u, v, t, b, kind, list(tensors), average, chunk_size, needs)[0]
+
+
+def _siglip(
+    u: Any, v: Any, t: Any, b: Any, kind: str, tensors: Any, average: bool, size: int | None, wanted: Any
+) -> tuple[Any, ...]:
+    targets, groups, shape = None, None, (u.shape[0], v.shape[0])
+    if kind == "groups":
+        groups = tensors
+    elif kind == "positives":
+        targets = Positives.from_parts(shape, (tensors[0].numpy(), tensors[1].numpy()))
+    elif kind == "targets":
+        targets = tensors[0]
+    u, v, pairs = operands(u, v, Pairs(targets, groups, average))
+    loss, grads = evaluated(u, v, t, b, pairs, size, tuple(wanted))
+    return loss, *(u.new_empty(0) if grad is None else grad for grad in grads)
+
+
+def _shapes(u: Any, v: Any, t: Any, b: Any, *rest: Any) -> tuple[Any, ...]:
+    wide, products = result_dtype(u), torch.float32 if u.dtype is torch.float16 else u.dtype
+    kinds = ((u, wide), (v, products), (t, wide), (b, wide))
+    return u.new_empty((), dtype=wide), *(
+        torch.empty_like(one, dtype=dtype) if want and one is not None else u.new_empty(0)
+        for (one, dtype), want in zip(kinds, rest[-1], strict=True)
+    )
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+    wanted = zip(inputs[:4], inputs[8], strict=True)
+    ctx.dtypes = [one.dtype if want else None for one, want in wanted]
+    ctx.many = len(inputs[5])
+    ctx.save_for_backward(*output[1:])
+
+
+def _backward(ctx: Any, upstream: Any, *_: Any) -> tuple[Any, ...]:
+    layer.refuse_second_derivative()
+    own = zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+    grads = (None if dtype is None else (grad * upstream).to(dtype) for grad, dtype in own)
+    return *grads, None, [None] * ctx.many, None, None, None
+
+
+torch.library.define("logloss::siglip", _ARGUMENTS + " -> (Tensor, Tensor, Tensor, Tensor, Tensor)")
+torch.library.impl("logloss::siglip", "cpu", _siglip)
+torch.library.register_fake("logloss::siglip", _shapes)
+torch.library.register_autograd("logloss::siglip", _backward, setup_context=_keep)

@@ -1,0 +1,75 @@
+"""Loss and gradient of logits that are all negatives, in place: a chunk of a layer's outputs becomes its own gradient.
+
+With target 0 and price 1, loss = softplus(x) and gradient = σ(x); a logit of -inf costs 0 and has gradient 0, which is
+how whoever counts positives apart leaves them out. No targets are read and nothing of the logits' size is staged.
+
+Losses are summed row by row, so that a row's sum has the same bits whatever other rows are in its chunk, and whatever
+the number of threads.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numba import carray
+
+from .._types import Array
+from . import cores, threads
+from .blocks import BLOCK, fetch, stack, store
+from .jit import entry, inline
+from .layout import address, code_of
+from .ops import flip_sign, fma, magnitude, pointer
+from .sums import total
+
+TASK = 1 << 16
+"""Elements per task: a quarter of the general way's, for a chunk is small and no Python runs between its tasks."""
+
+
+@inline
+def _losses(x, l, zero, one):
+    for i in range(x.size):
+        l[i] = cores.loss_at(magnitude(x[i]), l[i], one, cores.price_of_side(x[i], zero, one))
+
+
+@inline
+def _slopes(x, z, g, zero, one):
+    for i in range(x.size):
+        side = cores.price_of_side(x[i], zero, one)
+        g[i] = flip_sign(fma(-one, cores.small_sigmoid(z[i]), side), x[i])
+
+
+@entry
+def negatives(logits, code, width, wants_grad, sums, low, high):
+    """Rows low..high of a matrix of float32 or bfloat16 (`code`): their losses' sums, and σ(x) in place if wanted."""
+    zero, one = np.float32(0), np.float32(1)
+    x_, z_ = carray(stack(zero), (BLOCK,), np.float32), carray(stack(zero), (BLOCK,), np.float32)
+    l_, g_ = carray(stack(zero), (BLOCK,), np.float32), carray(stack(zero), (BLOCK,), np.float32)
+    found = carray(pointer(sums), (high,), np.float64)
+    for row in range(low, high):
+        summed = 0.0
+        for s in range(0, width, BLOCK):
+            n, first = min(width - s, BLOCK), row * width + s
+            z, l, g = z_[:n], l_[:n], g_[:n]
+            x = fetch(x_[:n], logits, code, first)
+            cores.exponentials(x, z, l)
+            cores.softplus_of_minus(z, l)
+            _losses(x, l, zero, one)
+            summed += total(l)
+            if wants_grad:
+                _slopes(x, z, g, zero, one)
+                store(g, one, logits, code, first)
+        found[row] = summed
+
+
+def sums_of_negatives(logits: Array, *, wants_grad: bool) -> Array:
+    """The sum of each row's losses; with `wants_grad` the logits become their gradient.
+
+    `logits`: a C-contiguous matrix of float32 or bfloat16.
+    """
+    rows, width = logits.shape
+    sums = np.empty(rows)
+    step = max(1, TASK // max(width, 1))
+    fixed = address(logits), code_of(logits.dtype), width, wants_grad, address(sums)
+    threads.run([functools.partial(negatives, *fixed, low, min(low + step, rows)) for low in range(0, rows, step)])
+    return sums

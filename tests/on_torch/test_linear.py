@@ -1,0 +1,396 @@
+"""The loss of a linear layer of tensors whose outputs never exist: autograd, autocast, compiled code, memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+from torch.utils.checkpoint import checkpoint
+
+import logloss as ll
+from cases import of_batch, tensors
+from logloss import Positives
+from logloss.torch import LinearBCEWithLogitsLoss
+from reference import message, reference
+
+ROWS, FEATURES, LABELS = 8, 5, 48
+OPTIONS = {name: given for name, given in of_batch(ROWS, LABELS).items() if "ignore" not in name}
+Parts = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def parts(dtype: torch.dtype = torch.float32, seed: int = 0) -> Parts:
+    generator = torch.Generator().manual_seed(seed)
+    shapes = (ROWS, FEATURES), (LABELS, FEATURES), (LABELS,)
+    x, w, b = (torch.randn(shape, generator=generator).to(dtype).requires_grad_() for shape in shapes)
+    return x, w, b
+
+
+def dense(seed: int = 1, rows: int = ROWS, labels: int = LABELS) -> torch.Tensor:
+    return torch.rand(rows, labels, generator=torch.Generator().manual_seed(seed)) < 0.1
+
+
+def positives(t: torch.Tensor) -> Positives:
+    return Positives.from_scipy(scipy.sparse.csr_array(t.numpy()))
+
+
+def padded(t: torch.Tensor) -> torch.Tensor:
+    rows = [row.nonzero().reshape(-1) for row in t]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
+
+
+TARGETS: dict[str, Callable[[torch.Tensor], object]] = {
+    "positives": positives,
+    "csr": lambda t: scipy.sparse.csr_array(t.numpy()),
+    "padded": padded,
+    "bool": lambda t: t,
+    "bfloat16": lambda t: t.bfloat16(),
+}
+
+
+def unfused(own: Parts, t: torch.Tensor, upstream: torch.Tensor | float = 1.0, **options: object) -> list[torch.Tensor]:
+    """Loss and gradients by the definition, with the logits."""
+    x, w, b = (part.detach().double().numpy() for part in own)
+    given = {key: one.numpy() if isinstance(one, torch.Tensor) else one for key, one in options.items()}
+    want = reference("logits", x @ w.T + b, t.numpy(), **given)
+    factors = np.asarray(upstream, float)
+    if given.get("axis") is not None and factors.ndim:
+        factors = np.expand_dims(factors, given["axis"])
+    slopes = want.gradient * factors
+    grads = slopes @ w, slopes.T @ x, slopes.sum(axis=0)
+    return [torch.as_tensor(one, dtype=torch.float64) for one in (want.value, *grads)]
+
+
+def close(got: object, want: list[torch.Tensor], largest: float) -> None:
+    """Raise unless each differs by no more than this, relative to its largest number."""
+    for one, right in zip(got, want, strict=True):
+        assert one.shape == right.shape
+        assert (one.double() - right).abs().max() <= largest * right.abs().max()
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_and_reduction(name: str):
+    """Also where the backward must compute the logits again, because every value has a factor of its own."""
+    options, t = tensors(OPTIONS[name]), dense()
+    for dtype, largest in ((torch.float64, 4e-15), (torch.float32, 2e-6), (torch.bfloat16, 8e-3)):
+        own, want = parts(dtype), None
+        for targets in (positives(t), t):
+            loss = ll.linear_binary_cross_entropy(*own[:2], targets, linear_bias=own[2], chunk_size=16, **options)
+            assert loss.dtype == (torch.float64 if dtype is torch.float64 else torch.float32)
+            upstream = torch.randn(loss.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+            grads = torch.autograd.grad((loss.double() * upstream).sum(), own)
+            assert [grad.dtype for grad in grads] == [dtype] * 3
+            want = unfused(own, t, upstream, **options) if want is None else want
+            close([loss.detach(), *grads], want, largest)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_targets_of_every_kind(kind: str):
+    t, own = dense(), parts()
+    loss, grads = ll.linear_value_and_grad(*own[:2], TARGETS[kind](t), linear_bias=own[2], pos_weight=3.0)
+    close([loss, *grads], unfused(own, t, pos_weight=3.0), 2e-6)
+    assert not any(one.requires_grad for one in (loss, *grads))
+
+
+def test_gradients_by_finite_differences():
+    t = dense(rows=3, labels=9)
+    x, w, b = (part[: len(like)].clone() for part, like in zip(parts(torch.float64), (t, t.T, t.T), strict=True))
+    own = [part.detach().requires_grad_() for part in (x, w, b)]
+    for options in ({"pos_weight": 2.0}, {"axis": -1}, {"reduction": "none"}):
+
+        def function(x, w, b, options=options):
+            return ll.linear_binary_cross_entropy(x, w, t, linear_bias=b, chunk_size=4, **options)
+
+        assert torch.autograd.gradcheck(function, own)
+
+
+def test_only_what_is_needed_is_computed():
+    """Frozen parts have no gradient; without any, as without autograd, there is the loss alone, of the same bits."""
+    x, w, b = parts()
+    targets = positives(dense())
+    loss = ll.linear_binary_cross_entropy(x, w, targets, linear_bias=b)
+    with torch.no_grad():
+        alone = ll.linear_binary_cross_entropy(x, w, targets, linear_bias=b)
+    with torch.inference_mode():
+        assert torch.equal(ll.linear_binary_cross_entropy(x, w, targets, linear_bias=b), alone)
+    assert torch.equal(alone, loss.detach())
+    assert not alone.requires_grad
+    head = [part.detach() for part in (w, b)]
+    ll.linear_binary_cross_entropy(x, head[0], targets, linear_bias=head[1]).backward()
+    ll.linear_binary_cross_entropy(x, w, targets, linear_bias=b).backward(inputs=[w])
+    assert b.grad is None
+    assert [part.grad is None for part in head] == [True, True]
+    close([x.grad, w.grad], unfused((x, w, b), dense())[1:3], 2e-6)
+
+
+def test_graphs_that_are_kept_and_gradients_that_are_added_up():
+    own = parts()
+    loss = ll.linear_binary_cross_entropy(*own[:2], positives(dense()), linear_bias=own[2])
+    loss.backward(retain_graph=True)
+    once = [part.grad.clone() for part in own]
+    loss.backward(retain_graph=True)
+    (2.0 * loss).backward()
+    for part, grad in zip(own, once, strict=True):
+        torch.testing.assert_close(part.grad, 4 * grad, rtol=1e-6, atol=0)
+
+
+def test_the_gradient_of_the_weights_is_not_copied():
+    """What the sweep has written is what the parameter gets: a copy would double the largest array."""
+    x, w, _ = parts()
+    seen = []
+    loss = ll.linear_binary_cross_entropy(x, w, positives(dense()))
+    saved = loss.grad_fn.saved_tensors[1].data_ptr()
+    w.register_post_accumulate_grad_hook(lambda parameter: seen.append(parameter.grad.data_ptr()))
+    loss.backward()
+    assert seen == [saved]
+
+
+def test_second_derivatives_are_refused_by_name():
+    x, w, b = parts()
+    for options in ({}, {"axis": -1}):
+        loss = ll.linear_binary_cross_entropy(x, w, dense(), linear_bias=b, **options).sum()
+        with pytest.raises(ll.InvalidInputError, match=r"second derivative .* create_graph=True\. Use binary_cross"):
+            torch.autograd.grad(loss, x, create_graph=True)
+
+
+def test_checkpoints():
+    own = parts()
+
+    def run(x, w, b):
+        return ll.linear_binary_cross_entropy(x.tanh(), w, positives(dense()), linear_bias=b)
+
+    want = torch.autograd.grad(run(*own), own)
+    for way in (True, False):
+        for part in own:
+            part.grad = None
+        checkpoint(run, *own, use_reentrant=way).backward()
+        assert all(torch.equal(part.grad, grad) for part, grad in zip(own, want, strict=True))
+
+
+# ---- precision ------------------------------------------------------------------------------------------------------
+
+
+def test_autocast_multiplies_in_its_type():
+    own = parts()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = ll.linear_binary_cross_entropy(*own[:2], positives(dense()), linear_bias=own[2])
+    grads = torch.autograd.grad(loss, own)
+    narrow = [part.detach().bfloat16() for part in own]
+    want, expected = ll.linear_value_and_grad(*narrow[:2], positives(dense()), linear_bias=narrow[2])
+    assert torch.equal(loss.detach(), want)
+    assert all(torch.equal(grad, right.float()) for grad, right in zip(grads, expected, strict=True))
+    assert [grad.dtype for grad in grads] == [torch.float32] * 3
+
+
+def test_confident_positives_keep_their_gradient_in_bfloat16():
+    """σ(x) - 1 is lost from x = 8 on in bfloat16; here the logits of positives are float32 dot products."""
+    labels = 64
+    x = torch.eye(labels, dtype=torch.bfloat16)
+    logits = torch.linspace(0.1, 40, labels).bfloat16()
+    w = torch.diag(logits).requires_grad_()
+    third = torch.full((labels, 1), 1 / 3, dtype=torch.bfloat16)  # every logit is a sum of two products
+    x, wide = torch.cat([x, third], 1), torch.cat([w, third], 1)
+    targets = positives(torch.eye(labels, dtype=torch.bool))
+    for options in ({}, {"label_weight": 2.0}):
+        loss = ll.linear_binary_cross_entropy(x, wide, targets, reduction="sum", **options)
+        (grad,) = torch.autograd.grad(loss, w)
+        exact = logits.double() + third[0].double() ** 2
+        want = -torch.sigmoid(-exact) * options.get("label_weight", 1.0)
+        assert ((grad.diagonal().double() - want) / want).abs().max() < 2.0**-7
+
+
+def test_float32_is_at_least_as_good_as_torch_with_logits():
+    generator = torch.Generator().manual_seed(0)
+    x, w = (torch.randn(shape, generator=generator) * 2 for shape in ((64, 32), (2000, 32)))
+    t = dense(rows=64, labels=2000)
+    logits = x.double() @ w.double().T
+    loss, slopes = ll.value_and_grad(logits, t)
+    want = [loss, slopes @ w.double(), slopes.T @ x.double()]
+    x.requires_grad_(), w.requires_grad_()
+    theirs = torch.nn.functional.binary_cross_entropy_with_logits(x @ w.T, t.float())
+    errors = []
+    for loss in (ll.linear_binary_cross_entropy(x, w, positives(t)), theirs):
+        found = [loss, *torch.autograd.grad(loss, (x, w))]
+        errors.append([(a.double() - b).abs().max() / b.abs().max() for a, b in zip(found, want, strict=True)])
+    assert all(ours <= 1.5 * other + 1e-8 for ours, other in zip(*errors, strict=True)), errors
+
+
+def test_rows_do_not_depend_on_their_company():
+    """In batches of 16 and more the losses of a row have the same bits as in any other, in float32."""
+    generator = torch.Generator().manual_seed(0)
+    x, w = (torch.randn(shape, generator=generator) for shape in ((256, 64), (500, 64)))
+    t = dense(rows=256, labels=500)
+    whole = ll.linear_binary_cross_entropy(x, w, t, reduction="none")
+    for rows in (16, 100):
+        assert torch.equal(ll.linear_binary_cross_entropy(x[:rows], w, t[:rows], reduction="none"), whole[:rows])
+
+
+# ---- the hook -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_hook_steps_as_the_optimiser_would(dtype: torch.dtype):
+    own, others = parts(dtype), parts(dtype)
+    optimiser = torch.optim.SGD(others[1:2], lr=0.5)
+    for _ in range(3):
+        ll.linear_binary_cross_entropy(*others[:2], positives(dense()), linear_bias=others[2], chunk_size=16).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+        def step(start: int, stop: int, grad: torch.Tensor) -> None:
+            own[1][start:stop].sub_(grad, alpha=0.5)
+
+        loss = ll.linear_binary_cross_entropy(
+            *own[:2], positives(dense()), linear_bias=own[2], chunk_size=16, on_weight_grad=step
+        )
+        loss.backward()
+        assert own[1].grad is None
+    assert torch.equal(own[1], others[1])
+    assert torch.equal(own[0].grad, others[0].grad)
+
+
+def test_a_hook_is_called_once_for_each_chunk_or_not_at_all():
+    x, w, _ = parts()
+    called = []
+
+    def loss(**options: object) -> torch.Tensor:
+        return ll.linear_binary_cross_entropy(
+            x, w, positives(dense()), on_weight_grad=lambda *given: called.append(given), chunk_size=16, **options
+        )
+
+    with torch.no_grad():
+        loss()
+    assert called == []
+    text = message(ll.InvalidInputError, (2.0 * loss()).backward)
+    assert "upstream gradient of 2.0" in text
+    assert [given[:2] for given in called] == [(0, 16), (16, 32), (32, 48)]
+    assert "one number" in message(ll.InvalidInputError, loss, axis=-1)
+    for way in (True, False):
+        called.clear()
+        again = checkpoint(lambda x: loss() + x.sum() * 0, x, use_reentrant=way)
+        assert "runs again" in message(ll.InvalidInputError, again.backward)
+        assert len(called) <= 3
+
+
+# ---- other ways of calling ------------------------------------------------------------------------------------------
+
+
+def test_the_module_has_settings_and_takes_data():
+    own, t = parts(), dense()
+    mask = dense(5)
+    criterion = LinearBCEWithLogitsLoss(pos_weight=torch.full((LABELS,), 2.0), reduction="sum", chunk_size=40)
+    loss = criterion(own[0], own[1], t, own[2], mask=mask)
+    close([loss.detach()], unfused(own, t, pos_weight=2.0, reduction="sum", mask=mask)[:1], 1e-6)
+    with pytest.raises(TypeError, match="unexpected setting 'gamma'"):
+        LinearBCEWithLogitsLoss(gamma=2.0)
+    assert "chunk_size must be" in message(ll.InvalidInputError, LinearBCEWithLogitsLoss, chunk_size=-3)
+
+
+@pytest.mark.parametrize("kind", ["positives", "padded", "bool"])
+def test_compiled_code_has_no_break(kind: str):
+    own, t, targets = parts(), dense(), TARGETS[kind](dense())
+    upstream = torch.rand(ROWS)
+
+    def step(x, w, b, targets, pos_weight):
+        one = ll.linear_binary_cross_entropy(x.tanh(), w, targets, linear_bias=b, pos_weight=pos_weight)
+        several = ll.linear_binary_cross_entropy(x, w, targets, linear_bias=b, axis=-1)
+        return 3 * one + (several * upstream).sum()
+
+    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
+    for pos_weight in (2.0, 3.0):
+        want, found = step(*own, targets, pos_weight), compiled(*own, targets, pos_weight)
+        torch.testing.assert_close(found, want, rtol=1e-6, atol=0)
+        for a, b in zip(torch.autograd.grad(found, own), torch.autograd.grad(want, own), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
+    loss = compiled(*own, t if kind == "bool" else targets, 2.0)
+    with pytest.raises(Exception, match=r"second derivative|double backward|create_graph"):
+        torch.autograd.grad(loss, own, create_graph=True)
+
+
+def test_the_operator_keeps_to_the_rules():
+    own = parts()
+    options = ("", [], -1, None, None, "mean", "True")
+    torch.library.opcheck(
+        torch.ops.logloss.linear.default,
+        (*own, [padded(dense())], None, [True, True, True], *options),
+        test_utils=("test_schema", "test_faketensor"),
+    )
+
+
+X, W, T = torch.ones(2, 3), torch.ones(4, 3), torch.zeros(2, 4)
+ERRORS = {
+    "features": ((X, torch.ones(4, 5), T), {}, ll.InvalidInputError, ("as many columns", "(4, 5)")),
+    "dtypes": ((X, W.double(), T), {}, ll.InvalidInputError, ("one dtype", "float64", "linear_weight.to(")),
+    "devices": ((X, W.to("meta"), T), {}, ll.InvalidInputError, ("one device", "meta")),
+    "meta": ((X.to("meta"), W.to("meta"), T.to("meta")), {}, ll.UnsupportedTypeError, ("on the CPU", "meta")),
+    "targets elsewhere": ((X, W, T.to("meta")), {}, ll.InvalidInputError, ("one device", "meta")),
+    "arrays": ((X, W.numpy(), T), {}, ll.UnsupportedTypeError, ("must be a tensor", "numpy.ndarray")),
+    "NumPy targets": ((X, W, T.numpy()), {}, ll.UnsupportedTypeError, ("targets must be a tensor",)),
+    "range": ((X, W, torch.tensor([[4], [0]])), {}, ll.InvalidInputError, ("[0, 4)", "4")),
+    "twice": ((X, W, torch.tensor([[0, 0], [1, -1]])), {}, ll.InvalidInputError, ("label 0 stands twice in row 0",)),
+    "chunk 0": ((X, W, T), {"chunk_size": 0}, ll.InvalidInputError, ("positive whole number", "0")),
+    "no label": ((X, W[:0], T[:, :0]), {}, ll.InvalidInputError, ("at least one label",)),
+    "values": ((X, W, T - 1), {}, ll.InvalidInputError, ("targets must be in [0, 1]", "-1")),
+    "learnt option": (
+        (X, W, T),
+        {"pos_weight": torch.ones(4, requires_grad=True)},
+        ll.InvalidInputError,
+        ("no gradient by pos_weight", "pos_weight.detach()"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_bad_input_says_rule_value_and_remedy(name: str):
+    arguments, options, kind, said = ERRORS[name]
+    text = message(kind, ll.linear_binary_cross_entropy, *arguments, **options)
+    assert [part for part in said if part not in text] == [], text
+
+
+def test_transforms_are_refused():
+    own = parts()
+    with pytest.raises(ll.UnsupportedTypeError, match=r"torch\.func"):
+        torch.func.grad(lambda x: ll.linear_binary_cross_entropy(x, own[1], dense()))(own[0])
+
+
+# ---- memory ---------------------------------------------------------------------------------------------------------
+
+MEMORY = """
+import re, sys
+import numpy as np, torch
+import logloss as ll
+
+B, D, C = map(int, sys.argv[1:])
+
+def memory(name):  # ru_maxrss begins with what the parent had
+    return 1024 * int(re.search(name + r":\\s+(\\d+)", open("/proc/self/status").read()).group(1))
+
+def extra(B, D, C, hook):
+    x, w = torch.randn(B, D).requires_grad_(), torch.randn(C, D).mul_(0.05).requires_grad_()
+    b = torch.zeros(C, requires_grad=True)
+    lists = [np.arange(5) * (C // 5) + k % 7 for k in range(B)]
+    targets = ll.Positives(np.arange(B + 1) * 5, np.concatenate(lists), (B, C))
+    before = memory("VmRSS")
+    step = (lambda low, high, grad: w[low:high].sub_(grad, alpha=0.1)) if hook else None
+    ll.linear_binary_cross_entropy(x, w, targets, linear_bias=b, on_weight_grad=step).backward()
+    return memory("VmHWM") - before
+
+extra(64, D, 2000, True)  # compiles, and gives the libraries their buffers
+print(extra(B, D, C, True), extra(B, D, C, False))
+"""
+
+
+def test_peak_memory_is_a_chunk_and_the_gradients():
+    """With the hook the weights' gradient is a chunk's. The logits alone would be 123 MB, and torch holds four such."""
+    rows, features, labels = 1024, 256, 30_000
+    command = [sys.executable, "-c", MEMORY, str(rows), str(features), str(labels)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    hooked, whole = map(int, done.stdout.split())
+    chunk = 2048
+    held = 4 * (chunk * rows + rows * features + labels)
+    assert hooked <= 1.1 * (held + 4 * chunk * features) + 8e6
+    assert whole <= 1.1 * (held + 4 * labels * features) + 8e6
