@@ -27,7 +27,7 @@ _WEIGHTS = ("row", "element", "scale")
 SLOTS = list(blocks.JOB.names or ())
 _BLANK: dict[str, Any] = dict.fromkeys(SLOTS, 0)
 _BYTE = np.dtype(np.uint8)
-_OWN = ("p0", "p1", "p2")
+_OWN = tuple(f"p{k}" for k in range(parameters.ROOM))
 _NUMBERS = {float, np.float64}
 
 
