@@ -124,6 +124,15 @@ def _general(jobs, low, high):
     return bad
 
 
+@entry
+def mark(out, places, start):
+    """1 at these places, counted from `start`, and 0 elsewhere; NumPy's index arrays would let no other thread work."""
+    for i in range(out.size):
+        out[i] = 0
+    for i in range(places.size):
+        out[places[i] - start] = 1
+
+
 @inline
 def _count(keep):
     counted = np.int32(0)

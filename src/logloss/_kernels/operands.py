@@ -153,7 +153,7 @@ class Operands:
             with np.errstate(over="ignore"):  # a weight that becomes inf is the kernel's to find
                 np.copyto(array.reshape(part.shape), part, casting="unsafe")
         else:
-            source.fill(array, piece.start, piece.start + piece.size)
+            entries.mark(array, source.places(piece.start, piece.start + piece.size), piece.start)
 
 
 _PACKING = struct.Struct("".join("d" if blocks.JOB[name].kind == "f" else "q" for name in _BLANK))
