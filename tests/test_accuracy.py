@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import mpmath as mp
 import numpy as np
 import pytest
-from numba import njit
 
 import logloss as ll
 import oracle
+from float32 import by_series, error, loop, of_asymmetric, of_focal, of_log_probability, of_probability, ulp, worst
 
 pytestmark = pytest.mark.numerical
 
@@ -25,60 +25,24 @@ CHUNK = (1 << 16) - 1  # with one before it and in four cases, as much as a call
 STRETCH = 1 << 20
 
 
-_part = njit(error_model="numpy", forceinline=True, fastmath={"contract"})
-_loop = njit(error_model="numpy", nogil=True)
-
-
-@_part
-def _exact(a):
-    """softplus(-a), softplus(a), σ(-a), σ(a) of a >= 0 in float64 by Taylor's series, unlike the kernels."""
-    x = -np.float64(a)
-    shifted = x * 1.4426950408889634 + 6755399441055744.0
-    n = shifted - 6755399441055744.0
-    r = (x - n * 0.6931471803691238) - n * 1.9082149292705877e-10
-    e = 1.0
-    for k in range(12, 0, -1):
-        e = 1.0 + e * (r * (1.0 / k))
-    z = e * np.int64((np.float64(shifted).view(np.int64) + 1023) << 52).view(np.float64)
-    s = z / (2.0 + z)
-    series, square = 0.0, s * s
-    for k in range(14, -1, -1):
-        series = series * square + 2.0 / (2 * k + 1)
-    above = 1.0 / (1.0 + z)
-    return s * series, s * series - x, z * above, above
-
-
-@_part
-def _ulp(exact):
-    """The unit in the last place of float32 at a number that is not negative."""
-    power = np.int64(np.float64(exact).view(np.int64) & (0x7FF << 52)).view(np.float64)
-    return max(power, 2.0**-126) * 2.0**-23
-
-
-@_part
-def _error(got, exact):
-    """|got - exact| in ulp, as bits: their order is that of the errors, NaN above all, and maxima come in vectors."""
-    return np.float64(abs(got - exact) / _ulp(exact)).view(np.int64)
-
-
-@_loop
+@loop
 def _largest_errors(a, right, wrong):
     """The largest error of a loss and that of a gradient."""
     loss = gradient = 0
     for i in range(a.size):
-        low, high, below, above = _exact(a[i])
-        loss = max(loss, _error(right[0][i], low), _error(wrong[0][i], high))
-        gradient = max(gradient, _error(-right[1][i], below), _error(wrong[1][i], above))
+        low, high, below, above = by_series(a[i])
+        loss = max(loss, error(right[0][i], low), error(wrong[0][i], high))
+        gradient = max(gradient, error(-right[1][i], below), error(wrong[1][i], above))
     return np.int64(loss).view(np.float64), np.int64(gradient).view(np.float64)
 
 
-@_loop
+@loop
 def _backward(got, direction):
     """How many steps of |got| go against the direction by over 1 ulp of the larger of the two."""
     backward = 0
     for i in range(1, got.size):
         before, after = abs(np.float64(got[i - 1])), abs(np.float64(got[i]))
-        backward += direction * (before - after) > _ulp(max(before, after))
+        backward += direction * (before - after) > ulp(max(before, after))
     return backward
 
 
@@ -145,7 +109,7 @@ def test_the_reference_of_the_search_agrees_with_mpmath() -> None:
         [oracle.sigmoid(-x) for x in a],
         [oracle.sigmoid(x) for x in a],
     )
-    for got, want in zip(np.transpose([_exact(x) for x in a]), exact, strict=True):
+    for got, want in zip(np.transpose([by_series(x) for x in a]), exact, strict=True):
         oracle.assert_ulp(got, want, 100.0)  # of float64: a millionth of a float32 ulp
 
 
@@ -227,57 +191,6 @@ def test_float64_probabilities(target: int) -> None:
     oracle.assert_ulp(losses, [oracle.from_probability(value, target, 1 - target).loss for value in p], 1.0)
 
 
-@_part
-def _of_probability(x, target):
-    """Loss and gradient of a probability in float64."""
-    p = np.float64(x)
-    return (-math.log(p), -1.0 / p) if target else (-math.log1p(-p), 1.0 / (1.0 - p))
-
-
-@_part
-def _of_log_probability(x, target):
-    """Loss and gradient of a logarithm of one."""
-    if target:
-        return -np.float64(x), -1.0
-    rest, e = -math.expm1(x), math.exp(x)
-    return (-math.log(rest) if rest < 0.5 else -math.log1p(-e)), e / rest
-
-
-def _of_focal(gamma: float) -> Any:
-    """Loss and gradient of a focal loss of a logit x >= 0."""
-
-    @_part
-    def of_logit(x, target):
-        low, high, below, above = _exact(x)
-        softplus, m, rest = (low, below, above) if target else (high, above, below)
-        power = m**gamma
-        slope = power * (m + gamma * rest * softplus)
-        return power * softplus, (-slope if target else slope)
-
-    return of_logit
-
-
-def _worst(of: Any) -> Any:
-    """The largest errors of losses and gradients of one target."""
-
-    @_loop
-    def search(x, losses, gradient, target):
-        loss = slope = 0
-        for i in range(x.size):
-            exactly, steep = of(np.float64(x[i]), target)
-            if math.isinf(exactly) or exactly == 0.0:
-                loss = max(loss, np.float64(0.0 if losses[i] == exactly else np.inf).view(np.int64))
-            else:
-                loss = max(loss, _error(losses[i], exactly))
-            if abs(steep) > 3.4028235e38:
-                slope = max(slope, np.float64(0.0 if abs(gradient[i]) > 3.4e38 else np.inf).view(np.int64))
-            else:
-                slope = max(slope, _error(gradient[i] * np.sign(steep), abs(steep)))
-        return np.int64(loss).view(np.float64), np.int64(slope).view(np.float64)
-
-    return search
-
-
 class Searched(NamedTuple):
     """A loss of float32 arithmetic, the numbers over which its errors are searched, and how large these may be."""
 
@@ -290,15 +203,27 @@ class Searched(NamedTuple):
 
 
 SEARCHED = {
-    "probabilities": Searched(ll.binary_cross_entropy, _worst(_of_probability), 1.0, (1.0, 2.0)),
+    "probabilities": Searched(ll.binary_cross_entropy, worst(of_probability), 1.0, (1.0, 2.0)),
     "log-probabilities": Searched(
-        ll.binary_cross_entropy_with_log_probs, _worst(_of_log_probability), 105.0, (2.0, 2.0), -1
+        ll.binary_cross_entropy_with_log_probs, worst(of_log_probability), 105.0, (2.0, 2.0), -1
     ),
     **{
         f"focal, gamma = {gamma}": Searched(
-            ll.sigmoid_focal_loss, _worst(_of_focal(gamma)), 104.0, (3 + 2.5 * gamma,) * 2, numbers={"gamma": gamma}
+            ll.sigmoid_focal_loss, worst(of_focal(gamma)), 104.0, (3 + 2.5 * gamma,) * 2, numbers={"gamma": gamma}
         )
         for gamma in (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)
+    },
+    **{
+        f"asymmetric, {neg}, {pos}, clip = {clip}, x {'<>'[sign > 0]} 0": Searched(
+            ll.asymmetric_loss,
+            worst(of_asymmetric(neg, pos, clip)),
+            104.0,
+            (6 + 5 * max(neg, pos),) * 2,
+            sign,
+            {"gamma_neg": neg, "gamma_pos": pos, "clip": clip},
+        )
+        for neg, pos, clip in ((4.0, 1.0, 0.05), (5.0, 0.0, 0.0), (0.0, 0.5, 0.3), (2.5, 2.0, 0.45))
+        for sign in (1, -1)
     },
 }
 
@@ -336,7 +261,16 @@ def test_float32_arithmetic(name: str) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("name", ["probabilities", "log-probabilities", "focal, gamma = 2.0"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "probabilities",
+        "log-probabilities",
+        "focal, gamma = 2.0",
+        "asymmetric, 4.0, 1.0, clip = 0.05, x > 0",
+        "asymmetric, 4.0, 1.0, clip = 0.05, x < 0",
+    ],
+)
 def test_every_float32(name: str) -> None:
     _check_hard_targets(name, step=1)
 

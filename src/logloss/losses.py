@@ -324,6 +324,10 @@ def asymmetric_loss(
     ``loss = M^Γ·(u·softplus(-x) - v·log q)`` with ``q = min(1 - σ(x) + clip, 1)``, ``M = t'·σ(-x) + (1 - t')·(1 -
     q)`` and ``Γ = gamma_pos·t' + gamma_neg·(1 - t')``. A negative with σ(x) <= clip costs 0.
 
+    Of float32 with hard targets, loss and gradient are within 6 + 5·γ ulp, γ being the larger exponent, where both are
+    multiples of 1/2 up to 5 and the clip is 0 or in [1/256, 1/2): there M^Γ is a product in float32, and nothing
+    cancels next to σ(x) = clip. Else it comes from log M in float64.
+
     Args:
         logits: any shape; float16, bfloat16, float32 or float64; any real, ±inf allowed.
         targets: the same shape, in [0, 1]; soft targets as in timm.

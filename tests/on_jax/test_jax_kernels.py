@@ -41,6 +41,16 @@ def test_one_pass_serves_loss_and_gradient(loss, kind):
     assert calls(jax.vmap(jax.grad(function)), x, t) == 1
 
 
+@pytest.mark.parametrize("loss", ["focal", "asymmetric"])
+@pytest.mark.parametrize("kind", ["int", "soft"])
+def test_usual_exponents_have_float32_arithmetic(loss, kind):
+    x, t = (array.astype(np.float32) for array in data(loss, (300, 5), 5, kind))
+    value, gradient = jax.jit(jax.value_and_grad(LOSSES[loss]))(jnp.asarray(x), jnp.asarray(t))
+    wanted, slopes = ll.value_and_grad(x, t, loss=LOSSES[loss])
+    assert value == np.float32(wanted)
+    np.testing.assert_array_equal(gradient, slopes)
+
+
 def test_what_needs_no_gradient_writes_none():
     x, t = jnp.zeros(1000), jnp.zeros(1000)
     program = jax.jit(bce).lower(x, t).compile()

@@ -77,7 +77,7 @@ JOB = np.dtype(
     ]
     + [(name, np.int64) for name in ("loss", "loss_type", "grad", "grad_type", "hess", "hess_type", "partials")]
     + [(name, np.int64) for name in ("sums", "sums_length", "sums_inner", "sums_base")]
-    + [(name, np.float64) for name in ("keep", "half", "p0", "p1", "p2")]
+    + [(name, np.float64) for name in ("keep", "half", "p0", "p1", "p2", "p3", "p4")]
 )
 """One call of a general kernel. `n` elements from flat position `start`; addresses, 0 where absent; the prices are
 four vectors (a1, a0, b1, b0) one after another, the balance is two (α, 1-α); `keep` and `half` smooth the target,

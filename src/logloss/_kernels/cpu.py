@@ -7,6 +7,7 @@ data's shape alone.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,11 +16,12 @@ from .._spec.losses import Loss
 from .._spec.terms import Terms
 from .._targets.positives import Positives
 from .._types import Array
-from . import blocks, curved, general, parameters, plain, threads
+from . import blocks, curved, entries, general, parameters, plain, threads
 from .layout import fits_float32
 from .operands import Call
 
 _STEP = general.TASK // blocks.BLOCK
+_BYTE = np.dtype(np.uint8)
 
 Prices = tuple[float, float, float, float]
 
@@ -44,7 +46,7 @@ def evaluate(
         usable = grad is None or (grad is not x and grad.flags.carray and grad.dtype == x.dtype and x.ndim == grad.ndim)
         found = loop(loss, x, t, grad is not None) if usable else None
         numbers = found.numbers(terms) if found is not None and fits_float32(scale) else None
-        if found is not None and numbers is not None and not isinstance(t, Positives):
+        if found is not None and numbers is not None:
             return found(x, t, grad, numbers, scale)
     call = Call(loss, x, t, terms, scale, losses, grad, hess, kept)
     return (_zeros(call), 0) if 0 in t.shape else general.evaluate(call, kinds)
@@ -67,14 +69,29 @@ class Loop(NamedTuple):
         return parameters.numbers(self.loss, terms, self.type)
 
     def __call__(
-        self, x: Array, t: Array, grad: Array | None, numbers: tuple[float, ...], scale: float
+        self, x: Array, t: Array | Positives, grad: Array | None, numbers: tuple[float, ...], scale: float
     ) -> tuple[float, int]:
         """The sum of the losses and the flags; into `grad`, of x's type and overlapping no input, the gradient."""
         if x.ndim != 1:
-            x, t, grad = x.ravel(), t.ravel(), None if grad is None else grad.ravel()
+            x, grad = x.ravel(), None if grad is None else grad.ravel()
+        if isinstance(t, Positives):
+            starts = range(0, max(1, x.size), general.TASK)
+            return _joined([functools.partial(self._part, x, t, grad, numbers, scale, start) for start in starts])
+        t = t.ravel() if t.ndim != 1 else t
         if self.read is not None:
             t = t.view(self.read)
         return run(self.entry, x.size, x, t, 0 if grad is None else grad, numbers, scale)
+
+    def _part(
+        self, x: Array, t: Positives, grad: Array | None, numbers: tuple[float, ...], scale: float, start: int
+    ) -> tuple[float, int]:
+        """The same of a task's elements, whose targets are made dense."""
+        stop = min(start + general.TASK, x.size)
+        part = np.empty(stop - start, _BYTE)
+        entries.mark(part, t.places(start, stop), start)
+        into = 0 if grad is None else grad[start:stop]
+        count = -(-part.size // blocks.BLOCK)
+        return self.entry(x[start:stop], part, into, part.size, numbers, scale, 0, count)  # type: ignore[no-any-return]
 
 
 def loop(loss: Loss, x: Array, t: Array | Positives, wants_grad: bool) -> Loop | None:
@@ -82,13 +99,14 @@ def loop(loss: Loss, x: Array, t: Array | Positives, wants_grad: bool) -> Loop |
 
     Numba gives read-only arrays a type of their own: they take the general way.
     """
-    if isinstance(t, Positives) or not (x.flags.carray and t.flags.carray):
+    if not x.flags.carray or not (isinstance(t, Positives) or t.flags.carray):
         return None
-    entry = plain.entry(loss, x.dtype, t.dtype, wants_grad)
+    targets = _BYTE if isinstance(t, Positives) else t.dtype
+    entry = plain.entry(loss, x.dtype, targets, wants_grad)
     if entry is None:
         return None
-    read = plain.TYPES[t.dtype]
-    return Loop(entry, loss, x.dtype, None if read == t.dtype else read)
+    read = plain.TYPES[targets]
+    return Loop(entry, loss, x.dtype, None if read == targets else read)
 
 
 def run(entry: Any, n: int, x: Any, t: Any, grad: Any, numbers: tuple[float, ...], scale: float) -> tuple[float, int]:
@@ -97,7 +115,11 @@ def run(entry: Any, n: int, x: Any, t: Any, grad: Any, numbers: tuple[float, ...
     if count <= _STEP:
         return entry(x, t, grad, n, numbers, scale, 0, count)  # type: ignore[no-any-return]
     args = x, t, grad, n, numbers, scale
-    tasks = [functools.partial(entry, *args, low, min(low + _STEP, count)) for low in range(0, count, _STEP)]
+    return _joined([functools.partial(entry, *args, low, min(low + _STEP, count)) for low in range(0, count, _STEP)])
+
+
+def _joined(tasks: list[Callable[[], tuple[float, int]]]) -> tuple[float, int]:
+    """The sum and the flags of all tasks."""
     totals, flags = zip(*threads.run(tasks), strict=True)
     return float(np.sum(totals)), functools.reduce(int.__or__, flags)
 

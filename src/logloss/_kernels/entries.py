@@ -83,7 +83,8 @@ def _general(jobs, low, high):
     sums = carray(pointer(job.sums), (job.sums_length,), np.float64)
     table = carray(pointer(job.price), (4, job.price_length), kind)
     row, element = _factor(job.row, job.row_length, kind), _factor(job.element, job.element_length, kind)
-    parameters = (kind(job.keep), kind(job.half), kind(job.p0), kind(job.p1), kind(job.p2))
+    smoothing, own = (kind(job.keep), kind(job.half)), (kind(job.p0), kind(job.p1), kind(job.p2))
+    parameters = (*smoothing, *own, kind(job.p3), kind(job.p4))
     alpha = carray(pointer(job.balance), (2, job.balance_length), kind)
     selective = (job.mask != 0) | (job.ignore != EVERYTHING)
     bad = np.int32(0)
@@ -121,6 +122,15 @@ def _general(jobs, low, high):
             partials[block] = total(l)
         _write(job, s, job.start + s, l, g, h, z, kind)
     return bad
+
+
+@entry
+def mark(out, places, start):
+    """1 at these places, counted from `start`, and 0 elsewhere; NumPy's index arrays would let no other thread work."""
+    for i in range(out.size):
+        out[i] = 0
+    for i in range(places.size):
+        out[places[i] - start] = 1
 
 
 @inline

@@ -1,20 +1,20 @@
 """The cores of the focal family (`cores` says what a core is): a loss of logits times M^Γ, how wrong the model is.
 
 In float64 M^Γ comes from log M, for any Γ. In float32, where Γ is a multiple of 1/2 (`parameters.bits`), it is a
-product of M's and, for the half, of its square root: each factor brings M's error of an ulp or two.
+product of M's and, for the half, of its square root: each factor brings M's error of a few ulp.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import types
+from numba import carray, types
 from numba.extending import overload
 
-from .blocks import stretch
+from .blocks import BLOCK, stack, stretch
 from .cores import all_hard, exponentials, loss_at, price_of_side, priced, small_sigmoid, softplus_of_minus
-from .elementary import exp_neg, minus_log
+from .elementary import exp_neg, minus_log, minus_log_either, one_minus_exp
 from .jit import inline
-from .ops import _JIT, flip_sign, fma, is_negative, like, magnitude, select, square_root
+from .ops import _JIT, flip_sign, fma, is_negative, like, magnitude, number, select, square_root
 
 
 @inline
@@ -234,13 +234,23 @@ def _asymmetric_at(x, u, v, t, p, small, l, minus_log_q, power):
     return priced(power, b), select(power == 0.0, 0.0, power * (slope + pull)), hessian
 
 
-@inline
 def asymmetric(x, u, v, t, w, p, z, l, g, h, curved):
     """Asymmetric loss M^Γ·(u·softplus(-x) - v·log q), q = min(1-σ(x)+c, 1), M = t'·σ(-x) + (1-t')·(1-q).
 
-    Γ = γ+·t' + γ-·(1-t') (Ridnik et al. 2021). p[2:]: γ+, γ-, c. Where q = 1 the negative part and its
-    derivatives are 0. For t' = 1 and x > 0, log M = -softplus(x) does not underflow.
+    Γ = γ+·t' + γ-·(1-t') (Ridnik et al. 2021). p[2:]: γ+, γ-, c, and in float32 the logit x0 of c as a number and
+    what that leaves of it. Where q = 1 the negative part and its derivatives are 0.
     """
+
+
+@overload(asymmetric, jit_options=_JIT)
+def _asymmetric(x, u, v, t, w, p, z, l, g, h, curved):
+    core = _asymmetric_by_products if z.dtype == types.float32 else _asymmetric_by_logarithms
+    return lambda x, u, v, t, w, p, z, l, g, h, curved: core(x, u, v, t, w, p, z, l, g, h, curved)
+
+
+@inline
+def _asymmetric_by_logarithms(x, u, v, t, w, p, z, l, g, h, curved):
+    """For t' = 1 and x > 0, log M = -softplus(x) does not underflow."""
     exponentials(x, z, l)
     softplus_of_minus(z, l)
     for i in range(x.size):
@@ -264,3 +274,107 @@ def asymmetric(x, u, v, t, w, p, z, l, g, h, curved):
     else:
         for i in range(x.size):
             l[i], g[i], _ = _asymmetric_at(x[i], u[i], v[i], t[i], p, z[i], l[i], g[i], h[i])
+
+
+@inline
+def _asymmetric_by_products(x, u, v, t, w, p, z, l, g, h, curved):
+    if p[1] != like(x[0], 0.0) or not all_hard(t):
+        asymmetric_of_soft(x, u, v, t, p, l, g, h, curved)
+        return
+    zero = like(x[0], 0.0)
+    exponentials(x, z, l)
+    above_kink(x, p, h)
+    for i in range(x.size):
+        l[i], g[i], h[i], z[i] = asymmetric_of_hard(x[i], u[i] + v[i], t[i] != zero, p, z[i], h[i])
+    for i in range(x.size):
+        factor = power_of_hard(z[i], t[i] != zero, p)
+        l[i], g[i], h[i] = l[i] * factor, g[i] * factor, h[i] * factor
+    if has_roots(p):
+        roots_of_hard(z, t, p)
+        for i in range(x.size):
+            l[i], g[i], h[i] = l[i] * z[i], g[i] * z[i], h[i] * z[i]
+
+
+@inline
+def above_kink(x, p, above):
+    """1 - e^(x0 - x), where that is positive: σ(x) - c is σ(x)·(1-c) times that, and nothing cancels in it.
+
+    NaN stays what it is, so that a NaN logit is not taken for one below the kink.
+    """
+    zero = like(above[0], 0.0)
+    if p[4] != zero:
+        for i in range(x.size):
+            beyond = (x[i] - p[5]) - p[6]
+            above[i] = one_minus_exp(select(beyond < zero, zero, zero - beyond))
+
+
+@inline
+def asymmetric_of_hard(x, price, positive, p, z, above):
+    """Loss, gradient and Hessian but for M^Γ, and M, of a target of 0 or 1.
+
+    With o = 1 - M, L = -log o and r = |M'|/(M·o), which is 1 unless the target is 0 and clipped, M^Γ·L has the gradient
+    ±M^Γ·r·(M + Γ·o·L) and the Hessian M^Γ·r·(M·(r·M + s) + Γ·o·(2·r·M + L·((Γ-1)·r·o + s))), s being ±(σ(-x) - σ(x)).
+    """
+    zero, one, q = like(x, 0.0), like(x, 1.0), small_sigmoid(z)
+    large, right, whole = one - q, is_negative(x) != positive, positive | (p[4] == zero)
+    sigma, rest = select(is_negative(x), q, large), select(is_negative(x), large, q)
+    share = fma(-p[4], above, above)
+    m, o = select(right, q, large), select(right, large, q)
+    m, o = select(whole, m, sigma * share), select(whole, o, rest + p[4])
+    ratio = select(whole, one, select(share == zero, zero, rest / (share * o)))
+    of_rest = whole | (m <= o)
+    cost = minus_log_either(select(whole, q, select(of_rest, m, o)), of_rest)
+    cost += select(whole & (not right), magnitude(x), zero)
+    gamma, pulled, turn = select(positive, p[2], p[3]), priced(o, cost), flip_sign(one - like(x, 2.0) * q, x)
+    turn = select(positive, turn, zero - turn)
+    slope = price * (ratio * fma(gamma, pulled, m))
+    bend = select(whole, o, fma(ratio, m, turn))
+    curve = m * bend + gamma * fma(pulled, fma((gamma - one) * ratio, o, turn), like(x, 2.0) * ratio * m * o)
+    return priced(price, cost), select(positive, zero - slope, slope), price * (ratio * curve), m
+
+
+@inline
+def power_of_hard(m, positive, p):
+    """m to the whole part of its exponent, up to 7, by repeated squares."""
+    one, square = like(m, 1.0), m * m
+    whole = select(positive, np.int32(p[2]), np.int32(p[3]))
+    first = select(whole & np.int32(1) != 0, m, one)
+    second = select(whole & np.int32(2) != 0, square, one)
+    return first * second * select(whole & np.int32(4) != 0, square * square, one)
+
+
+@inline
+def has_roots(p):
+    """Is an exponent not whole?"""
+    return (p[2] != like(p[2], np.int32(p[2]))) | (p[3] != like(p[3], np.int32(p[3])))
+
+
+@inline
+def roots_of_hard(m, t, p):
+    """Each m becomes its square root where its exponent is not whole, else 1."""
+    one = like(m[0], 1.0)
+    for i in range(m.size):
+        exponent = select(t[i] != 0, p[2], p[3])
+        m[i] = select(exponent == like(exponent, np.int32(exponent)), one, square_root(m[i]))
+
+
+@inline
+def asymmetric_of_soft(x, u, v, t, p, l, g, h, curved):
+    """Any targets, in float64: their exponents are any numbers. The logit tells more of the clip than float32 does."""
+    n, zero = x.size, 0.0
+    x_, u_ = carray(stack(zero), (BLOCK,), np.float64)[:n], carray(stack(zero), (BLOCK,), np.float64)[:n]
+    v_, t_ = carray(stack(zero), (BLOCK,), np.float64)[:n], carray(stack(zero), (BLOCK,), np.float64)[:n]
+    z_, l_ = carray(stack(zero), (BLOCK,), np.float64)[:n], carray(stack(zero), (BLOCK,), np.float64)[:n]
+    g_, h_ = carray(stack(zero), (BLOCK,), np.float64)[:n], carray(stack(zero), (BLOCK,), np.float64)[:n]
+    for i in range(n):
+        x_[i], u_[i], v_[i], t_[i] = x[i], u[i], v[i], number(zero, t[i])
+    kink = np.float64(p[5]) + np.float64(p[6])
+    small = exp_neg(-magnitude(kink))
+    clip = select(kink < 0.0, small, 1.0) / (1.0 + small)
+    own = np.float64(p[0]), np.float64(p[1]), np.float64(p[2]), np.float64(p[3]), clip
+    _asymmetric_by_logarithms(x_, u_, v_, t_, t_, own, z_, l_, g_, h_, curved)
+    for i in range(n):
+        l[i], g[i] = l_[i], g_[i]
+    if curved:
+        for i in range(n):
+            h[i] = h_[i]

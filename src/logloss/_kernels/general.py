@@ -32,9 +32,9 @@ def evaluate(call: Call, kinds: Kinds | None = None) -> tuple[Any, int]:
     if call.loss is None or call.x is None:
         entry, bits = entries.tally, 64
     else:
-        bits = (
-            parameters.bits(call.loss, call.x.dtype.itemsize, call.terms.parameters) if fits_float32(call.scale) else 64
-        )
+        targets = call.t.dtype if isinstance(call.t, np.ndarray) else None
+        bits = parameters.bits(call.loss, call.x.dtype.itemsize, call.terms.parameters, targets)
+        bits = bits if fits_float32(call.scale) else 64
         entry = entries.GENERAL[call.loss.name, bits]
     kind = bits, *map(_kind_of_output, (call.losses, call.grad, call.hess))
     if type(call.scale) is not float or call.kept:

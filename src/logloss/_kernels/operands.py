@@ -27,7 +27,7 @@ _WEIGHTS = ("row", "element", "scale")
 SLOTS = list(blocks.JOB.names or ())
 _BLANK: dict[str, Any] = dict.fromkeys(SLOTS, 0)
 _BYTE = np.dtype(np.uint8)
-_OWN = ("p0", "p1", "p2")
+_OWN = tuple(f"p{k}" for k in range(parameters.ROOM))
 _NUMBERS = {float, np.float64}
 
 
@@ -153,7 +153,7 @@ class Operands:
             with np.errstate(over="ignore"):  # a weight that becomes inf is the kernel's to find
                 np.copyto(array.reshape(part.shape), part, casting="unsafe")
         else:
-            source.fill(array, piece.start, piece.start + piece.size)
+            entries.mark(array, source.places(piece.start, piece.start + piece.size), piece.start)
 
 
 _PACKING = struct.Struct("".join("d" if blocks.JOB[name].kind == "f" else "q" for name in _BLANK))

@@ -19,7 +19,7 @@ import numpy as np
 from numba import carray, types
 from numba.extending import overload
 
-from .._spec.losses import CROSS_ENTROPY, FOCAL, LOG_PROBABILITY, PROBABILITY, Loss
+from .._spec.losses import ASYMMETRIC, CROSS_ENTROPY, FOCAL, LOG_PROBABILITY, PROBABILITY, Loss
 from . import cores, focusing, parameters
 from .blocks import BLOCK, stack
 from .elementary import minus_log_either
@@ -96,7 +96,11 @@ def _cross_entropy(x, t, numbers, scale, z, l, g, room):
 @inline
 def _own(x, numbers):
     """A loss's parameters as its core takes them."""
-    return like(x, numbers[4]), like(x, numbers[5]), like(x, numbers[6]), like(x, numbers[7]), like(x, numbers[8])
+    smoothing, own = numbers[4:6], numbers[6:]
+    return (
+        *(like(x, smoothing[0]), like(x, smoothing[1])),
+        *(like(x, own[0]), like(x, own[1]), like(x, own[2]), like(x, own[3]), like(x, own[4])),
+    )
 
 
 @inline
@@ -191,6 +195,47 @@ def _focal(x, t, numbers, scale, z, l, g, room):
     return bad
 
 
+@inline
+def _asymmetric(x, t, numbers, scale, z, l, g, room):
+    p, (slopes, above) = _own(x[0], numbers), room
+    if p[1] != like(x[0], 0.0) or not cores.all_hard(t):
+        return _soft_asymmetric(x, t, numbers, scale, z, l, g, room)
+    price_1, price_0 = like(x[0], numbers[0]), like(x[0], numbers[2])
+    cores.exponentials(x, z, l)
+    focusing.above_kink(x, p, above)
+    for i in range(x.size):
+        positive = t[i] != 0
+        price = select(positive, price_1, price_0)
+        l[i], slopes[i], _, z[i] = focusing.asymmetric_of_hard(x[i], price, positive, p, z[i], above[i])
+    if g.size:
+        for i in range(x.size):
+            factor = focusing.power_of_hard(z[i], t[i] != 0, p)
+            l[i] *= factor
+            g[i] = slopes[i] * factor * scale
+    else:
+        for i in range(x.size):
+            l[i] *= focusing.power_of_hard(z[i], t[i] != 0, p)
+    if focusing.has_roots(p):
+        focusing.roots_of_hard(z, t, p)
+        for i in range(x.size):
+            l[i] *= z[i]
+        for i in range(g.size):
+            g[i] *= z[i]
+    return np.int32(0)
+
+
+@inline
+def _soft_asymmetric(x, t, numbers, scale, z, l, g, room):
+    (u, v), bad = room, np.int32(0)
+    for i in range(x.size):
+        bad = bit_or(bad, is_outside(t[i]))
+        u[i], v[i] = prices(x[i], t[i], numbers)
+    focusing.asymmetric_of_soft(x, u, v, t, _own(x[0], numbers), l, z, u, False)
+    for i in range(g.size):
+        g[i] = z[i] * scale
+    return bad
+
+
 # ---- which there are ------------------------------------------------------------------------------------------------
 
 _TAILS: dict[str, Callable[..., Any]] = {
@@ -198,6 +243,7 @@ _TAILS: dict[str, Callable[..., Any]] = {
     PROBABILITY.name: _probabilities,
     LOG_PROBABILITY.name: _log_probabilities,
     FOCAL.name: _focal,
+    ASYMMETRIC.name: _asymmetric,
 }
 TYPES = {
     np.dtype(own): np.dtype(own.replace("?", "u1").replace("i", "u"))
@@ -208,7 +254,7 @@ TYPES = {
 
 def entry(loss: Loss, first: np.dtype[Any], targets: np.dtype[Any], gradient: bool) -> Any:
     """The plain entry of these types, with a gradient if that is wanted; None if there is none."""
-    return _entry(loss.name, parameters.bits(loss, first.itemsize), first, targets, gradient)
+    return _entry(loss.name, parameters.bits(loss, first.itemsize, targets=targets), first, targets, gradient)
 
 
 @functools.cache

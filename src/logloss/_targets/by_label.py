@@ -22,9 +22,9 @@ class Columns(Positives):
         """`places`: label·rows + row of every positive, sorted; the matrix begins at `offset`."""
         self.shape, self._places, self._offset = shape, places, offset
 
-    def fill(self, out: Array, start: int, stop: int) -> None:
-        """Write elements start..stop of the matrix, counted along its rows, into `out` (what kernels call)."""
-        super().fill(out, start + self._offset, stop + self._offset)
+    def places(self, start: int, stop: int) -> Array:
+        """Where the positives among the elements start..stop are, counted along the rows (what kernels ask for)."""
+        return super().places(start + self._offset, stop + self._offset) - self._offset
 
 
 class ByLabel:

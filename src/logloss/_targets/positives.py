@@ -125,19 +125,18 @@ class Positives:
         before = np.concatenate([[0], np.cumsum(inside)])
         return Positives(before[self.indptr], self.indices[inside] - start, (self.shape[0], stop - start))
 
-    def fill(self, out: Array, start: int, stop: int) -> None:
-        """Write elements start..stop of the matrix, counted along its rows, into `out` (what kernels call)."""
+    def places(self, start: int, stop: int) -> Array:
+        """Where the positives among the elements start..stop are, counted along the rows (what kernels ask for)."""
         if self._places is None:
             parts = _integers("indptr", self.indptr), _integers("indices", self.indices)
             self._places = _places(*parts, self.shape[1])
         low, high = np.searchsorted(self._places, (start, stop))
-        out[: stop - start] = 0
-        out[self._places[low:high] - start] = 1
+        return self._places[low:high]
 
     def dense(self) -> Array:
         """The matrix, as one byte per element."""
-        matrix = np.empty(self.shape, np.uint8)
-        self.fill(matrix.reshape(-1), 0, matrix.size)
+        matrix = np.zeros(self.shape, np.uint8)
+        matrix.reshape(-1)[self.places(0, matrix.size)] = 1
         return matrix
 
 

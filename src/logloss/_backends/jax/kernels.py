@@ -20,7 +20,7 @@ import numpy as np
 from ..._kernels import entries, layout, parameters, xla
 from ..._kernels.operands import DOMAINS, ignoring
 from ..._spec import reductions
-from ..._spec.losses import PROBABILITY, Loss
+from ..._spec.losses import Loss
 from ..._spec.options import Options, is_signed
 from .. import operations
 from ..numpy import hold_ignored
@@ -28,13 +28,16 @@ from ..numpy import hold_ignored
 
 def serves(loss: Loss, options: Options, x: Any) -> bool:
     """Has the kernel what this loss, these options and these logits need, and does this XLA call it?"""
-    known = loss.formula is None and (loss.name, _bits(loss, x)) in entries.GENERAL
+    known = loss.formula is None and (loss.name, 64) in entries.GENERAL
     return known and not is_signed(options.validate) and x.size > 0 and version() == xla.VERSION
 
 
-def _bits(loss: Loss, x: Any) -> int:
-    """The kernel's arithmetic. Focusing numbers are operands, and what is an operand decides no arithmetic."""
-    return 64 if loss.focused else parameters.bits(loss, x.dtype.itemsize)
+def _bits(setting: operations.Setting) -> int:
+    """The kernel's arithmetic. Focusing numbers that are given are operands, and no operand decides it."""
+    loss, values, given = setting.loss, setting.terms.parameters, setting.given
+    if loss.focused and not all(type(one) is float for one in values):
+        return 64
+    return parameters.bits(loss, given.x.dtype.itemsize, values, np.dtype(given.t.dtype))
 
 
 # ---- XLA's interface ------------------------------------------------------------------------------------------------
@@ -74,7 +77,7 @@ class Call:
 
     def __init__(self, setting: operations.Setting, grad: Any = None) -> None:
         self.setting, self.loss, self.shape = setting, setting.loss, setting.given.shape
-        self.bits = _bits(self.loss, setting.given.x)
+        self.bits = _bits(setting)
         self.kind = np.dtype(f"float{self.bits}")
         self.fields: dict[str, Any] = {"n": math.prod(self.shape), "domain": DOMAINS[self.loss.quantity.name]}
         self.balance: tuple[Any, ...] = ()
@@ -125,12 +128,10 @@ class Call:
     def _numbers(self) -> Any:
         """The numbers that a job ends with; those of a loss that vary along the labels are a table."""
         values = self.setting.terms.parameters
-        if self.loss is PROBABILITY:
-            (eps,) = values
-            values = (-jnp.log(jnp.asarray(eps, self.kind)), eps, 0.0)
-        elif self.loss.name in entries.BALANCED and len(jnp.shape(values[-1])):
+        if self.loss.name in entries.BALANCED and len(jnp.shape(values[-1])):
             self.balance, values = values[-2:], values[:-2]
-        numbers = [*self.setting.terms.smoothing, *values]
+        own = parameters.of_core(self.loss, values, self.kind, jnp.log)
+        numbers = [*self.setting.terms.smoothing, *own]
         numbers += [0.0] * (xla.NUMBERS - len(numbers))
         return jnp.stack([jnp.asarray(one, self.kind) for one in numbers])
 
