@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import sums
 from .double import Doubles, quotient
-from .moments import ROWS, SAME, Cells, Moments
+from .store import ROWS, SAME, Cells, Moments
 
 Floats = NDArray[np.float64]
 
@@ -48,11 +47,10 @@ class Quotients:
 
     @cached_property
     def _doubles(self) -> dict[str, Doubles] | None:
-        if len(self.cells) <= _FEW or self.cells.low != sums.NARROW_LOW:
+        if len(self.cells) <= _FEW:
             return None
-        exponent = -sums.exponent_of_unit(self.cells.low)
-        names, digits = self.cells.names, self.cells.digits
-        found = {name: Doubles.of_digits(digits[:, t], exponent) for t, name in enumerate(names)}
+        digits, unknown = self.cells.digits, np.where(self.cells.unusual(), math.inf, 0.0)
+        found = {name: Doubles.of_digits(digits[:, t], unknown) for t, name in enumerate(self.cells.names)}
         counts = [Doubles.of_whole(count) for count in self.cells.counts.T]
         if not {*ROWS} <= found.keys():
             found |= dict.fromkeys(ROWS, counts[0]) | {name: found[other] for name, other in SAME.items()}

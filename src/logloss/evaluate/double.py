@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .._kernels.window import BITS, FINEST
+
 Floats = NDArray[np.float64]
 
 _EPS = 2.0**-100
@@ -60,18 +62,18 @@ class Doubles:
         return cls(values.astype(np.float64), np.zeros(values.size), np.zeros(values.size))
 
     @classmethod
-    def of_digits(cls, digits: NDArray[np.int64], exponent: int) -> Doubles:
-        """Carried 32-bit digits, the first one counting 2^exponent."""
+    def of_digits(cls, digits: NDArray[np.int64], error: Floats) -> Doubles:
+        """The narrow digits of sums, carried, of which an error is known already."""
         zero, top = np.zeros(digits.shape[0]), digits.shape[1] - 1
-        total = cls(zero, zero, zero)
+        total = cls(zero, zero, error)
         negative = digits[:, top] < 0  # its digits are added as those of its opposite, lest they cancel
         for j in range(top, -1, -1):
             column = digits[:, j]
             if negative.any():
-                opposite = (-1 if j == top else 0xFFFFFFFF) - column + (j == 0)
+                opposite = (-1 if j == top else (1 << BITS) - 1) - column + (j == 0)
                 column = np.where(negative, opposite, column)
             if column.any():
-                total = total + cls(np.ldexp(column.astype(np.float64), exponent + 32 * j), zero, zero)
+                total = total + cls(np.ldexp(column.astype(np.float64), FINEST + BITS * j), zero, zero)
         high, low = (np.where(negative, -part, part) for part in (total.high, total.low))
         return cls(high, low, total.error)
 

@@ -18,8 +18,9 @@ from . import sums
 from .clip import Rows, floored
 from .components import COMPONENTS, Component
 from .groups import Groups, Key, KeyColumn, Values
-from .moments import InvalidRowsError, Moments, MomentSums
+from .moments import InvalidRowsError, MomentSums
 from .plan import Plan
+from .store import Moments
 
 __all__ = ["REASONS", "Cell", "InvalidRowsError", "Key", "State", "Values"]
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cells import Floats, Quotients, ratio
-from .moments import Cells
+from .store import Cells
 
 __all__ = ["FEW", "STATISTICS", "Shown", "Statistic", "Statistics", "quantile", "ratio", "statistics"]
 

@@ -10,14 +10,14 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from .._kernels.window import LOWEST
 from .groups import Values
-from .moments import Cells
 from .plan import Plan
 from .results import Block, Result, Results
 from .state import State
 from .statistics import FEW, STATISTICS, Columns, Statistic, Statistics, few, macro, mean_over_cells, ratio, statistics
 from .statistics import without_intervals as _without_intervals
-from .sums import exponent_of_unit
+from .store import Cells
 
 __all__ = [
     "FEW",
@@ -82,7 +82,7 @@ def _dropped_weight(state: State) -> dict[str, float]:
     """The weight of the rows left out; without weights, their number."""
     if state.plan.weight is None:
         return {reason: float(rows) for reason, rows in state.dropped.items()}
-    return {reason: ratio(total, 1 << exponent_of_unit(0)) for reason, total in state.dropped_weight.items()}
+    return {reason: ratio(total, 1 << -LOWEST) for reason, total in state.dropped_weight.items()}
 
 
 def _of_model(state: State, model: str | None, problems: Sequence[int], order: NDArray[np.int64]) -> Iterator[Block]:
