@@ -3,46 +3,36 @@
 Where a cell has many rows in a block, these are added up first (`exact.split`). Else every row is added by itself, all
 its terms at once: the narrow digits are levels at fixed exponents, so that no number needs to know its own. Numbers
 that these cannot take go to the cell's wide row.
+
+Cells and wide rows come as (address, rows, columns) of their arrays.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import carray
 
 from .digits import carry_row
 from .exact import deposit, deposit_narrow, deposit_one, highest, is_narrow, lowest
 from .jit import inline
-from .terms import INFINITE, ONE, ZERO
+from .ops import pointer, prefetch
+from .terms import INFINITE, LEAST_TERMS, MOST_TERMS, ONE, ZERO
 from .window import ADDITIONS, BITS, FINEST, HEADER, LOWEST, NARROW, NARROW_DIGITS, OVERFLOWS, WIDE
 
 _AHEAD = 6
 """So many segments before it is needed, a cell is asked for from memory."""
 
 
-@intrinsic
-def _prefetch(typing, array, index):
-    """Ask for the cache line of an array's element, to be written to."""
-
-    def codegen(context, b, signature, args):
-        data = context.make_array(signature.args[0])(context, b, args[0]).data
-        place = b.bitcast(b.gep(data, [args[1]]), cgutils.voidptr_t)
-        flag = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, flag, flag, flag])
-        function = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0i8")
-        b.call(function, [place, flag(1), flag(3), flag(1)])
-        return context.get_dummy_value()
-
-    return types.void(array, index), codegen
+@inline
+def row_of(table, k):
+    """Row k of an array of integers, given as (address, rows, columns): a view that nobody has to count."""
+    return carray(pointer(table[0] + 8 * table[2] * k), (table[2],), np.int64)
 
 
 @inline
-def _ask_for(cell, held):
-    for word in range(cell * held.shape[1], (cell + 1) * held.shape[1], 8):
-        _prefetch(held, word)
+def _ask_for(cell):
+    for word in range(0, cell.size, 8):
+        prefetch(cell, word)
 
 
 @inline
@@ -67,16 +57,16 @@ def _is_due(cell, n):
 @inline
 def is_full(cell, n, odd, wide, used):
     """Whether a wide row may be needed, and there is none left."""
-    return ((odd != 0) | _is_due(cell, n)) & (used[0] == wide.shape[0])
+    return ((odd != 0) | _is_due(cell, n)) & (used[0] == wide[1])
 
 
 @inline
-def _row_of(cell, wide, used):
+def _wide_row(cell, wide, used):
     """The cell's wide row; the next one if it has none."""
     if cell[WIDE] == 0:
         cell[WIDE] = used[0]
         used[0] += 1
-    return wide[cell[WIDE]]
+    return row_of(wide, cell[WIDE])
 
 
 @inline
@@ -84,11 +74,11 @@ def _carry(cell, terms, wide, used):
     digits = cell[HEADER:]
     carry_row(digits, terms)
     if cell[WIDE] != 0:
-        carry_row(wide[cell[WIDE]], terms)
+        carry_row(row_of(wide, cell[WIDE]), terms)
     top = (NARROW_DIGITS - 1) * terms
     for t in range(terms):
         if abs(digits[top + t]) >> BITS != 0:
-            _row_of(cell, wide, used)[NARROW * terms + top + t] += digits[top + t]
+            _wide_row(cell, wide, used)[NARROW * terms + top + t] += digits[top + t]
             digits[top + t] = 0
 
 
@@ -99,7 +89,7 @@ def add_segment(n, counts, terms, odd, tops, levels, totals, overflowed, cell, w
     due = _is_due(cell, n)
     for t in range(terms.size):
         if odd >> t & 1:
-            deposit(totals[t], levels[t], tops[t], LOWEST, _row_of(cell, wide, used), t, every)
+            deposit(totals[t], levels[t], tops[t], LOWEST, _wide_row(cell, wide, used), t, every)
         else:
             deposit(totals[t], levels[t], tops[t], FINEST, cell[HEADER:], t, every)
     cell[0] += n
@@ -112,7 +102,11 @@ def add_segment(n, counts, terms, odd, tops, levels, totals, overflowed, cell, w
 
 @inline
 def _turn(n, terms, columns, rows):
-    """The terms of a block row by row."""
+    """The terms of a block row by row; those that are left out are 0."""
+    if terms.size > LEAST_TERMS:
+        for i in range(n):
+            for t in range(terms.size, MOST_TERMS):
+                rows[i, t] = 0.0
     for first in range(0, n, 8):
         for t in range(terms.size):
             column = columns[terms[t]]
@@ -127,9 +121,8 @@ def _add_odd(numbers, odd, every, cell, wide, used):
     for t in range(numbers.size):
         number = numbers[t : t + 1]
         if (odd >> t & 1 == 0) or is_narrow(lowest(number), highest(number)):
-            at = digits[t:]
-            deposit_narrow(number, at, at[every:], at[2 * every :], at[3 * every :])
-        elif deposit_one(numbers[t], _row_of(cell, wide, used), t, every):
+            deposit_narrow(number, 1, digits[t:], every)
+        elif deposit_one(numbers[t], _wide_row(cell, wide, used), t, every):
             cell[OVERFLOWS] |= np.int64(1) << t
 
 
@@ -137,23 +130,24 @@ def _add_odd(numbers, odd, every, cell, wide, used):
 def add_scattered(n, segment, row, ends, cells, terms, columns, rows, odd, certain, held, wide, used):
     """Add a block of short segments row by row. Returns the segment reached, and how many rows were added."""
     _turn(n, terms, columns, rows)
-    every = (held.shape[1] - HEADER) // NARROW_DIGITS
+    every = (held[2] - HEADER) // NARROW_DIGITS
     k, i = segment, 0
     while i < n:
         if k + _AHEAD < cells.size:
-            _ask_for(cells[k + _AHEAD], held)
-        stop, cell = ends[k] - row, held[cells[k]]
+            _ask_for(row_of(held, cells[k + _AHEAD]))
+        stop, cell = ends[k] - row, row_of(held, cells[k])
         if is_full(cell, stop - i, odd, wide, used):
             break
         due = _is_due(cell, stop - i)
         cell[0] += stop - i
         digits = cell[HEADER:]
         while i < stop:
-            numbers = rows[i, : terms.size]
             if odd:
-                _add_odd(numbers, odd, every, cell, wide, used)
+                _add_odd(rows[i, : terms.size], odd, every, cell, wide, used)
+            elif every == LEAST_TERMS:
+                deposit_narrow(rows[i], LEAST_TERMS, digits, LEAST_TERMS)
             else:
-                deposit_narrow(numbers, digits[:every], digits[every:], digits[2 * every :], digits[3 * every :])
+                deposit_narrow(rows[i], MOST_TERMS, digits, MOST_TERMS)
             if certain:
                 cell[1] += np.int64(columns[INFINITE, i])
                 cell[2] += np.int64(columns[ZERO, i])

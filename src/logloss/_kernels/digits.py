@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from .exact import BLOCK, MAX_LEVELS, deposit, highest, lowest, split
 from .jit import entry, inline
-from .window import BITS, COUNTS, HEADER, NARROW_DIGITS, OVERFLOWS
+from .window import BITS, COUNTS, HEADER, LOWEST, NARROW_DIGITS, OVERFLOWS
 
 _MASK = (1 << BITS) - 1
 
@@ -23,6 +26,20 @@ def carry(rows, first, terms):
     """The same in every row, whose digits start at `first`."""
     for k in range(rows.shape[0]):
         carry_row(rows[k, first:], terms)
+
+
+@entry
+def add_up(numbers, digits):
+    """Add finite numbers to one sum with all digits. Returns whether one was too large for that, from 2^1022 on."""
+    rest, totals = np.empty(BLOCK), np.empty(MAX_LEVELS, np.int64)
+    overflow = False
+    for start in range(0, numbers.size, BLOCK):
+        part = numbers[start : start + BLOCK]
+        e, levels, larger = split(part, rest[: part.size], highest(part) + 1, max(lowest(part) - 52, -1074), totals)
+        deposit(totals, levels, e, LOWEST, digits, 0, 1)
+        carry_row(digits, 1)
+        overflow |= larger
+    return overflow
 
 
 @entry

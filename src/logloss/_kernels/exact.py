@@ -286,14 +286,14 @@ def _rounded(x, j):
 
 
 @inline
-def deposit_narrow(numbers, d0, d1, d2, d3):
-    """Add numbers[k], which the narrow window holds, to the sum with the digits d0[k] … d3[k]."""
-    for k in range(numbers.size):
-        third, x = _rounded(numbers[k], 3)
+def deposit_narrow(numbers, count, digits, terms):
+    """Add numbers, which the narrow window holds, to the first sums of these; in vectors where count is a constant."""
+    for t in range(count):
+        third, x = _rounded(numbers[t], 3)
         second, x = _rounded(x, 2)
         first, x = _rounded(x, 1)
         zeroth, x = _rounded(x, 0)
-        d3[k] += third
-        d2[k] += second
-        d1[k] += first
-        d0[k] += zeroth
+        digits[t] += zeroth
+        digits[terms + t] += first
+        digits[2 * terms + t] += second
+        digits[3 * terms + t] += third

@@ -25,7 +25,7 @@ from numba.extending import intrinsic
 
 from .._types import Array
 from .blocks import FLOAT32, FLOAT64, load
-from .cells import add_scattered, add_segment, is_full, outside
+from .cells import add_scattered, add_segment, is_full, outside, row_of
 from .cores import small_sigmoid
 from .elementary import exp_neg, log1p_unit, minus_log, minus_log1m, minus_log_of_normal
 from .exact import BLOCK, MAX_LEVELS, bits, highest, lowest, split
@@ -93,17 +93,23 @@ def operand(array: Array, kinds: str) -> Operand:
     return Operand(array, (address(array), code_of(dtype) or FLOAT32))
 
 
-@intrinsic
-def _scratch(typing, zero):
-    """A pointer to the columns and rows of a block on the stack: the optimiser knows that they overlap nothing else."""
+def _stack(count):
+    """What gives a pointer to so many numbers on the stack: the optimiser knows that they overlap nothing else."""
 
-    def codegen(context, b, signature, args):
-        with b.goto_entry_block():
-            room = b.alloca(ir.ArrayType(ir.DoubleType(), (COLUMNS + MOST_TERMS) * BLOCK))
-            room.align = 64
-        return b.bitcast(room, cgutils.voidptr_t)
+    @intrinsic
+    def room(typing, zero):
+        def codegen(context, b, signature, args):
+            with b.goto_entry_block():
+                found = b.alloca(ir.ArrayType(ir.DoubleType(), count))
+                found.align = 64
+            return b.bitcast(found, cgutils.voidptr_t)
 
-    return types.voidptr(zero), codegen
+        return types.voidptr(zero), codegen
+
+    return room
+
+
+_scratch, _turned = _stack(COLUMNS * BLOCK), _stack(MOST_TERMS * BLOCK)
 
 
 @inline
@@ -319,13 +325,14 @@ def add_rows(x, y, w, logits, ends, cells, segment, row, held, wide, used):
     """Add rows from `row` of segment number `segment` on to their cells.
 
     x, y, w: (address, `blocks` code) of predictions (logits or probabilities), targets and weights; address 0 for no
-    weights. Segment k ends before row ends[k] and belongs to the cell held[cells[k]]; `window` says what that is. Of
-    the wide rows used[0] are in use. Returns (status, segment, row): all done; or the block that starts there holds an
-    invalid value, or needs a wide row where none is left, and nothing from there on was added.
+    weights. Segment k ends before row ends[k] and belongs to the cell in row cells[k] of `held`; `cells` says how that
+    and the wide rows are given, of which used[0] are in use. Returns (status, segment, row): all done; or the block
+    that starts there holds an invalid value, or needs a wide row where none is left, and nothing from there on was
+    added.
     """
     weighted = w[0] != 0
-    room = carray(_scratch(0.0), (COLUMNS + MOST_TERMS, BLOCK), np.float64)
-    columns, rows = room[:COLUMNS], room[COLUMNS:].reshape(BLOCK, MOST_TERMS)
+    columns = carray(_scratch(0.0), (COLUMNS, BLOCK), np.float64)
+    rows = carray(_turned(0.0), (BLOCK, MOST_TERMS), np.float64)
     bounds, bounds_above = np.empty((2, FACTORS), np.int64)
     lows, highs, tops, levels = np.empty((4, POWERS.size), np.int64)
     totals = np.empty((POWERS.size, MAX_LEVELS), np.int64)
@@ -357,7 +364,7 @@ def add_rows(x, y, w, logits, ends, cells, segment, row, held, wide, used):
             if added < n:
                 return FULL, segment, row
             continue
-        cell = held[cells[segment]]
+        cell = row_of(held, cells[segment])
         if is_full(cell, n, odd, wide, used):
             return FULL, segment, row
         overflowed = _split_terms(n, terms, columns, lows, highs, tops, levels, totals)

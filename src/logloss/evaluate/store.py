@@ -44,6 +44,10 @@ SAME = {
 """Sums that without weights are the number of rows, and those that are another sum."""
 
 
+_LARGE = 1 << 22
+"""Bytes from which on NumPy asks for large pages of memory, and those of an array that grows stay large."""
+
+
 @dataclass(frozen=True)
 class Moments:
     """Counts of rows, and sums as integers in units of 1 / `one`."""
@@ -144,8 +148,12 @@ class Store:
     def grow(self, groups: int) -> None:
         """Have room for so many groups: an eighth more than needed, so that memory does not double."""
         if groups > len(self.held):
-            room = max(groups, groups + groups // 8 if groups > 8 else 8)
-            self.held.resize((room, self.held.shape[1]), refcheck=False)  # new places hold 0
+            shape = max(groups, groups + groups // 8 if groups > 8 else 8), self.held.shape[1]
+            if self.held.nbytes < _LARGE:
+                known, self.held = self.held, np.zeros(shape, np.int64)
+                self.held[: len(known)] = known
+            else:
+                self.held.resize(shape, refcheck=False)  # new places hold 0
 
     def widen(self, rows: int) -> None:
         """Have room for so many more wide rows."""
@@ -156,11 +164,13 @@ class Store:
     def add(self, *rows: Any) -> bool:
         """Add rows, given as `scoring.add_rows` takes them; False where one is invalid, and then all is lost."""
         from .._kernels import scoring
+        from .._kernels.layout import address
 
         self._carried = False
         status, segment, row = scoring.FULL, 0, 0
         while status == scoring.FULL:
-            status, segment, row = scoring.add_rows(*rows, segment, row, self.held, self.wide, self.used)
+            held, wide = ((address(one), *one.shape) for one in (self.held, self.wide))
+            status, segment, row = scoring.add_rows(*rows, segment, row, held, wide, self.used)
             if status == scoring.FULL:
                 self.widen(8)
         return bool(status == scoring.DONE)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._kernels import threads
 from .._kernels.window import LOWEST
 from .groups import Values
 from .plan import Plan
@@ -103,9 +105,13 @@ def _of_model(state: State, model: str | None, problems: Sequence[int], order: N
 
 def _table(of_groups: Callable[[NDArray[np.int64]], Cells], order: NDArray[np.int64], whole: Cells) -> Columns:
     """The statistics of all groups in order, and of the whole."""
-    starts = range(0, len(order), _TOGETHER)
-    parts = [*(statistics(of_groups(order[start : start + _TOGETHER])) for start in starts), statistics(whole)]
+    places = [order[start : start + _TOGETHER] for start in range(0, len(order), _TOGETHER)]
+    parts = [*threads.run([partial(_statistics_of, of_groups, some) for some in places]), statistics(whole)]
     return {one.name: np.concatenate([part[one.name] for part in parts]) for one in STATISTICS}
+
+
+def _statistics_of(of_groups: Callable[[NDArray[np.int64]], Cells], places: NDArray[np.int64]) -> Columns:
+    return statistics(of_groups(places))
 
 
 def _block(model: str | None, label: str | None, average: str | None, columns: Columns, grouped: bool) -> Block:

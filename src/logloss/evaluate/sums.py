@@ -6,6 +6,8 @@ integers. `_kernels.window` says where digits stand, `_kernels.exact` how number
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -71,6 +73,16 @@ def exact_sum(values: NDArray[np.float64]) -> int:
         upper, lower = int((chosen >> 26).sum()), int((chosen & 0x3FFFFFF).sum())  # neither can overflow
         total += shifted((upper << 26) + lower, exponent - 53 - LOWEST)
     return total
+
+
+def rounded_sum(values: NDArray[np.float64]) -> float:
+    """The sum of finite numbers as the nearest float64, as `math.fsum` gives it."""
+    from .._kernels import digits as kernels
+
+    digits = np.zeros(DIGITS, np.int64)
+    if values.size < _FEW or kernels.add_up(np.ascontiguousarray(values), digits):
+        return math.fsum(values.tolist())
+    return to_integers(digits[None])[0] / (1 << -LOWEST)
 
 
 def shifted(mantissa: int, shift: int) -> int:
