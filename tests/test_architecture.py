@@ -37,7 +37,7 @@ SCORING = {
     "partial": {"_errors", "sources", "evaluate"},
     "engines": {"_errors", "_kernels", "sources", "evaluate", "partial"},
     "reporting": {"", "_errors", "evaluate.summary"},
-    "streaming": {"_errors", "_backends", "evaluate"},
+    "streaming": {"_errors", "_backends", "_kernels", "evaluate"},
     "scored": {"_errors", "sources", "evaluate", "reporting"},
     "scores": {"_errors", "sources", "engines", "evaluate", "reporting", "scored"},
     "comparing": {"_errors", "sources", "engines", "evaluate", "reporting", "scores"},

@@ -12,11 +12,13 @@ import numpy as np
 
 from ._backends.kinds import backend_of, host
 from ._errors import InvalidInputError
+from ._kernels.window import DIGITS
 from .evaluate.clip import Rows
-from .evaluate.moments import WEIGHTED_TERMS, Cells, InvalidRowsError, MomentSums
+from .evaluate.moments import InvalidRowsError, MomentSums
 from .evaluate.plan import Plan, Problem
 from .evaluate.statistics import STATISTICS, Statistics, macro, statistics, without_intervals
-from .evaluate.sums import DIGITS, carry, widen
+from .evaluate.store import WEIGHTED_TERMS, Cells
+from .evaluate.sums import carry
 
 __all__ = ["ScoreSums"]
 
@@ -34,7 +36,7 @@ class ScoreSums:
     Attributes:
         counts: (labels, 4), int64: rows, and those whose loss is infinite, whose prediction is 0, and 1.
         overflowed: (labels, sums), int64: how often a sum lacks a number that was too large.
-        digits: (labels, sums, digits), int64: the sums in base 2³², carried or not.
+        digits: (labels, sums, digits), int64: the sums in base 2⁵⁰, carried or not.
 
     Example:
         >>> import logloss as ll
@@ -124,7 +126,7 @@ class ScoreSums:
         cells = sums.cells(0, _HERE)
         self.counts[label] = cells.counts[0]
         self.overflowed[label] = cells.overflows[0] >> np.arange(len(WEIGHTED_TERMS)) & 1
-        self.digits[label] = widen(cells.digits, cells.low)[0]
+        self.digits[label] = cells.whole()[0]
 
     def __add__(self, other: ScoreSums) -> ScoreSums:
         """The sums of both; carried, so that any number of them may be added one after another."""
@@ -173,7 +175,7 @@ class ScoreSums:
             counts, overflowed, digits = (one.sum(0, keepdims=True) for one in (counts, overflowed, digits))
         carry(digits)
         bits = ((overflowed > 0) << np.arange(len(WEIGHTED_TERMS))).sum(1)
-        return Cells(counts, bits, digits, 0)
+        return Cells.of_whole(counts, bits, digits)
 
     @staticmethod
     def _require_weight(weights: list[float], average: str) -> None:

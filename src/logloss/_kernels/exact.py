@@ -3,11 +3,8 @@
 Adding M = 1.5·2^e to |x| <= 2^(e-1) leaves round(x / u) in the lowest bits of the sum's mantissa, with u = 2^(e-52),
 and x minus what was rounded is again exact (Demmel and Nguyen, *Fast Reproducible Floating-Point Summation*, 2013). One
 level takes 52 bits as an int64; levels follow until nothing is left of any number of the block. Level totals are
-deposited in a long integer of 32-bit digits, held in int64 so that carries can wait (Neal, *Fast Exact Summation Using
-Small and Large Superaccumulators*, 2015).
-
-Digit j of a full sum counts 2^(32j - 1088), so that the 70 digits of `evaluate.sums` reach from below the smallest
-subnormal number to above 2^64 times the largest number. A sum usually holds a window of those digits.
+deposited in the digits of a long integer; `window` says where these stand. Numbers that the narrow window holds need
+no bounds: its digits are such levels, at fixed exponents.
 """
 
 from __future__ import annotations
@@ -18,6 +15,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .jit import inline
+from .window import BITS, FINEST, LOWEST, TOP
 
 BLOCK = 256
 """Numbers per level total: 2^8 numbers of 52 bits stay within an int64, and a block's columns in the cache."""
@@ -25,7 +23,6 @@ BLOCK = 256
 MAX_LEVELS = 42
 """52 bits a level from 2^1024 down to 2^-1074, and the first level of the next range."""
 
-_LOWEST_DIGIT = -1088
 _MIN_EXPONENT = -1022
 _LARGEST_USUAL = 900
 _ALL_BUT_SIGN = (1 << 63) - 1
@@ -233,51 +230,70 @@ def highest(a):
 
 
 @inline
-def window_holds(e, levels, low, width):
-    """Whether the digits low … low + width - 1 can take level totals from exponent e on."""
-    highest = (e - 52 - _LOWEST_DIGIT) >> 5
-    lowest = (max(e - 52 * (levels - 1), _MIN_EXPONENT) - 52 - _LOWEST_DIGIT) >> 5
-    return (lowest >= low) & (highest + 2 < low + width)
+def is_narrow(e_low, e_high):
+    """Whether the narrow window holds numbers with 2^e_low <= |x| < 2^e_high, all bits of them."""
+    return (e_low - 52 >= FINEST) & (e_high <= TOP)
+
+
+_MASK = (1 << BITS) - 1
 
 
 @inline
-def deposit(totals, levels, e, low, digits):
-    """Add level totals to a long integer: each spans three digits at most."""
+def _deposit(total, place, digits, t, terms):
+    """Add total·2^place, in units of the first digit, to sum t: it spans three digits, or ends in the last one."""
+    if place < 0:  # what is a whole number of units has that many zeros
+        total, place = total >> -place, 0
+    j = place // BITS
+    r = place - j * BITS
+    at = j * terms + t
+    digits[at] += (total << r) & _MASK
+    upper = total >> (BITS - r)
+    if at + 2 * terms < digits.size:
+        digits[at + terms] += upper & _MASK
+        digits[at + 2 * terms] += upper >> BITS
+    else:
+        digits[at + terms] += upper
+
+
+@inline
+def deposit(totals, levels, e, unit, digits, t, terms):
+    """Add level totals to sum t of these; the first digit counts 2^unit."""
     for level in range(levels):
-        shift = e - 52 - _LOWEST_DIGIT
-        j, r = (shift >> 5) - low, shift & 31
-        lower = (totals[level] & 0xFFFFFFFF) << r
-        upper = (totals[level] >> 32) << r
-        digits[j] += lower & 0xFFFFFFFF
-        digits[j + 1] += (lower >> 32) + (upper & 0xFFFFFFFF)
-        digits[j + 2] += upper >> 32
+        if totals[level] != 0:
+            _deposit(totals[level], e - 52 - unit, digits, t, terms)
         e = _lower(e)
 
 
 @inline
-def is_held(e_low, e_high, low, width):
-    """Whether the digits low … low + width - 1 can take numbers with 2^e_low <= |x| < 2^e_high, all bits of them."""
-    lowest = (max(e_low - 52, -1074) - _LOWEST_DIGIT) >> 5
-    highest = (e_high - 53 - _LOWEST_DIGIT) >> 5
-    return (lowest >= low) & (highest + 2 < low + width) | (low == 0)
-
-
-@inline
-def deposit_one(x, low, digits):
-    """Add a number to a long integer; one from 2^1022 on adds nothing. Returns whether it is such a one."""
+def deposit_one(x, digits, t, terms):
+    """Add a number to sum t of these, which have all digits; one from 2^1022 on adds nothing, and True is returned."""
     raw = bits(x)
     exponent = (raw >> 52) & 0x7FF
     if exponent > _LARGEST_EXPONENT:
         return True
-    if raw & _ALL_BUT_SIGN != 0:
-        mantissa = raw & ((1 << 52) - 1)
-        mantissa |= np.int64(exponent > 0) << 52
-        mantissa = -mantissa if raw < 0 else mantissa
-        shift = max(exponent, 1) - 1075 - _LOWEST_DIGIT
-        j, r = (shift >> 5) - low, shift & 31
-        lower = (mantissa & 0xFFFFFFFF) << r
-        upper = (mantissa >> 32) << r
-        digits[j] += lower & 0xFFFFFFFF
-        digits[j + 1] += (lower >> 32) + (upper & 0xFFFFFFFF)
-        digits[j + 2] += upper >> 32
+    mantissa = raw & ((1 << 52) - 1)
+    mantissa |= np.int64(exponent > 0) << 52
+    _deposit(-mantissa if raw < 0 else mantissa, max(exponent, 1) - 1075 - LOWEST, digits, t, terms)
     return False
+
+
+@inline
+def _rounded(x, j):
+    """x in units of narrow digit j, as an integer, and what rounding has left of x."""
+    m = _anchor(52 + FINEST + BITS * j)
+    y = x + m
+    return bits(y) - bits(m), x - (y - m)
+
+
+@inline
+def deposit_narrow(numbers, count, digits, terms):
+    """Add numbers, which the narrow window holds, to the first sums of these; in vectors where count is a constant."""
+    for t in range(count):
+        third, x = _rounded(numbers[t], 3)
+        second, x = _rounded(x, 2)
+        first, x = _rounded(x, 1)
+        zeroth, x = _rounded(x, 0)
+        digits[t] += zeroth
+        digits[terms + t] += first
+        digits[2 * terms + t] += second
+        digits[3 * terms + t] += third

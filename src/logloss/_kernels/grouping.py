@@ -8,8 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import entry, inline
+from .ops import prefetch
 
 _EMPTY = -1
+
+_TOGETHER = 64
+"""Rows that wait for memory at the same time."""
 
 
 @inline
@@ -29,6 +33,17 @@ def _equal(a, i, b, j):
     return same
 
 
+@inline
+def _ask_for(words, row, stop, slots, known, places):
+    """The first place of some rows' words in the table; what will be looked at is asked for from memory."""
+    for k in range(row, stop):
+        places[k] = _hash(words, k) & np.uint64(slots.size - 1)
+        prefetch(slots, places[k])
+    for k in range(row, stop):
+        if slots[places[k]] != _EMPTY:
+            prefetch(known, slots[places[k]] * known.shape[1])
+
+
 @entry
 def find_cells(words, row, slots, known, count, cells):
     """Give each row from `row` on the cell of its words; new words become the next cell.
@@ -37,8 +52,12 @@ def find_cells(words, row, slots, known, count, cells):
     rows, or the row at which there was no room for another cell.
     """
     mask = np.uint64(slots.size - 1)
+    asked = row
     while row < words.shape[0]:
-        place = _hash(words, row) & mask
+        if row == asked:
+            asked = min(row + _TOGETHER, words.shape[0])
+            _ask_for(words, row, asked, slots, known, cells)
+        place = np.uint64(cells[row])
         while slots[place] != _EMPTY and not _equal(known, slots[place], words, row):
             place = (place + np.uint64(1)) & mask
         if slots[place] == _EMPTY:

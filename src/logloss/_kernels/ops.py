@@ -308,3 +308,18 @@ def _round_to_odd(x):
 def pointer(typing, address):
     """An integer address as a pointer for `carray`."""
     return types.voidptr(types.intp), lambda context, b, signature, args: b.inttoptr(args[0], cgutils.voidptr_t)
+
+
+@intrinsic
+def prefetch(typing, array, index):
+    """Ask for the cache line of an array's element, counted in memory, before it is needed."""
+
+    def codegen(context, b, signature, args):
+        data = context.make_array(signature.args[0])(context, b, args[0]).data
+        place = b.bitcast(b.gep(data, [args[1]]), cgutils.voidptr_t)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(b.module, kind, "llvm.prefetch.p0i8")
+        b.call(function, [place, _I32(1), _I32(3), _I32(1)])  # to be written to, often; data
+        return context.get_dummy_value()
+
+    return types.void(array, index), codegen

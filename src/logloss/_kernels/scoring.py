@@ -25,9 +25,10 @@ from numba.extending import intrinsic
 
 from .._types import Array
 from .blocks import FLOAT32, FLOAT64, load
+from .cells import add_scattered, add_segment, is_full, outside, row_of
 from .cores import small_sigmoid
 from .elementary import exp_neg, log1p_unit, minus_log, minus_log1m, minus_log_of_normal
-from .exact import BLOCK, MAX_LEVELS, bits, deposit, deposit_one, highest, is_held, lowest, split, window_holds
+from .exact import BLOCK, MAX_LEVELS, bits, highest, lowest, split
 from .jit import entry, inline
 from .layout import address, code_of, staging_dtype
 from .ops import flip_sign, is_negative, magnitude, select
@@ -40,6 +41,7 @@ from .terms import (
     HARD_COLUMNS,
     HARD_PRODUCTS,
     INFINITE,
+    MOST_TERMS,
     NEAR,
     ONE,
     PAIRS,
@@ -68,7 +70,7 @@ from .terms import (
     Z,
 )
 
-DONE, INVALID, TOO_NARROW = range(3)
+DONE, INVALID, FULL = range(3)
 
 _SHORT = 16
 """Segments of fewer rows are added number by number, many in a block: to split a block costs as much as that."""
@@ -91,17 +93,23 @@ def operand(array: Array, kinds: str) -> Operand:
     return Operand(array, (address(array), code_of(dtype) or FLOAT32))
 
 
-@intrinsic
-def _scratch(typing, zero):
-    """A pointer to the columns of a block on the stack: the optimiser knows that they overlap nothing else."""
+def _stack(count):
+    """What gives a pointer to so many numbers on the stack: the optimiser knows that they overlap nothing else."""
 
-    def codegen(context, b, signature, args):
-        with b.goto_entry_block():
-            room = b.alloca(ir.ArrayType(ir.DoubleType(), COLUMNS * BLOCK))
-            room.align = 64
-        return b.bitcast(room, cgutils.voidptr_t)
+    @intrinsic
+    def room(typing, zero):
+        def codegen(context, b, signature, args):
+            with b.goto_entry_block():
+                found = b.alloca(ir.ArrayType(ir.DoubleType(), count))
+                found.align = 64
+            return b.bitcast(found, cgutils.voidptr_t)
 
-    return types.voidptr(zero), codegen
+        return types.voidptr(zero), codegen
+
+    return room
+
+
+_scratch, _turned = _stack(COLUMNS * BLOCK), _stack(MOST_TERMS * BLOCK)
 
 
 @inline
@@ -289,14 +297,6 @@ def _split_terms(n, terms, columns, low, high, tops, levels, totals):
 
 
 @inline
-def _all_held(count, tops, levels, low, width):
-    held = True
-    for t in range(count):
-        held &= window_holds(tops[t], levels[t], low, width)
-    return held
-
-
-@inline
 def _load(x, y, w, logits, row, n, columns):
     """The block's rows. Returns whether all targets are 0 or 1, and whether targets and weights are valid."""
     targets = columns[Y][:n]
@@ -311,35 +311,6 @@ def _load(x, y, w, logits, row, n, columns):
 
 
 @inline
-def _all_numbers_held(n, terms, columns, lows, highs, low, width):
-    """Whether the digits can take every number of the block by itself: by its bounds, or else by looking at each."""
-    held = True
-    for t in range(terms.size):
-        if not is_held(lows[t], highs[t] + 1, low, width):
-            column = columns[terms[t]][:n]
-            held &= is_held(lowest(column), highest(column), low, width)
-    return held
-
-
-@inline
-def _add_scattered(n, segment, row, ends, cells, terms, columns, certain, low, sums, counts, overflows):
-    """Add a block of short segments number by number."""
-    k = segment
-    for i in range(n):
-        while row + i >= ends[k]:
-            k += 1
-        cell = cells[k]
-        counts[cell, 0] += 1
-        if certain:
-            counts[cell, 1] += np.int64(columns[INFINITE, i])
-            counts[cell, 2] += np.int64(columns[ZERO, i])
-            counts[cell, 3] += np.int64(columns[ONE, i])
-        for t in range(terms.size):
-            if deposit_one(columns[terms[t], i], low, sums[cell, t]):
-                overflows[cell] |= np.int64(1) << t
-
-
-@inline
 def _end_of_short(segment, row, ends):
     """Where the short segments from this one on end, within a block; the row itself if it is not short."""
     stop, k = row, segment
@@ -350,16 +321,18 @@ def _end_of_short(segment, row, ends):
 
 
 @entry
-def add_rows(x, y, w, logits, ends, cells, segment, row, low, sums, counts, overflows):
+def add_rows(x, y, w, logits, ends, cells, segment, row, held, wide, used):
     """Add rows from `row` of segment number `segment` on to their cells.
 
     x, y, w: (address, `blocks` code) of predictions (logits or probabilities), targets and weights; address 0 for no
-    weights. Segment k ends before row ends[k] and belongs to cell cells[k]. sums[cell, term, digit] holds digits from
-    `low` on; counts[cell] is (rows, infinite losses, p = 0, p = 1). Returns (status, segment, row): all done; or the
-    block that starts there holds an invalid value or a magnitude that needs more digits, and nothing of it was added.
+    weights. Segment k ends before row ends[k] and belongs to the cell in row cells[k] of `held`; `cells` says how that
+    and the wide rows are given, of which used[0] are in use. Returns (status, segment, row): all done; or the block
+    that starts there holds an invalid value, or needs a wide row where none is left, and nothing from there on was
+    added.
     """
     weighted = w[0] != 0
     columns = carray(_scratch(0.0), (COLUMNS, BLOCK), np.float64)
+    rows = carray(_turned(0.0), (BLOCK, MOST_TERMS), np.float64)
     bounds, bounds_above = np.empty((2, FACTORS), np.int64)
     lows, highs, tops, levels = np.empty((4, POWERS.size), np.int64)
     totals = np.empty((POWERS.size, MAX_LEVELS), np.int64)
@@ -382,19 +355,20 @@ def add_rows(x, y, w, logits, ends, cells, segment, row, low, sums, counts, over
         _bound_columns(n, logits, hard, weighted, columns, bounds, bounds_above)
         _bound_terms(terms.size, bounds, lows)
         _bound_terms(terms.size, bounds_above, highs)
+        odd = outside(n, terms, columns, lows, highs)
         if scattered:
-            if not _all_numbers_held(n, terms, columns, lows, highs, low, sums.shape[2]):
-                return TOO_NARROW, segment, row
-            _add_scattered(n, segment, row, ends, cells, terms, columns, certain, low, sums, counts, overflows)
-        else:
-            cell = cells[segment]
-            overflowed = _split_terms(n, terms, columns, lows, highs, tops, levels, totals)
-            if not _all_held(terms.size, tops, levels, low, sums.shape[2]):
-                return TOO_NARROW, segment, row
-            for t in range(terms.size):
-                deposit(totals[t], levels[t], tops[t], low, sums[cell, t])
-            for count, more in enumerate((n, infinite, zeros, ones)):
-                counts[cell, count] += more
-            overflows[cell] |= overflowed
+            segment, added = add_scattered(
+                n, segment, row, ends, cells, terms, columns, rows, odd, certain, held, wide, used
+            )
+            row += added
+            if added < n:
+                return FULL, segment, row
+            continue
+        cell = row_of(held, cells[segment])
+        if is_full(cell, n, odd, wide, used):
+            return FULL, segment, row
+        overflowed = _split_terms(n, terms, columns, lows, highs, tops, levels, totals)
+        counts = infinite, zeros, ones
+        add_segment(n, counts, terms, odd, tops, levels, totals, overflowed, cell, wide, used)
         segment, row = following, stop
     return DONE, ends.size, row

@@ -57,6 +57,8 @@ WEIGHTED = (
 )
 """Those of one with weights; the ones that are added here follow from the others, or from counts, where w = 1."""
 
+LEAST_TERMS, MOST_TERMS = len(UNWEIGHTED), len(WEIGHTED)
+
 COUNTED = {"infinite": INFINITE, "zero": ZERO, "one": ONE}
 """The marks of certain predictions: of such rows a state has the number, too. Last, and 0 where a block has none."""
 

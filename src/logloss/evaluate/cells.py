@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import sums
 from .double import Doubles, quotient
-from .moments import ROWS, SAME, Cells, Moments
+from .store import ROWS, SAME, Cells, Moments
 
 Floats = NDArray[np.float64]
 
@@ -48,24 +47,26 @@ class Quotients:
 
     @cached_property
     def _doubles(self) -> dict[str, Doubles] | None:
-        if len(self.cells) <= _FEW or self.cells.low != sums.NARROW_LOW:
+        if len(self.cells) <= _FEW:
             return None
-        exponent = -sums.exponent_of_unit(self.cells.low)
-        names, digits = self.cells.names, self.cells.digits
-        found = {name: Doubles.of_digits(digits[:, t], exponent) for t, name in enumerate(names)}
+        unknown = np.where(self.cells.unusual(), math.inf, 0.0)
+        found = dict(zip(self.cells.names, Doubles.of_digits(self.cells.digits, unknown), strict=True))
         counts = [Doubles.of_whole(count) for count in self.cells.counts.T]
         if not {*ROWS} <= found.keys():
             found |= dict.fromkeys(ROWS, counts[0]) | {name: found[other] for name, other in SAME.items()}
             found |= dict(zip(("w_infinite", "w_zero", "w_one"), counts[1:], strict=True))
         return {**found, "one": Doubles.of_whole(np.ones(len(self.cells), np.int64))}
 
-    def quotient(self, part: Formula, whole: Formula) -> Floats:
-        """part / whole of every cell, correctly rounded; NaN for 0 / 0 and ±inf beyond the largest number."""
+    def quotient(self, part: Formula, whole: Formula, asked: Any = True) -> Floats:
+        """part / whole of every cell, correctly rounded; NaN for 0 / 0 and ±inf beyond the largest number.
+
+        Of the cells that are not `asked` for, it may be anything.
+        """
         if self._doubles is None:
-            values, open_ = np.empty(len(self.cells)), np.ones(len(self.cells), np.bool_)
+            values, open_ = np.full(len(self.cells), math.nan), np.ones(len(self.cells), np.bool_)
         else:
             values, open_ = quotient(part(self._doubles), whole(self._doubles))
-        places = np.flatnonzero(open_)
+        places = np.flatnonzero(open_ & asked)
         for place, exact in zip(places.tolist(), self._integers(places), strict=True):
             values[place] = ratio(part(exact), whole(exact))
         return values
@@ -89,11 +90,8 @@ class Quotients:
         """A sum ÷ Σw; inf where a number was too large."""
         return np.where(self.overflowed(term), math.inf, self.quotient(lambda m: m[term], lambda m: m["w"]))
 
-    def covariance(self, a: str, b: str, asked: NDArray[np.bool_] | None = None) -> Floats:
-        """V_ab of the columns named by letters; NaN for fewer than two rows or where a product was too large.
-
-        Of the cells that are not `asked` for, it may be anything.
-        """
+    def covariance(self, a: str, b: str, asked: Any = True) -> Floats:
+        """V_ab of the columns named by letters; NaN for less than two rows, a product too large, or unasked."""
 
         def centred(m: Any) -> Any:
             w, first, second = m["w"], m["w" + a], m["w" + b]
@@ -104,21 +102,7 @@ class Quotients:
             return m["w"] * m["w"] * m["w"] * m["w"]
 
         known = (self.rows >= 2) & ~self.overflowed("ww" + a + b, "ww", "ww" + a, "ww" + b)
-        if asked is not None:
-            known &= asked
-        found = np.full(len(self.cells), math.nan)
-        if known.any():
-            found[known] = (self if known.all() else self._of(known)).quotient(centred, fourth)
+        known &= asked
+        found = np.where(known, self.quotient(centred, fourth, known), math.nan)
         with np.errstate(all="ignore"):
             return np.asarray(found * self.rows / (self.rows - 1))
-
-    @cached_property
-    def _parts(self) -> dict[bytes, Quotients]:
-        return {}
-
-    def _of(self, choice: NDArray[np.bool_]) -> Quotients:
-        """The cells for which the choice is true, as their own."""
-        key = choice.tobytes()
-        if key not in self._parts:
-            self._parts[key] = Quotients(self.cells.take(choice))
-        return self._parts[key]

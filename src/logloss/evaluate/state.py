@@ -22,9 +22,10 @@ from .clip import Rows, floored
 from .components import COMPONENTS, Component
 from .grid import Grid, bins_of
 from .groups import Groups, Key, KeyColumn, Values
-from .moments import InvalidRowsError, Moments, MomentSums
+from .moments import InvalidRowsError, MomentSums
 from .plan import Plan
 from .shift import shifted
+from .store import Moments
 from .units import units_of
 
 __all__ = ["REASONS", "Cell", "InvalidRowsError", "Key", "State", "Values"]

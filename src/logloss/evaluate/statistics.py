@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cells import Floats, Quotients, ratio
-from .moments import Cells
+from .store import Cells
+from .sums import rounded_sum
 
 __all__ = ["FEW", "STATISTICS", "Shown", "Statistic", "Statistics", "quantile", "ratio", "statistics"]
 
@@ -367,7 +368,7 @@ def mean_over_cells(found: Columns) -> Columns:
 def _exact_total(values: NDArray[Any]) -> Any:
     if values.dtype.kind == "i":
         return int(values.sum())
-    return math.fsum(values.tolist()) if np.isfinite(values).all() else float(values.sum())
+    return rounded_sum(values) if np.isfinite(values).all() else float(values.sum())
 
 
 def without_intervals(found: Columns) -> Columns:

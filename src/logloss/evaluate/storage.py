@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .._errors import InvalidInputError
+from .._kernels.window import LOWEST
 from . import sums
 from .buckets import Buckets
 from .components import COMPONENTS
@@ -22,7 +23,7 @@ from .groups import Key
 from .plan import Plan, Problem
 from .state import REASONS, State
 
-_UNIT = sums.exponent_of_unit(0)
+_UNIT = -LOWEST
 
 FORMAT, VERSIONS = "logloss state", (1, 2)
 """The version rises when an older reader would misread a file: 2 has missing and infinite group values, labels with
@@ -101,7 +102,7 @@ def _loads(content: bytes) -> tuple[State, tuple[str, ...]]:
     state.dropped = {reason: getattr(document.dropped, reason) for reason in REASONS}
     for reason in REASONS:
         mantissa, exponent = sums.from_text(getattr(document.dropped_weight, reason))
-        if mantissa < 0 or not sums.fits_window(mantissa, exponent, 0, sums.DIGITS):
+        if mantissa < 0 or not sums.is_possible(mantissa, exponent):
             raise ValueError("the weight of rows left out is none")
         state.dropped_weight[reason] = sums.shifted(mantissa, exponent + _UNIT)
     state.rows = _rows(document)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._kernels import threads
+from .._kernels.window import LOWEST
 from .clusters import FEW as FEW_BUCKETS
 from .clusters import FEWEST as FEWEST_BUCKETS
 from .clusters import clustered
@@ -20,7 +22,6 @@ from .diagnosed import of_problem as _diagnosis_of
 from .diagnoses import Diagnostics, Estimate, Finding, Threshold
 from .diagnostics import DIAGNOSTICS, Diagnostic, reasons
 from .groups import Key, Values
-from .moments import Cells
 from .paired import GroupDifference, Paired, paired
 from .plan import Plan
 from .results import Block, Result, Results
@@ -39,7 +40,7 @@ from .statistics import (
     statistics,
 )
 from .statistics import without_intervals as _without_intervals
-from .sums import exponent_of_unit
+from .store import Cells
 
 __all__ = [
     "DIAGNOSTICS",
@@ -146,7 +147,7 @@ def _dropped_weight(state: State) -> dict[str, float]:
     """The weight of the rows left out; without weights, their number."""
     if state.plan.weight is None:
         return {reason: float(rows) for reason, rows in state.dropped.items()}
-    return {reason: ratio(total, 1 << exponent_of_unit(0)) for reason, total in state.dropped_weight.items()}
+    return {reason: ratio(total, 1 << -LOWEST) for reason, total in state.dropped_weight.items()}
 
 
 def _of_model(
@@ -184,9 +185,13 @@ def _with_clusters(
 
 def _table(of_groups: Callable[[NDArray[np.int64]], Cells], order: NDArray[np.int64], whole: Cells) -> Columns:
     """The statistics of all groups in order, and of the whole."""
-    starts = range(0, len(order), _TOGETHER)
-    parts = [*(statistics(of_groups(order[start : start + _TOGETHER])) for start in starts), statistics(whole)]
+    places = [order[start : start + _TOGETHER] for start in range(0, len(order), _TOGETHER)]
+    parts = [*threads.run([partial(_statistics_of, of_groups, some) for some in places]), statistics(whole)]
     return {one.name: np.concatenate([part[one.name] for part in parts]) for one in STATISTICS}
+
+
+def _statistics_of(of_groups: Callable[[NDArray[np.int64]], Cells], places: NDArray[np.int64]) -> Columns:
+    return statistics(of_groups(places))
 
 
 def _block(
