@@ -98,7 +98,8 @@ def of_problem(state: State, problem: int, order: Sequence[Key], rows: Columns, 
 
     def shown() -> Columns:
         cells = [_briefly(state.bins(problem, key, relative=True), None, False) for key in order]
-        found = [*(_unsure(cell) if clustered else cell for cell in cells), _briefly(*_bins(state, problem), clustered)]
+        whole = _bins(state, problem) if clustered else (state.bins(problem, relative=True), None)
+        found = [*(_unsure(cell) if clustered else cell for cell in cells), _briefly(*whole, clustered)]
         return {name: np.array([cell[name] for cell in found]) for name in found[-1]}
 
     def accused() -> tuple[Finding, ...]:
