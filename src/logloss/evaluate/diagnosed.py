@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .auc import area
-from .bins import Bins
+from .bins import COARSE, Bins
 from .cumulative import cumulative
 from .diagnoses import Finding
 from .diagnostics import DIAGNOSTICS, SUFFIXES, Diagnostics, diagnose, scalars
@@ -23,7 +23,10 @@ from .statistics import Columns
 from .verdicts import findings_of_groups
 
 MOST_GROUPS = 1000
-"""Groups that are diagnosed, the largest ones."""
+"""Groups that are diagnosed, and tested for findings: the largest ones."""
+
+MANY_PROBLEMS = 32
+"""Models and labels above which each is diagnosed from coarse bins, and without a jackknife of rows."""
 
 _BRIEF = ("", "_low", "_high")
 _CERTAIN = ("", "_raw", "_expected")
@@ -88,9 +91,13 @@ def of_problem(state: State, problem: int, order: Sequence[Key], rows: Columns, 
         log_loss, brier = (float(rows[name][-1]) for name in ("log_loss", "brier"))
         return _diagnose(*_bins(state, problem), asked, clustered, log_loss, brier)
 
+    def largest() -> list[int]:
+        found: list[int] = np.argsort(-rows["rows"][: len(order)], kind="stable")[:MOST_GROUPS].tolist()
+        return found
+
     def groups() -> Columns:
         found = {name: np.full(len(order), math.nan) for name in NAMES}
-        for place in np.argsort(-rows["rows"][: len(order)], kind="stable")[:MOST_GROUPS].tolist():
+        for place in largest():
             one = _diagnose(state.bins(problem, order[place], relative=True), None, asked)
             for name, value in scalars(one).items():
                 found[name][place] = value
@@ -105,9 +112,11 @@ def of_problem(state: State, problem: int, order: Sequence[Key], rows: Columns, 
     def accused() -> tuple[Finding, ...]:
         if clustered:  # tests of groups take rows to be independent
             return ()
-        names = (", ".join(f"{a} = {b}" for a, b in zip(state.plan.groups, key, strict=True)) for key in order)
-        tests = ((name, _test(state.bins(problem, key, relative=True))) for name, key in zip(names, order, strict=True))
-        return findings_of_groups({name: test for name, test in tests if test is not None})
+        tests = {}
+        for key in (order[place] for place in largest()):
+            name = ", ".join(f"{a} = {b}" for a, b in zip(state.plan.groups, key, strict=True))
+            tests[name] = _test(state.bins(problem, key, relative=True))
+        return findings_of_groups({name: test for name, test in tests.items() if test is not None})
 
     return Diagnosis(whole, groups, shown, accused)
 
@@ -152,7 +161,13 @@ def _unsure(found: dict[str, float]) -> dict[str, float]:
 
 
 def _bins(state: State, problem: int) -> tuple[Bins | None, Bins | None]:
-    return state.bins(problem, relative=True), state.bucket_bins(problem, relative=True)
+    """The bins of a problem and its buckets; of very many problems coarse ones, and buckets of clusters alone."""
+    bins = state.bins(problem, relative=True)
+    many = len(state.plan.problems) > MANY_PROBLEMS
+    if many and bins is not None:
+        bins = bins.coarser(COARSE)
+    without = many and state.plan.cluster is None
+    return bins, None if without else state.bucket_bins(problem, relative=True)
 
 
 def _diagnose(
