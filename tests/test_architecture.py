@@ -38,6 +38,7 @@ SCORING = {
     "scored": {"_errors", "sources", "evaluate", "reporting"},
     "scores": {"_errors", "sources", "engines", "evaluate", "reporting", "scored"},
     "comparing": {"_errors", "sources", "engines", "evaluate", "reporting", "scores"},
+    "segmenting": {"_errors", "evaluate", "reporting", "scores"},
     "explaining": {"_errors", "losses", "dialects", "sources", "reporting"},
     "arguments": {"reporting"},
     "cli": {
@@ -47,6 +48,7 @@ SCORING = {
         "arguments",
         "scores",
         "comparing",
+        "segmenting",
         "explaining",
         "reporting",
     },  # "": the version

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .comparing import Changes, Comparisons, compare, drift
     from .explaining import Explanation, explain
     from .scores import Scores, load, merge, report, score
+    from .segmenting import Segments, segments
 
 __all__ = [
     "Changes",
@@ -29,6 +30,7 @@ __all__ = [
     "MissingDependencyError",
     "Positives",
     "Scores",
+    "Segments",
     "UnsupportedTypeError",
     "asymmetric_loss",
     "balanced_pos_weight",
@@ -46,6 +48,7 @@ __all__ = [
     "merge",
     "report",
     "score",
+    "segments",
     "set_num_threads",
     "sigmoid_focal_loss",
     "value_and_grad",
@@ -62,6 +65,10 @@ def __getattr__(name: str) -> Any:
         from . import comparing
 
         return getattr(comparing, name)
+    if name in ("Segments", "segments"):
+        from . import segmenting
+
+        return getattr(segmenting, name)
     if name in ("Explanation", "explain"):
         from . import explaining
 
