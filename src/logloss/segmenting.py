@@ -104,7 +104,7 @@ def segments(scores: Scores, depth: int = 2) -> Segments:
         >>> rows = {"y": [1, 0, 0, 0] * 200, "p": [0.25] * 800, "a": ["u", "v"] * 400, "b": ["s"] * 400 + ["t"] * 400}
         >>> scores = ll.score(rows, target="y", probability="p", group=["a", "b"], diagnostics=True)
         >>> [(one.name, round(one.difference.value, 2)) for one in ll.segments(scores, depth=1).found[0] if one.found]
-        [('a = u', 0.25), ('a = v', -0.25)]
+        [('a = v', -0.25), ('a = u', 0.25)]
 
     Reference:
         Arrieta-Ibarra, Gujral, Tannen, Tygert and Xu, Metrics of calibration for probabilistic predictions, JMLR 2022;
