@@ -24,6 +24,7 @@ from .moments import Cells
 from .paired import GroupDifference, Paired, paired
 from .plan import Plan
 from .results import Block, Result, Results
+from .segments import Segment
 from .state import State
 from .statistics import FEW, STATISTICS, Columns, Statistic, Statistics, few, macro, mean_over_cells, ratio, statistics
 from .statistics import without_intervals as _without_intervals
@@ -48,6 +49,7 @@ __all__ = [
     "Plan",
     "Result",
     "Results",
+    "Segment",
     "Statistic",
     "Statistics",
     "Summary",

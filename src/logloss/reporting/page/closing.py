@@ -43,8 +43,7 @@ def findings(everyone: Sequence[Subject]) -> list[Told]:
     told = [
         Told(f"{one.key}-{found.code}", found.code, one.name, found.severity, WEIGHTS[found.severity], *_said(found))
         for one in everyone
-        if one.diagnostics is not None
-        for found in one.diagnostics.findings
+        for found in one.block.findings
     ]
     return sorted(told, key=lambda one: order.index(one.severity))
 

@@ -106,7 +106,7 @@ def together(answers: Sequence[Answer]) -> tuple[Answer, ...]:
 
 def findings(one: Subject) -> Sequence[Finding]:
     """What is worth a word about a subject."""
-    return one.diagnostics.findings if one.diagnostics else ()
+    return one.block.findings
 
 
 def _made(one: Subject, *names: str) -> list[Figure | Table]:
