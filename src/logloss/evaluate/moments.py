@@ -167,9 +167,9 @@ class MomentSums:
         if groups > self._counts[0].shape[0]:
             room = max(groups, groups + groups // 8 if groups > 8 else 8)
             for arrays in (self._counts, self._overflows, self._sums):
-                for problem, array in enumerate(arrays):
-                    if not array.flags.owndata:  # one that came by pickle
-                        arrays[problem] = array = array.copy()
+                if not all(array.flags.owndata for array in arrays):  # they came by pickle
+                    arrays[:] = [array.copy() for array in arrays]
+                for array in arrays:
                     array.resize((room, *array.shape[1:]), refcheck=False)  # new places hold 0
 
     def _widen(self) -> None:
