@@ -74,7 +74,7 @@ def whom(shown: Sequence[Subject], everyone: Sequence[Subject], summary: Summary
         return None
     explained = (
         "Ranked by the error that is there at least: the end of the 95\u00a0% interval that is nearer to 0, so that a "
-        "small group does not win by chance."
+        "small group does not win by chance. Those with fewer than 10 expected events or non-events are not ranked."
     )
     return Section("whom", WHOM, tuple(answers), (explained,), tuple(parts))
 

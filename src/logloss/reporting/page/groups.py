@@ -21,6 +21,7 @@ MOST = 1000
 """Rows of groups and labels in a page; all of them are in the other formats."""
 
 _LEAST_SCALE = 0.01
+_FEWEST_EXPECTED = 10
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,22 @@ class Line:
     auc: float
 
     @property
+    def enough(self) -> bool:
+        """Whether enough events and non-events were expected for its interval to be trusted."""
+        expected = self.rows * (self.base_rate - self.difference)
+        return min(expected, self.rows - expected) >= _FEWEST_EXPECTED
+
+    @property
     def least(self) -> float:
-        """The error that is there at least: the nearer end of the interval, or 0 if it holds 0."""
-        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+        """The error that is there at least: the nearer end of the interval, or 0 if it holds 0; NaN of too few rows."""
+        if not self.enough or not (math.isfinite(self.low) and math.isfinite(self.high)):
             return math.nan
         return max(self.low, -self.high, 0.0)
 
     def beyond(self, looked_at: int) -> bool:
         """Whether the error is more than chance allows among so many that were looked at (Bonferroni)."""
+        if math.isnan(self.least):
+            return False
         se = (self.high - self.low) / 2 / NormalDist().inv_cdf(0.975)
         return bool(abs(self.difference) > -NormalDist().inv_cdf(0.025 / looked_at) * se)
 
@@ -128,7 +137,10 @@ def _cells(line: Line, limit: float, with_intervals: bool, with_auc: bool) -> li
     cells = [Cell(line.name), sortable(points(line.difference), line.difference)]
     if with_intervals:
         least = line.least
-        cells += [drawn(line.difference, line.low, line.high, limit), sortable(points(least).lstrip("+"), least)]
+        cells += [
+            drawn(line.difference, line.low, line.high, limit),
+            sortable(points(least).lstrip("+") if least == least else UNDEFINED, least),
+        ]
     cells += [
         sortable(whole(line.rows), line.rows),
         sortable(number(line.base_rate, 3), line.base_rate),
