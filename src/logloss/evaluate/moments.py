@@ -166,7 +166,8 @@ class MomentSums:
         self._groups = max(self._groups, groups)
         if groups > self._counts[0].shape[0]:
             room = max(groups, groups + groups // 8 if groups > 8 else 8)
-            for arrays in (self._counts, self._overflows, self._sums):
+            everything: tuple[list[Any], ...] = (self._counts, self._overflows, self._sums)
+            for arrays in everything:
                 if not all(array.flags.owndata for array in arrays):  # they came by pickle
                     arrays[:] = [array.copy() for array in arrays]
                 for array in arrays:
