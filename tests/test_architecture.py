@@ -41,12 +41,13 @@ SCORING = {
     "scored": {"_errors", "sources", "evaluate", "reporting"},
     "scores": {"_errors", "sources", "engines", "evaluate", "reporting", "scored"},
     "comparing": {"_errors", "sources", "engines", "evaluate", "reporting", "scores"},
+    "segmenting": {"_errors", "evaluate", "reporting", "scores"},
     "explaining": {"_errors", "losses", "dialects", "sources", "reporting"},
     "pushdown": {"_errors", "_kernels", "evaluate", "sources", "scored"},
     "arguments": {"engines", "pushdown", "reporting"},
     "cli": {
         *{"", "_errors", "_kernels"},  # "": the version
-        *{"arguments", "scores", "comparing", "pushdown", "explaining", "reporting"},
+        *{"arguments", "scores", "comparing", "segmenting", "pushdown", "explaining", "reporting"},
     },
     "__main__": {"cli"},
 }

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .explaining import Explanation, explain
     from .pushdown import sql
     from .scores import Scores, load, merge, report, score
+    from .segmenting import Segments, segments
 
 __all__ = [
     "Changes",
@@ -36,6 +37,7 @@ __all__ = [
     "Positives",
     "SampledLabels",
     "Scores",
+    "Segments",
     "SigLIPGradients",
     "UnsupportedTypeError",
     "asymmetric_loss",
@@ -57,6 +59,7 @@ __all__ = [
     "report",
     "sample_labels",
     "score",
+    "segments",
     "set_num_threads",
     "siglip_loss",
     "siglip_value_and_grad",
@@ -80,6 +83,10 @@ def __getattr__(name: str) -> Any:
         from . import comparing
 
         return getattr(comparing, name)
+    if name in ("Segments", "segments"):
+        from . import segmenting
+
+        return getattr(segmenting, name)
     if name in ("Explanation", "explain"):
         from . import explaining
 

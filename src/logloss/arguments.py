@@ -62,6 +62,12 @@ examples:
   logloss compare predictions.parquet --target y --probability old=p1 --probability new=p2 --fail-on-regression 0.001
 """
 
+_SEGMENTS_EXAMPLES = """\
+examples:
+  logloss segments predictions.parquet --target y --probability p --group sex,region,age
+  logloss segments predictions.parquet --target y --probability p --group sex,region,age --depth 3 --json
+"""
+
 _DRIFT_EXAMPLES = """\
 examples:
   logloss score may.parquet --target y --probability p --diagnostics --save-state may.json
@@ -158,10 +164,17 @@ def _add_comparing(commands: Any) -> None:
         "--fail-on-regression", metavar="MARGIN", nargs="?", type=float, const=0.0, default=None, help=regression_help
     )
     compare.add_argument("--top", type=int, metavar="N", default=50, help="groups shown, the largest (default: 50)")
+    segments = commands.add_parser(
+        "segments", help="for whom are predictions wrong? intersections of columns", epilog=_SEGMENTS_EXAMPLES
+    )
+    _add_rows(segments)
+    segments.set_defaults(diagnostics=True, threshold=[], prevalence=None)
+    segments.add_argument("--depth", type=int, metavar="N", default=2, help="columns of a segment at most (default: 2)")
+    segments.add_argument("--top", type=int, metavar="N", default=50, help="segments shown, the worst (default: 50)")
     drift = commands.add_parser("drift", help="what changed between two saved states", epilog=_DRIFT_EXAMPLES)
     for name in ("before", "after"):
         drift.add_argument(name, metavar=name.upper(), help=f"the {name} state, which --diagnostics --save-state wrote")
-    for command in (compare, drift):
+    for command in (compare, segments, drift):
         command.add_argument("--json", action="store_true", help="print JSON")
 
 

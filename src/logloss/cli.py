@@ -120,6 +120,27 @@ def _compare(arguments: argparse.Namespace) -> int:
     return GATE_FAILED if failures else DONE
 
 
+def _segments(arguments: argparse.Namespace) -> int:
+    from .scores import Interrupted
+    from .segmenting import segments
+
+    def show(scores: Scores) -> None:
+        found = segments(scores, arguments.depth)
+        width, color = _terminal()
+        _print(found.to_json() if arguments.json else found.render(width, color, arguments.top))
+
+    try:
+        scores = _merge(arguments) if _are_states(arguments) else _score(arguments)
+    except Interrupted as stop:
+        show(stop.scores)
+        _complain(f"interrupted: the result is partial, of {stop.scores.summary.rows:,} rows; no state was saved")
+        return INTERRUPTED
+    if arguments.save_state is not None:
+        scores.save(arguments.save_state)
+    show(scores)
+    return DONE
+
+
 def _drift(arguments: argparse.Namespace) -> int:
     from .comparing import drift
     from .scores import load
@@ -183,7 +204,7 @@ def _run(argv: Sequence[str] | None) -> int:
     asked = parser()
     arguments = asked.parse_args(argv)
     arguments.line = shlex.join(["logloss", *(sys.argv[1:] if argv is None else argv)])
-    special = {"explain": _explain, "compare": _compare, "drift": _drift}
+    special = {"explain": _explain, "compare": _compare, "segments": _segments, "drift": _drift}
     if arguments.command in special:
         return special[arguments.command](arguments)
     if arguments.command == "sql" and arguments.result is None:
@@ -231,8 +252,8 @@ def _scores(arguments: argparse.Namespace) -> Scores:
 
 
 def _are_states(arguments: argparse.Namespace) -> bool:
-    """Whether the files are states: always in a merge, and in a report where no columns are named."""
-    if arguments.command == "report":
+    """Whether the files are states: always in a merge, in a report and for segments where no columns are named."""
+    if arguments.command in ("report", "segments"):
         return not (arguments.target or arguments.probability or arguments.logit)
     return bool(arguments.command == "merge")
 

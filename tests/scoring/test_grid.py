@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from fractions import Fraction
 from typing import Any
 
@@ -78,6 +79,18 @@ def test_same_bits(name: str):
     assert storage.dumps(back, ()) == text
     back.merge(parts[0].state)
     assert back.bins(0).rows.sum() == 12_400
+    sent = pickle.loads(pickle.dumps(parts[0].state))
+    sent.merge(whole.state)
+    assert storage.dumps(sent, ()) == storage.dumps(back, ())
+
+
+def test_a_state_that_came_by_pickle_grows():
+    few, many = ({"y": [1.0] * n, "p": [0.5] * n, "g": list(range(n))} for n in (2, 40))
+    states = [score(one, target="y", probability="p", group="g", diagnostics=True).state for one in (few, many)]
+    sent = pickle.loads(pickle.dumps(states[0]))
+    sent.merge(states[1])
+    states[0].merge(states[1])
+    assert storage.dumps(sent, ()) == storage.dumps(states[0], ())
 
 
 def test_sums_are_those_of_fractions():

@@ -8,16 +8,16 @@ above 2.50 in 5 % of samples, so that it is no z. With clusters its p-value come
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from .bins import Floats, Occupied
 from .diagnoses import Estimate
 from .sample import SOFT, Sample, Units, missing
-from .tails import normal, range_of_brownian_motion
+from .tails import range_of_brownian_motion
 
-__all__ = ["Cumulative", "cumulative", "spiegelhalter"]
+__all__ = ["Cumulative", "cumulative"]
 
 MEAN_RANGE, MEAN_SQUARE = math.sqrt(8 / math.pi), 4 * math.log(2)
 CRITICAL = 2.4977
@@ -87,28 +87,4 @@ def _curves(units: Units) -> Floats:
     ends = np.unique(np.searchsorted(share, np.arange(1, GROUPS + 1) / GROUPS - 1e-12))
     steps = np.cumsum(units.wy - units.wp, axis=1) / whole.weight
     found: Floats = steps[:, np.minimum(ends, whole.w.size - 1)]
-    return found
-
-
-def spiegelhalter(sample: Sample) -> Estimate:
-    """Σw(y - p)(1 - 2p) ÷ its error if calibrated (Spiegelhalter 1986), by bins; the error of clusters by buckets."""
-    bins = sample.bins
-    if not bins.w.size:
-        return missing(sample.refusal)
-    total = float(np.sum((bins.wy - bins.w * bins.p) * (1 - 2 * bins.p)))
-    if sample.by_units:
-        found = sample.from_units(total, lambda u: _centred((u.wy - u.wp) @ (1 - 2 * u.whole.p)))
-        if not found.se > 0:
-            return missing(sample.no_error or "no spread between buckets")
-        z, method = total / found.se, found.method
-    else:
-        variance = float(np.sum(bins.ww * (1 - 2 * bins.p) ** 2 * bins.p * (1 - bins.p)))
-        if variance == 0:
-            return missing("predictions of 0, 1/2 and 1 only leave nothing to test")
-        z, method = total / math.sqrt(variance), "binomial variance"
-    return replace(Estimate(z), p_value=2 * normal(abs(z)), method=method)
-
-
-def _centred(values: Floats) -> Floats:
-    found: Floats = values - values.mean()
     return found

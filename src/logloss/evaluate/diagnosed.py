@@ -12,18 +12,23 @@ from typing import Any
 import numpy as np
 
 from .auc import area
-from .bins import Bins
+from .bins import COARSE, Bins
 from .cumulative import cumulative
 from .diagnoses import Finding
 from .diagnostics import DIAGNOSTICS, SUFFIXES, Diagnostics, diagnose, scalars
 from .recalibration import difference
 from .sample import Sample, Units
+from .scan import scan
+from .segments import Segment
 from .state import Key, State
 from .statistics import Columns
 from .verdicts import findings_of_groups
 
 MOST_GROUPS = 1000
-"""Groups that are diagnosed, the largest ones."""
+"""Groups that are diagnosed, and tested for findings: the largest ones."""
+
+MANY_PROBLEMS = 32
+"""Models and labels above which each is diagnosed from coarse bins, and without a jackknife of rows."""
 
 _BRIEF = ("", "_low", "_high")
 _CERTAIN = ("", "_raw", "_expected")
@@ -52,6 +57,8 @@ class Diagnosis:
     """What tables of many groups and labels show, which costs little: of the groups in order and of the whole."""
     accused: Callable[[], tuple[Finding, ...]] = field(default=tuple)
     """Findings about groups."""
+    scanned: Callable[[], tuple[Segment, ...]] = field(default=tuple)
+    """All intersections of two group columns."""
     certain: bool = False
     """Whether only numbers are known, and not their errors: those of an average over labels."""
 
@@ -73,6 +80,11 @@ class Diagnosis:
         return self.whole.findings + self.accused()
 
     @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """Single values of the group columns and pairs of them, the worst first; none of a single column."""
+        return self.scanned()
+
+    @cached_property
     def brief(self) -> Columns:
         """Observed minus predicted and AUC, with intervals, of the groups in order and of the whole."""
         return self.shown()
@@ -88,9 +100,13 @@ def of_problem(state: State, problem: int, order: Sequence[Key], rows: Columns, 
         log_loss, brier = (float(rows[name][-1]) for name in ("log_loss", "brier"))
         return _diagnose(*_bins(state, problem), asked, clustered, log_loss, brier)
 
+    def largest() -> list[int]:
+        found: list[int] = np.argsort(-rows["rows"][: len(order)], kind="stable")[:MOST_GROUPS].tolist()
+        return found
+
     def groups() -> Columns:
         found = {name: np.full(len(order), math.nan) for name in NAMES}
-        for place in np.argsort(-rows["rows"][: len(order)], kind="stable")[:MOST_GROUPS].tolist():
+        for place in largest():
             one = _diagnose(state.bins(problem, order[place], relative=True), None, asked)
             for name, value in scalars(one).items():
                 found[name][place] = value
@@ -98,17 +114,24 @@ def of_problem(state: State, problem: int, order: Sequence[Key], rows: Columns, 
 
     def shown() -> Columns:
         cells = [_briefly(state.bins(problem, key, relative=True), None, False) for key in order]
-        found = [*(_unsure(cell) if clustered else cell for cell in cells), _briefly(*_bins(state, problem), clustered)]
+        whole = _bins(state, problem) if clustered else (state.bins(problem, relative=True), None)
+        found = [*(_unsure(cell) if clustered else cell for cell in cells), _briefly(*whole, clustered)]
         return {name: np.array([cell[name] for cell in found]) for name in found[-1]}
 
     def accused() -> tuple[Finding, ...]:
         if clustered:  # tests of groups take rows to be independent
             return ()
-        names = (", ".join(f"{a} = {b}" for a, b in zip(state.plan.groups, key, strict=True)) for key in order)
-        tests = ((name, _test(state.bins(problem, key, relative=True))) for name, key in zip(names, order, strict=True))
-        return findings_of_groups({name: test for name, test in tests if test is not None})
+        tests = {}
+        for key in (order[place] for place in largest()):
+            name = ", ".join(f"{a} = {b}" for a, b in zip(state.plan.groups, key, strict=True))
+            tests[name] = _test(state.bins(problem, key, relative=True))
+        return findings_of_groups({name: test for name, test in tests.items() if test is not None})
 
-    return Diagnosis(whole, groups, shown, accused)
+    def scanned() -> tuple[Segment, ...]:
+        several = len(state.plan.groups) > 1 and len(order) <= MOST_GROUPS
+        return scan(state, problem, 2) if several else ()
+
+    return Diagnosis(whole, groups, shown, accused, scanned)
 
 
 def over_labels(state: State, problems: Sequence[int], asked: Asked) -> Diagnosis | None:
@@ -151,7 +174,13 @@ def _unsure(found: dict[str, float]) -> dict[str, float]:
 
 
 def _bins(state: State, problem: int) -> tuple[Bins | None, Bins | None]:
-    return state.bins(problem, relative=True), state.bucket_bins(problem, relative=True)
+    """The bins of a problem and its buckets; of very many problems coarse ones, and buckets of clusters alone."""
+    bins = state.bins(problem, relative=True)
+    many = len(state.plan.problems) > MANY_PROBLEMS
+    if many and bins is not None:
+        bins = bins.coarser(COARSE)
+    without = many and state.plan.cluster is None
+    return bins, None if without else state.bucket_bins(problem, relative=True)
 
 
 def _diagnose(

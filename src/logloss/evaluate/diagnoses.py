@@ -170,8 +170,6 @@ class Calibration:
     """`ecce` in units of its σ; 1.6 is what chance gives on average. `p_value` is Brownian, or of the clusters."""
     detectable: Estimate
     """The error, all of one sign, that this test finds in 80 of 100 samples."""
-    spiegelhalter: Estimate
-    """Spiegelhalter's z on bins, with the clusters' error where there are clusters."""
     zero_rows: int
     """Rows predicted exactly 0."""
     one_rows: int

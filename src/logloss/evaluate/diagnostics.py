@@ -14,7 +14,7 @@ import numpy as np
 
 from .bins import Bins
 from .corp import Isotonic, isotonic
-from .cumulative import cumulative, spiegelhalter
+from .cumulative import cumulative
 from .decisions import checked, decisions
 from .diagnoses import Calibration, Diagnostics, Estimate
 from .distribution import distribution, murphy
@@ -191,13 +191,6 @@ DIAGNOSTICS: tuple[Diagnostic, ...] = (
         lambda d: d.calibration.ecce_sigma,
         ("", "_expected", "_p"),
     ),
-    Diagnostic(
-        "spiegelhalter_bins_z",
-        "Spiegelhalter's z from bins, with the error of clusters where there are clusters",
-        "calibration",
-        lambda d: d.calibration.spiegelhalter,
-        ("", "_p"),
-    ),
     *_parts("log_loss", "log loss"),
     *_parts("brier", "Brier score"),
     Diagnostic(
@@ -318,7 +311,6 @@ def _calibration(sample: Sample, curve: Curve, steps: Isotonic) -> Calibration:
         ecce_max=sums.ecce_max,
         ecce_sigma=sums.sigma,
         detectable=sums.detectable,
-        spiegelhalter=spiegelhalter(sample),
         zero_rows=int(bins.rows[bins.place == 0].sum()),
         one_rows=int(bins.rows[bins.place == bins.count + 1].sum()),
         impossible_weight=impossible(bins),

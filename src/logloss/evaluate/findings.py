@@ -285,8 +285,8 @@ GROUP = Other(
 )
 WORSE = Other(
     "LL501",
-    "the first model is worse: its log loss is larger, beyond chance",
-    "Keep the second. Look at which groups lose.",
+    "a model is worse than the one it is compared with: its log loss is larger, beyond chance",
+    "Keep the other. Look at which groups lose.",
 )
 SAME = Other(
     "LL502",

@@ -79,6 +79,8 @@ class Records:
         needed = self.count + more
         if needed > len(self.words):
             room = max(needed, self.count + self.count // 2 + 2 * _BLOCK)
+            if not self.words.flags.owndata:  # one that came by pickle
+                self.words = self.words.copy()
             self.words.resize((room, self.width), refcheck=False)  # new places hold 0
         if 2 * needed > self.slots.size:
             from .._kernels import grid

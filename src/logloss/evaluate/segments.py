@@ -62,14 +62,21 @@ class Segment:
         return self.p_adjusted < 0.05
 
 
-def segments(named: Iterable[tuple[str, Bins]]) -> tuple[Segment, ...]:
-    """All segments: those found first, and among these and among the others the largest errors first."""
+def segments(named: Iterable[tuple[str, Bins]], *, clustered: bool = False) -> tuple[Segment, ...]:
+    """All segments: those found first, and among these and among the others the largest errors first.
+
+    Rows that depend on each other in clusters (`clustered`) make every segment look worse than it is: then none is
+    tested.
+    """
     cells = [(name, bins.occupied) for name, bins in named]
     cells = [(name, cell) for name, cell in cells if cell.w.size]
     if not cells:
         return ()
     shrunken = _shrunken([cell for _, cell in cells])
     one_by_one = [_alone(name, cell, drawn) for (name, cell), drawn in zip(cells, shrunken, strict=True)]
+    if clustered:
+        refused = missing("the test is of independent rows, and these depend on each other in clusters")
+        one_by_one = [replace(one, test=refused, detectable=refused) for one in one_by_one]
     adjusted = holm([one.test.p_value for one in one_by_one])
     found = [replace(one, p_adjusted=p) for one, p in zip(one_by_one, adjusted, strict=True)]
     return tuple(sorted(found, key=lambda one: (not one.found, -one.at_least, -abs(one.shrunken.value), one.name)))

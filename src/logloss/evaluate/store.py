@@ -149,6 +149,11 @@ class Cells:
         return Cells(self.counts + other.counts, self.overflows | other.overflows, digits, place, wide)
 
 
+def _own(array: Integers) -> Integers:
+    """An array that may be resized: one that came by pickle may not."""
+    return array if array.flags.owndata else array.copy()
+
+
 class Store:
     """The cells of a problem as the kernel adds to them, one for each group; see `_kernels.window`."""
 
@@ -167,12 +172,14 @@ class Store:
                 known, self.held = self.held, np.zeros(shape, np.int64)
                 self.held[: len(known)] = known
             else:
+                self.held = _own(self.held)
                 self.held.resize(shape, refcheck=False)  # new places hold 0
 
     def widen(self, rows: int) -> None:
         """Have room for so many more wide rows."""
         room = int(self.used[0]) + rows
         if room > len(self.wide):
+            self.wide = _own(self.wide)
             self.wide.resize((room + len(self.wide) // 8, self.wide.shape[1]), refcheck=False)
 
     def add(self, *rows: Any) -> bool:

@@ -25,6 +25,7 @@ from .groups import Key, Values
 from .paired import GroupDifference, Paired, paired
 from .plan import Plan
 from .results import Block, Result, Results
+from .segments import Segment
 from .state import State
 from .statistics import (
     FEW,
@@ -61,6 +62,7 @@ __all__ = [
     "Plan",
     "Result",
     "Results",
+    "Segment",
     "Statistic",
     "Statistics",
     "Summary",

@@ -25,7 +25,7 @@ class Lines:
 
 def tables(summary: Summary, number: Number) -> Iterator[Lines]:
     """The tables of a summary that has diagnostics."""
-    told = [(block, block.diagnostics) for block in summary.results.blocks if block.average is None][:_MOST]
+    told = [(block, block.diagnostics) for block in _shown(summary)]
     found = [(_name(block), one) for block, one in told if one is not None]
     if not found:
         return
@@ -37,8 +37,8 @@ def tables(summary: Summary, number: Number) -> Iterator[Lines]:
 
 def findings(summary: Summary) -> Iterator[str]:
     """A sentence for each finding, and what holds for all numbers."""
-    for block in summary.results.blocks:
-        one = block.diagnostics if block.average is None else None
+    for block in _shown(summary):
+        one = block.diagnostics
         if one is None:
             continue
         name = f"{_name(block)}: " if _name(block) else ""
@@ -46,6 +46,10 @@ def findings(summary: Summary) -> Iterator[str]:
             yield f"{found.code} {name}{found.title}. {_sentence(found.evidence)}"
         for note in one.notes:
             yield f"{name}{_sentence(note)}"
+
+
+def _shown(summary: Summary) -> list[Block]:
+    return [block for block in summary.results.blocks if block.average is None][:_MOST]
 
 
 def _sentence(text: str) -> str:

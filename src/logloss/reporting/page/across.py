@@ -11,15 +11,16 @@ import numpy as np
 from .. import charts
 from ..charts.comparison import Series
 from ..phrases import listed, number, percent, some, whole
+from ..svg import short
 from . import words
 from .figures import Figure
-from .groups import Line, ranked, table
+from .groups import Line, ranked, segments, table
 from .sections import CHANGED, WHOM, Answer, Part, Section, answer, together
 from .subjects import Subject, column, group_name
 from .tables import Cell, Column, Table, data, sortable
 
 if TYPE_CHECKING:
-    from ...evaluate.summary import Block, Summary
+    from ...evaluate.summary import Block, Segment, Summary
 
 MOST_TIMES = 60
 """Times that a figure shows: the last ones."""
@@ -61,19 +62,36 @@ def whom(shown: Sequence[Subject], everyone: Sequence[Subject], summary: Summary
     if summary.plan.groups and not times:
         names = [group_name(key, summary.plan.groups) for key in summary.results.keys]
         for one in shown:
+            scanned = one.block.diagnosis.segments if one.block.diagnosis else ()
+            if scanned:
+                parts.append(Part(one.name, (), (segments("segments", scanned),)))
+                answers.append(_worst_segment(one, scanned))
             lines = [_line(name, one.block, place) for place, name in enumerate(names)]
             parts.append(Part(one.name, (), (table("groups", "group", lines),)))
-            answers.append(_worst("group", lines, one.name))
+            if not scanned:
+                answers.append(_worst("group", lines, one.name, one))
     if not parts:
         return None
     explained = (
         "Ranked by the error that is there at least: the end of the 95\u00a0% interval that is nearer to 0, so that a "
-        "small group does not win by chance."
+        "small group does not win by chance. Those with fewer than 10 expected events or non-events are not ranked."
     )
     return Section("whom", WHOM, tuple(answers), (explained,), tuple(parts))
 
 
-def _worst(what: str, lines: Sequence[Line], name: str = "") -> Answer:
+def _worst_segment(one: Subject, found: Sequence[Segment]) -> Answer:
+    """The segment whose error is surely the largest, and how many there are beyond chance."""
+    sure = [segment for segment in found if segment.found]
+    count = f"{len(sure):,} of {some(len(found), 'segment')}"
+    beyond = f"{count} miss by more than chance allows, after correcting for looking at all of them."
+    if not sure:
+        return answer(WHOM, "whom", one, ("For none surely.", beyond))
+    worst = max(sure, key=lambda segment: (segment.at_least, abs(segment.shrunken.value)))
+    shift = f"{number(abs(100 * worst.difference.value), 1)} points {words.too(worst.difference.value)} there."
+    return answer(WHOM, "whom", one, (f"{short(worst.name)}:", f"{shift} {beyond}"), "LL3")
+
+
+def _worst(what: str, lines: Sequence[Line], name: str = "", subject: Subject | None = None) -> Answer:
     """The one whose error is surely the largest, and how many miss by more than chance."""
     worst = ranked(lines)[0]
     shift = f"{number(abs(100 * worst.difference), 1)} points {words.too(worst.difference)}"
@@ -85,7 +103,8 @@ def _worst(what: str, lines: Sequence[Line], name: str = "") -> Answer:
     beyond = f"{count} miss by more than chance allows, after correcting for looking at all of them."
     if not surely:
         return Answer(WHOM, "whom", "For none surely.", beyond, about=name)
-    return Answer(WHOM, "whom", f"{worst.name}:", f"{shift} there. {beyond}", about=name)
+    said = f"{worst.name}:", f"{shift} there. {beyond}"
+    return answer(WHOM, "whom", subject, said, "LL3") if subject else Answer(WHOM, "whom", *said, about=name)
 
 
 def changed(shown: Sequence[Subject], summary: Summary) -> Section:

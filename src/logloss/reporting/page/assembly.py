@@ -26,6 +26,7 @@ _MOST_OF_COMMAND = 4000
 _MOST_DIAGNOSED = 50
 """Models and labels whose findings are looked for; of more, those with figures."""
 
+_MOST_CAUTIONS = 12
 _NO_COMMAND = "Scores.report, in Python"
 
 
@@ -56,6 +57,7 @@ def page(summary: Summary, command: str) -> str:
         "findings": closing.findings(everyone if len(everyone) <= _MOST_DIAGNOSED else shown),
         "quality": closing.quality(summary, everyone),
         "reading": list(closing.reading(summary)),
+        "cautions": list(closing.cautions(shown))[:_MOST_CAUTIONS],
         "command": short(command or _NO_COMMAND, _MOST_OF_COMMAND, one_line=False),
         "version": __version__,
         "footer": closing.footer(everyone),

@@ -6,13 +6,17 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..phrases import number, some, whole
+from ...evaluate.summary import reasons
+from ..phrases import listed, number, some, whole
 from ..svg import short
 from .subjects import Subject
 from .tables import Table, pairs
 
 if TYPE_CHECKING:
     from ...evaluate.summary import Finding, Summary
+
+_NOT_SHOWN = ("mce", "emax")
+"""Numbers that no page has."""
 
 WEIGHTS = {"small": "○ small", "notable": "● notable", "serious": "▲ serious"}
 
@@ -43,8 +47,7 @@ def findings(everyone: Sequence[Subject]) -> list[Told]:
     told = [
         Told(f"{one.key}-{found.code}", found.code, one.name, found.severity, WEIGHTS[found.severity], *_said(found))
         for one in everyone
-        if one.diagnostics is not None
-        for found in one.diagnostics.findings
+        for found in one.block.findings
     ]
     return sorted(told, key=lambda one: order.index(one.severity))
 
@@ -106,6 +109,21 @@ def left_out(keys: Sequence[str], *, diagnosed: bool, figures: tuple[int, int]) 
     for key, question, option, what in _OPTIONS:
         if key not in keys:
             yield question, option, f"adds {what}."
+
+
+def cautions(shown: Sequence[Subject]) -> Iterator[str]:
+    """Which numbers are missing or must be read with care, and why."""
+    for one in shown:
+        found = one.diagnostics
+        if found is None:
+            continue
+        of = f"{one.name}: " if one.name else ""
+        yield from (f"{of}{_sentence(note)}." for note in found.notes)
+        why: dict[str, list[str]] = {}
+        for name, text in reasons(found).items():
+            if text not in found.notes and name not in _NOT_SHOWN:
+                why.setdefault(text, []).append(name.replace("_", " "))
+        yield from (f"{of}{_sentence(text)} ({listed(names, 4)})." for text, names in why.items())
 
 
 def footer(everyone: Sequence[Subject]) -> str:

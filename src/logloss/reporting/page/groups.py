@@ -6,16 +6,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..phrases import UNDEFINED, number, percent, points, some, whole
+from ..phrases import UNDEFINED, number, p_value, percent, points, some, whole
+from ..svg import short
 from .tables import Cell, Column, Table, drawn, sortable
+
+if TYPE_CHECKING:
+    from ...evaluate.summary import Segment
 
 MOST = 1000
 """Rows of groups and labels in a page; all of them are in the other formats."""
 
 _LEAST_SCALE = 0.01
+_FEWEST_EXPECTED = 10
 
 
 @dataclass(frozen=True)
@@ -34,14 +40,22 @@ class Line:
     auc: float
 
     @property
+    def enough(self) -> bool:
+        """Whether enough events and non-events were expected for its interval to be trusted."""
+        expected = self.rows * (self.base_rate - self.difference)
+        return min(expected, self.rows - expected) >= _FEWEST_EXPECTED
+
+    @property
     def least(self) -> float:
-        """The error that is there at least: the nearer end of the interval, or 0 if it holds 0."""
-        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+        """The error that is there at least: the nearer end of the interval, or 0 if it holds 0; NaN of too few rows."""
+        if not self.enough or not (math.isfinite(self.low) and math.isfinite(self.high)):
             return math.nan
         return max(self.low, -self.high, 0.0)
 
     def beyond(self, looked_at: int) -> bool:
         """Whether the error is more than chance allows among so many that were looked at (Bonferroni)."""
+        if math.isnan(self.least):
+            return False
         se = (self.high - self.low) / 2 / NormalDist().inv_cdf(0.975)
         return bool(abs(self.difference) > -NormalDist().inv_cdf(0.025 / looked_at) * se)
 
@@ -59,7 +73,7 @@ def ranked(lines: Sequence[Line]) -> list[Line]:
 def table(key: str, what: str, lines: Sequence[Line]) -> Table:
     """All that fit, ranked; `what` is "group" or "label"."""
     shown = ranked(lines)[:MOST]
-    limit = _scale(shown)
+    limit = _scale([(line.low, line.high) for line in shown])
     with_intervals = any(math.isfinite(line.low) for line in shown)
     with_auc = any(math.isfinite(line.auc) for line in shown)
     columns = [Column(what, "text"), Column("difference")]
@@ -87,11 +101,46 @@ def table(key: str, what: str, lines: Sequence[Line]) -> Table:
     )
 
 
+def segments(key: str, found: Sequence[Segment]) -> Table:
+    """Single values of the group columns and pairs of them, by the error that is there at least."""
+    shown = sorted(found, key=lambda one: (-one.at_least, -abs(one.shrunken.value)))[:MOST]
+    limit = _scale([(one.difference.low, one.difference.high) for one in shown])
+    heads = ("at least", "p", "rows", "observed", "predicted")
+    columns = (
+        Column("segment", "text"),
+        Column("difference"),
+        Column(number(100 * limit, 0), "drawn"),
+        *map(Column, heads),
+    )
+    rows = tuple(tuple(_of_segment(one, limit)) for one in shown)
+    of = f"first {len(shown):,} of {len(found):,}" if len(found) > MOST else some(len(found), "segment")
+    subtitle = f"Observed minus predicted, percentage points; p adjusted for all segments; {of}"
+    name = short(shown[0].name, 48)
+    return Table(key, "Segments by miscalibration", columns, rows, subtitle, 3, False, True, name)
+
+
+def _of_segment(one: Segment, limit: float) -> list[Cell]:
+    told = one.difference
+    return [
+        Cell(short(one.name, 96)),
+        sortable(points(told.value), told.value),
+        drawn(told.value, told.low, told.high, limit),
+        sortable(points(one.at_least).lstrip("+"), one.at_least),
+        sortable(p_value(one.p_adjusted), one.p_adjusted),
+        sortable(whole(one.rows), one.rows),
+        sortable(number(one.observed, 3), one.observed),
+        sortable(number(one.predicted, 3), one.predicted),
+    ]
+
+
 def _cells(line: Line, limit: float, with_intervals: bool, with_auc: bool) -> list[Cell]:
     cells = [Cell(line.name), sortable(points(line.difference), line.difference)]
     if with_intervals:
         least = line.least
-        cells += [drawn(line.difference, line.low, line.high, limit), sortable(points(least).lstrip("+"), least)]
+        cells += [
+            drawn(line.difference, line.low, line.high, limit),
+            sortable(points(least).lstrip("+") if least == least else UNDEFINED, least),
+        ]
     cells += [
         sortable(whole(line.rows), line.rows),
         sortable(number(line.base_rate, 3), line.base_rate),
@@ -101,11 +150,9 @@ def _cells(line: Line, limit: float, with_intervals: bool, with_auc: bool) -> li
     return [*cells, sortable(number(line.auc, 3), line.auc)] if with_auc else cells
 
 
-def _scale(lines: Sequence[Line]) -> float:
+def _scale(intervals: Sequence[tuple[float, float]]) -> float:
     """The end of the scale on which intervals are drawn: most of them fit, in whole points."""
-    ends = [
-        max(abs(line.low), abs(line.high)) for line in lines if math.isfinite(line.low) and math.isfinite(line.high)
-    ]
+    ends = [max(abs(low), abs(high)) for low, high in intervals if math.isfinite(low) and math.isfinite(high)]
     if not ends:
         return _LEAST_SCALE
     return max(_LEAST_SCALE, math.ceil(100 * float(np.quantile(ends, 0.9))) / 100)

@@ -86,7 +86,8 @@ def good(shown: Sequence[Subject], everyone: Sequence[Subject]) -> Section:
 def answer(question: str, key: str, one: Subject, said: tuple[str, str], codes: str = "") -> Answer:
     """What is said of a subject, with the first finding whose code begins like this."""
     verdict, numbers = said
-    code = next((found.code for found in findings(one) if codes and found.code.startswith(codes)), "")
+    found = (told.code for told in findings(one) if told.code.startswith(codes)) if codes else ()
+    code = next(iter(found), "")
     return Answer(question, key, verdict, numbers, f"{one.key}-{code}" if code else "", one.name)
 
 
@@ -105,7 +106,7 @@ def together(answers: Sequence[Answer]) -> tuple[Answer, ...]:
 
 def findings(one: Subject) -> Sequence[Finding]:
     """What is worth a word about a subject."""
-    return one.diagnostics.findings if one.diagnostics else ()
+    return one.block.findings
 
 
 def _made(one: Subject, *names: str) -> list[Figure | Table]:
