@@ -274,6 +274,46 @@ def test_in_place_with_a_bad_normalizer_or_mean_leaves_the_input_untouched():
     np.testing.assert_array_equal(x, 1)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_kind_of_number_is_judged(dtype):
+    """Signs are collected bit by bit: those of -0.0, of NaN, of infinities, and of what lies next to a bound."""
+    least, one, most = np.nextafter(dtype(0), dtype(1)), dtype(1), np.finfo(dtype).max
+    unit = [dtype(0), dtype(-0.0), least, one / 3, one]
+    bad = [-least, -one, -most, dtype(-np.inf), dtype(np.inf), dtype(np.nan), -dtype(np.nan)]
+    outside, ones = [*bad, np.nextafter(one, dtype(2)), most], np.ones((40, 1), dtype)
+
+    def found(value, place):
+        x, t, p, weight = (
+            np.zeros((40, 8), dtype),
+            np.zeros((40, 8), dtype),
+            np.full((40, 8), 0.5, dtype),
+            np.ones((40, 8), dtype),
+        )
+        {"t": t, "t beside": t, "p": p, "p of soft": p, "w": weight, "w beside": weight}[place][37, 5] = value
+        if place == "p of soft":
+            t[0, 0] = 0.5
+        calls = {
+            "t": lambda: ll.value_and_grad(x, t),
+            "t beside": lambda: ll.value_and_grad(x, t, sample_weight=ones[:, 0]),
+            "p": lambda: ll.value_and_grad(p, t, loss=ll.binary_cross_entropy),
+            "p of soft": lambda: ll.value_and_grad(p, t, loss=ll.binary_cross_entropy),
+            "w": lambda: ll.value_and_grad(x, t, weight=weight),
+            "w beside": lambda: ll.value_and_grad(x, t, weight=weight, sample_weight=ones[:, 0]),
+        }
+        try:
+            calls[place]()
+        except ll.InvalidInputError:
+            return True
+        return False
+
+    for place in ("t", "t beside", "p", "p of soft"):
+        assert not any(found(value, place) for value in unit), place
+        assert all(found(value, place) for value in outside), place
+    for place in ("w", "w beside"):
+        assert not any(found(value, place) for value in [*unit, outside[-2]]), place
+        assert all(found(value, place) for value in bad), place
+
+
 def test_without_validation_nothing_is_checked_and_the_rest_is_right():
     x, t = np.array([0.5, 1.0, -2.0]), np.array([0.0, 7.0, 1.0])
     value, gradient = ll.value_and_grad(x, t, validate=False, reduction="none")

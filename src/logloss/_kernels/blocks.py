@@ -25,15 +25,17 @@ from .ops import (
     float_from_half,
     fma,
     half_from_float,
-    int_bits,
-    is_outside,
+    has_sign,
     is_positive,
     keep_bits,
     like,
     narrowed,
+    no_sign,
     pointer,
     round_to_odd,
     select,
+    sign_of_no_weight,
+    sign_outside,
 )
 from .sums import total
 
@@ -220,42 +222,54 @@ def price(u, v, t, rest, table, inner, first, spare, spare2):
 
 
 @inline
-def not_a_weight(w):
-    return int_bits(not ((w >= like(w, 0.0)) & (w < like(w, np.inf))))
-
-
-@inline
 def weigh(u, v, values, inner, first, spare):
     """u and v times a factor of weights; 2 if one of those is negative, infinite or NaN, else 0."""
-    n, bad = u.size, np.int32(0)
+    n, bad = u.size, no_sign(u[0])
     how, k = _span(values, inner, first, n)
     if how == CONSTANT:
         w = values[k]
-        bad = not_a_weight(w)
+        bad = sign_of_no_weight(w)
         for i in range(n):
             u[i] *= w
             v[i] *= w
-        return np.int32(2 * bad)
+        return np.int32(2 * has_sign(bad))
     by = values[k : k + n]
     if how == BROKEN:
         stretch(spare, values, inner, first)
         by = spare
     for i in range(n):
-        bad = bit_or(bad, not_a_weight(by[i]))
+        bad = bit_or(bad, sign_of_no_weight(by[i]))
         u[i] *= by[i]
         v[i] *= by[i]
-    return np.int32(2 * bad)
+    return np.int32(2 * has_sign(bad))
+
+
+@inline
+def weigh_twice(u, v, rows, row_inner, elements, inner, first, spare):
+    """The same by two factors, in one pass if the second lies as the elements do."""
+    n, bad = u.size, no_sign(u[0])
+    how, k = _span(elements, inner, first, n)
+    if how != DIRECT:
+        found = weigh(u, v, rows, row_inner, first, spare)
+        return bit_or(found, weigh(u, v, elements, inner, first, spare))
+    by = elements[k : k + n]
+    stretch(spare, rows, row_inner, first)
+    for i in range(n):
+        bad = bit_or(bad, bit_or(sign_of_no_weight(spare[i]), sign_of_no_weight(by[i])))
+        u[i] = u[i] * spare[i] * by[i]
+        v[i] = v[i] * spare[i] * by[i]
+    return np.int32(2 * has_sign(bad))
 
 
 @inline
 def weigh_one(u, values, inner, first, spare):
     """u alone times a factor of weights; flags as from `weigh`."""
-    bad = np.int32(0)
+    bad = no_sign(u[0])
     stretch(spare, values, inner, first)
     for i in range(u.size):
-        bad = bit_or(bad, not_a_weight(spare[i]))
+        bad = bit_or(bad, sign_of_no_weight(spare[i]))
         u[i] *= spare[i]
-    return np.int32(2 * bad)
+    return np.int32(2 * has_sign(bad))
 
 
 @inline
@@ -295,17 +309,17 @@ def fold(sums, values, inner, first, base):
 @inline
 def complement(rest, t, address, code, first):
     """rest[:] = 1 - t, from the targets' own digits where these are float64; 1 if a target is out of range, else 0."""
-    n, bad = t.size, np.int32(0)
+    n, bad = t.size, no_sign(t[0])
     if code == FLOAT64:
         own = carray(pointer(address + 8 * first), (n,), np.float64)
         for i in range(n):
-            bad = bit_or(bad, is_outside(t[i]))
+            bad = bit_or(bad, sign_outside(t[i]))
             rest[i] = 1.0 - own[i]
     else:
         for i in range(n):
-            bad = bit_or(bad, is_outside(t[i]))
+            bad = bit_or(bad, sign_outside(t[i]))
             rest[i] = like(t[i], 1.0) - t[i]
-    return bad
+    return has_sign(bad)
 
 
 @inline
@@ -335,10 +349,10 @@ def keep_counted(keep, t, job, first):
 @inline
 def outside_unit(t):
     """1 if any target is outside [0, 1] or NaN, else 0."""
-    bad = np.int32(0)
+    bad = no_sign(t[0])
     for i in range(t.size):
-        bad = bit_or(bad, is_outside(t[i]))
-    return bad
+        bad = bit_or(bad, sign_outside(t[i]))
+    return has_sign(bad)
 
 
 @inline
@@ -354,10 +368,11 @@ def outside_domain(x, domain):
 
 
 @inline
-def zero_where_dropped(values, keep):
-    """Select away, never multiply: a NaN that does not count must leave no trace."""
+def zero_where_dropped(out, values, keep):
+    """`out`, with the values that count: select, never multiply, for a NaN that does not must leave no trace."""
     for i in range(values.size):
-        values[i] = keep_bits(values[i], keep[i])
+        out[i] = keep_bits(values[i], keep[i])
+    return out
 
 
 @inline
@@ -367,4 +382,4 @@ def drop(l, g, h, keep, curved):
         l[i] = keep_bits(l[i], keep[i])
         g[i] = keep_bits(g[i], keep[i])
     if curved:
-        zero_where_dropped(h, keep)
+        zero_where_dropped(h, h, keep)

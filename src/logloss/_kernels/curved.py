@@ -13,9 +13,9 @@ import numpy as np
 from numba import carray
 
 from . import cores, plain
-from .blocks import BLOCK, not_a_weight, stack
+from .blocks import BLOCK, stack
 from .jit import inline, specialise
-from .ops import bit_or, flip_sign, fma, is_outside, like
+from .ops import bit_or, flip_sign, fma, has_sign, like, no_sign, sign_of_no_weight, sign_outside
 
 kind: Any = None
 target: Any = None
@@ -43,23 +43,23 @@ def _derivatives(x, u, v, z):
 
 @inline
 def _both(x, t, numbers, z, g, h):
-    bad = np.int32(0)
+    bad = no_sign(t[0])
     for i in range(x.size):
-        bad = bit_or(bad, is_outside(t[i]))
+        bad = bit_or(bad, sign_outside(t[i]))
         u, v = plain.prices(x[i], t[i], numbers)
         g[i], h[i] = _derivatives(x[i], u, v, z[i])
-    return bad
+    return has_sign(bad)
 
 
 @inline
 def _weighted(weights, x, t, numbers, z, g, h):
-    bad, bad_weight = np.int32(0), np.int32(0)
+    bad, bad_weight = no_sign(t[0]), no_sign(x[0])
     for i in range(x.size):
         w = like(x[i], weights[i])
-        bad, bad_weight = bit_or(bad, is_outside(t[i])), bit_or(bad_weight, not_a_weight(w))
+        bad, bad_weight = bit_or(bad, sign_outside(t[i])), bit_or(bad_weight, sign_of_no_weight(w))
         u, v = plain.prices(x[i], t[i], numbers)
         g[i], h[i] = _derivatives(x[i], u * w, v * w, z[i])
-    return np.int32(bad | 2 * bad_weight)
+    return np.int32(has_sign(bad) | 2 * has_sign(bad_weight))
 
 
 @functools.cache

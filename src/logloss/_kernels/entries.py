@@ -37,6 +37,7 @@ from .blocks import (
     stretch,
     weigh,
     weigh_one,
+    weigh_twice,
     zero_where_dropped,
 )
 from .jit import entry, inline, specialise
@@ -92,22 +93,19 @@ def _general(jobs, low, high):
         s = block * BLOCK
         c = min(job.n - s, BLOCK)
         x, t, u, v, l, z, g, h, keep = x_[:c], t_[:c], u_[:c], v_[:c], l_[:c], z_[:c], g_[:c], h_[:c], keep_[:c]
+        x, t = fetch(x, job.x, job.x_type, s), fetch(t, job.t, job.t_type, s)
         if selective:
-            load(t, job.t, job.t_type, s)
             keep_counted(keep, t, job, s)
-            zero_where_dropped(t, keep)
-        else:
-            t = fetch(t, job.t, job.t_type, s)
-        if selective & (job.domain != ANY):
-            load(x, job.x, job.x_type, s)
-            zero_where_dropped(x, keep)
-        else:
-            x = fetch(x, job.x, job.x_type, s)
+            t = zero_where_dropped(t_[:c], t, keep)
+            if job.domain != ANY:
+                x = zero_where_dropped(x_[:c], x, keep)
         bad = bit_or(bad, complement(z, t, job.t, job.t_type, s))
         price(u, v, t, z, table, job.price_inner, job.start + s, l, g)
-        if job.row:
+        if (job.row != 0) & (job.element != 0):
+            bad = bit_or(bad, weigh_twice(u, v, row, job.row_inner, element, job.element_inner, job.start + s, z))
+        elif job.row:
             bad = bit_or(bad, weigh(u, v, row, job.row_inner, job.start + s, z))
-        if job.element:
+        elif job.element:
             bad = bit_or(bad, weigh(u, v, element, job.element_inner, job.start + s, z))
         bad = bit_or(bad, outside_domain(x, job.domain))
         w = w_[:c]
@@ -167,7 +165,7 @@ def tally(jobs, low, high):
             keep_counted(keep, t, job, s)
         if job.domain == UNIT:
             if selective:
-                zero_where_dropped(t, keep)
+                zero_where_dropped(t, t, keep)
             bad = bit_or(bad, outside_unit(t))
         if not weighted:
             partials[block] = _count(keep) if selective else c
@@ -178,7 +176,7 @@ def tally(jobs, low, high):
         if job.element:
             bad = bit_or(bad, weigh_one(w, element, job.element_inner, job.start + s, spare))
         if selective:
-            zero_where_dropped(w, keep)
+            zero_where_dropped(w, w, keep)
         if job.sums:
             fold(sums, w, job.sums_inner, job.start + s, job.sums_base)
         else:

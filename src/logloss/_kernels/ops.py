@@ -75,15 +75,50 @@ def _narrowed(value, out):
     return narrow
 
 
-def is_outside(t):
-    """1 unless t is in [0, 1], judged in the target's own type; an unsigned integer has one bound only."""
+def _sign_unless_within(most):
+    """x -> a sign unless x is at least 0 and at most the number with these bits; NaN is not.
+
+    The bits of such numbers, as integers, have the numbers' order: three operations, and one more to collect what they
+    find by `bit_or`, where comparisons take twice as many.
+    """
+
+    @intrinsic
+    def sign(typing, x):
+        def codegen(context, b, signature, args):
+            i = _INT[x]
+            bits = b.bitcast(b.fadd(args[0], ir.Constant(args[0].type, 0.0)), i)  # -0.0 becomes 0.0
+            return b.or_(bits, b.sub(ir.Constant(i, most[x]), bits))
+
+        return _SIGNED[x](x), codegen
+
+    return sign
 
 
-@overload(is_outside, jit_options=_JIT)
-def _is_outside(t):
+_SIGNED = {types.float32: types.int32, types.float64: types.int64}
+_sign_outside_unit = _sign_unless_within({types.float32: 0x3F80_0000, types.float64: 0x3FF0_0000_0000_0000})
+sign_of_no_weight = _sign_unless_within({types.float32: 0x7F7F_FFFF, types.float64: 0x7FEF_FFFF_FFFF_FFFF})
+"""An integer with a sign unless x is a weight: not negative, finite, and a number."""
+
+
+def sign_outside(t):
+    """An integer with a sign unless t is in [0, 1], judged in its own type; an unsigned integer has one bound only."""
+
+
+@overload(sign_outside, jit_options=_JIT)
+def _sign_outside(t):
     if isinstance(t, types.Integer):
-        return lambda t: int_bits(t > 1)
-    return lambda t: int_bits(not ((t >= 0.0) & (t <= 1.0)))
+        return lambda t: all_bits(t > 1)
+    return lambda t: _sign_outside_unit(t)
+
+
+def no_sign(x):
+    """The integer without a sign with which to begin when signs of numbers like x are collected."""
+
+
+@overload(no_sign, jit_options=_JIT)
+def _no_sign(x):
+    kind = np.int64 if x == types.float64 else np.int32
+    return lambda x: kind(0)
 
 
 @inline
@@ -231,8 +266,14 @@ def int_bits(typing, condition):
 
 @intrinsic
 def bit_or(typing, x, y):
-    """x | y in int32."""
-    return types.int32(x, y), lambda context, b, signature, args: b.or_(*args)
+    """x | y in the integers' own type."""
+    return x(x, y), lambda context, b, signature, args: b.or_(*args)
+
+
+@inline
+def has_sign(x):
+    """1 if an integer is negative, else 0."""
+    return int_bits(x < 0)
 
 
 @intrinsic

@@ -24,7 +24,21 @@ from . import cores, focusing, parameters
 from .blocks import BLOCK, stack
 from .elementary import minus_log_either
 from .jit import inline, specialise
-from .ops import bit_or, flip_sign, fma, is_outside, is_positive, like, magnitude, number, pointer, rest, select
+from .ops import (
+    bit_or,
+    flip_sign,
+    fma,
+    has_sign,
+    is_positive,
+    like,
+    magnitude,
+    no_sign,
+    number,
+    pointer,
+    rest,
+    select,
+    sign_outside,
+)
 from .sums import total
 
 kind: Any = None
@@ -77,20 +91,20 @@ def prices(x, t, numbers):
 def _cross_entropy(x, t, numbers, scale, z, l, g, room):
     cores.exponentials(x, z, l)
     cores.softplus_of_minus(z, l)
-    bad = np.int32(0)
+    bad = no_sign(t[0])
     if g.size:
         for i in range(x.size):
-            bad = bit_or(bad, is_outside(t[i]))
+            bad = bit_or(bad, sign_outside(t[i]))
             u, v = prices(x[i], t[i], numbers)
             w, side = u + v, cores.price_of_side(x[i], u, v)
             l[i] = cores.loss_at(magnitude(x[i]), l[i], w, side)
             g[i] = flip_sign(fma(-w, cores.small_sigmoid(z[i]), side), x[i]) * scale
-        return bad
+        return has_sign(bad)
     for i in range(x.size):
-        bad = bit_or(bad, is_outside(t[i]))
+        bad = bit_or(bad, sign_outside(t[i]))
         u, v = prices(x[i], t[i], numbers)
         l[i] = cores.loss_at(magnitude(x[i]), l[i], u + v, cores.price_of_side(x[i], u, v))
-    return bad
+    return has_sign(bad)
 
 
 @inline
@@ -115,9 +129,9 @@ def _hard_probabilities(x, t, numbers, scale, l, g):
     """The same where nothing is smoothed and all targets are 0 or 1: one logarithm and one division do."""
     p, zero, one = _own(l[0], numbers), like(l[0], 0.0), like(l[0], 1.0)
     price_1, price_0 = like(l[0], numbers[0]), like(l[0], numbers[2])
-    far_off = np.int32(0)
+    far_off = no_sign(x[0])
     for i in range(x.size):
-        far_off = bit_or(far_off, is_outside(x[i]))
+        far_off = bit_or(far_off, sign_outside(x[i]))
         positive, chance = t[i] != 0, like(l[i], x[i])
         upper = chance > like(chance, 0.5)
         cost = minus_log_either(select(upper, one - chance, chance), positive == upper)
@@ -129,15 +143,15 @@ def _hard_probabilities(x, t, numbers, scale, l, g):
             truth, error = select(positive, chance, other), select(positive, other, chance)
             missed = cores.slope_of_miss(select(positive, price_1, price_0), truth, error, p)
             g[i] = select(positive, zero - missed, missed) * scale
-    return np.int32(4 * far_off)
+    return np.int32(4 * has_sign(far_off))
 
 
 @inline
 def _soft_probabilities(x, t, numbers, scale, l, g):
     p, one = _own(l[0], numbers), like(l[0], 1.0)
-    bad, far_off = np.int32(0), np.int32(0)
+    bad, far_off = no_sign(t[0]), no_sign(x[0])
     for i in range(x.size):
-        bad, far_off = bit_or(bad, is_outside(t[i])), bit_or(far_off, is_outside(x[i]))
+        bad, far_off = bit_or(bad, sign_outside(t[i])), bit_or(far_off, sign_outside(x[i]))
         u, v = prices(l[i], t[i], numbers)
         l[i] = cores.loss_of_probability(like(l[i], x[i]), u, v, p)
     if g.size:
@@ -146,29 +160,29 @@ def _soft_probabilities(x, t, numbers, scale, l, g):
             other = one - chance
             u, v = prices(l[i], t[i], numbers)
             g[i] = (cores.slope_of_miss(v, other, chance, p) - cores.slope_of_miss(u, chance, other, p)) * scale
-    return np.int32(bad | 4 * far_off)
+    return np.int32(has_sign(bad) | 4 * has_sign(far_off))
 
 
 @inline
 def _log_probabilities(x, t, numbers, scale, z, l, g, room):
-    bad, far_off = np.int32(0), np.int32(0)
+    bad, far_off = no_sign(t[0]), np.int32(0)
     if g.size:
         for i in range(x.size):
-            bad, far_off = bit_or(bad, is_outside(t[i])), bit_or(far_off, is_positive(x[i]))
+            bad, far_off = bit_or(bad, sign_outside(t[i])), bit_or(far_off, is_positive(x[i]))
             u, v = prices(x[i], t[i], numbers)
             l[i], negative, _ = cores.from_log(x[i], u, v)
             g[i] = (negative - u) * scale
     else:
         for i in range(x.size):
-            bad, far_off = bit_or(bad, is_outside(t[i])), bit_or(far_off, is_positive(x[i]))
+            bad, far_off = bit_or(bad, sign_outside(t[i])), bit_or(far_off, is_positive(x[i]))
             l[i], _, _ = cores.from_log(x[i], *prices(x[i], t[i], numbers))
-    return np.int32(bad | 4 * far_off)
+    return np.int32(has_sign(bad) | 4 * far_off)
 
 
 @inline
 def _focal(x, t, numbers, scale, z, l, g, room):
     p, (slopes, factor) = _own(x[0], numbers), room
-    bad = np.int32(0)
+    bad = no_sign(t[0])
     cores.exponentials(x, z, l)
     cores.softplus_of_minus(z, l)
     if (p[1] == like(x[0], 0.0)) and cores.all_hard(t):
@@ -179,7 +193,7 @@ def _focal(x, t, numbers, scale, z, l, g, room):
             l[i], slopes[i], _, z[i] = focusing.focal_of_hard(x[i], price, positive, p[2], z[i], l[i], alpha)
     else:
         for i in range(x.size):
-            bad = bit_or(bad, is_outside(t[i]))
+            bad = bit_or(bad, sign_outside(t[i]))
             u, v = prices(x[i], t[i], numbers)
             yes, no = focusing.smoothed(number(x[i], t[i]), p)
             alpha = fma(p[3], yes, p[4] * no)
@@ -192,7 +206,7 @@ def _focal(x, t, numbers, scale, z, l, g, room):
     else:
         for i in range(x.size):
             l[i] = focusing.focused(l[i], factor[i])
-    return bad
+    return has_sign(bad)
 
 
 @inline
@@ -226,14 +240,14 @@ def _asymmetric(x, t, numbers, scale, z, l, g, room):
 
 @inline
 def _soft_asymmetric(x, t, numbers, scale, z, l, g, room):
-    (u, v), bad = room, np.int32(0)
+    (u, v), bad = room, no_sign(t[0])
     for i in range(x.size):
-        bad = bit_or(bad, is_outside(t[i]))
+        bad = bit_or(bad, sign_outside(t[i]))
         u[i], v[i] = prices(x[i], t[i], numbers)
     focusing.asymmetric_of_soft(x, u, v, t, _own(x[0], numbers), l, z, u, False)
     for i in range(g.size):
         g[i] = z[i] * scale
-    return bad
+    return has_sign(bad)
 
 
 # ---- which there are ------------------------------------------------------------------------------------------------

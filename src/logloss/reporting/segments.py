@@ -7,7 +7,7 @@ from typing import Any
 
 from . import json
 from .comparison import SCHEMA_VERSION, _p, _printed, _signed, _table
-from .text import number
+from .notes import number
 
 _COLUMNS = ("segment", "rows", "observed", "predicted", "difference", "at least", "adjusted p")
 _NOTE = (
