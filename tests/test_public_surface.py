@@ -8,11 +8,14 @@ import importlib.resources
 import inspect
 import pkgutil
 import re
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 import logloss
+from logloss._spec.options import ToOneNumber, Unreduced
+from logloss._spec.reductions import REDUCTIONS
 
 FUNCTIONS = [name for name in logloss.__all__ if inspect.isfunction(getattr(logloss, name))]
 CLASSES = [name for name in logloss.__all__ if inspect.isclass(getattr(logloss, name))]
@@ -130,3 +133,30 @@ def test_every_command_line_option_has_help():
     everything = parsers(arguments.parser())
     assert len(everything) > 1
     assert [(one.prog, action.dest) for one in everything for action in one._actions if not action.help] == []
+
+
+@pytest.mark.frameworks
+def test_what_others_build_on_does_not_change_unannounced(monkeypatch: pytest.MonkeyPatch):
+    """Names, parameters, options, exit codes, the JSON schema and the format of states: all is recorded."""
+    import surface
+    from logloss.evaluate import storage
+
+    recorded = Path(__file__).parents[1] / "docs" / "surface.json"
+    told = "was this meant? PYTHONPATH=tests python -m surface > docs/surface.json, and a line in CHANGELOG.md"
+    assert surface.written() == recorded.read_text(encoding="utf-8"), told
+    monkeypatch.setattr(storage, "VERSIONS", (1, 2, 3))
+    assert surface.written() != recorded.read_text(encoding="utf-8")
+
+
+def test_schemas_may_be_described_anew_but_not_changed():
+    import surface
+
+    schema = {"type": "object", "description": "a", "properties": {"description": {"type": "string"}}}
+    assert surface.digest(schema) == surface.digest({**schema, "description": "b"})
+    assert surface.digest(schema) != surface.digest({**schema, "properties": {}})
+
+
+def test_type_checkers_know_the_reductions():
+    one = get_args(get_type_hints(ToOneNumber)["reduction"])
+    none = get_args(get_type_hints(Unreduced)["reduction"])
+    assert sorted(one + none) == sorted(REDUCTIONS)

@@ -87,10 +87,12 @@ def test_starting_points():
 def test_arrays_of_other_libraries_go_in_and_out():
     """XGBoost takes CuPy's arrays back, with labels of NumPy: as here, arrays that keep to the array API's standard."""
     margins = array_api_strict.asarray(MARGINS)
-    grad, hess = XGB()(LABELS, margins)
+    grad, hess = XGB()(LABELS, margins, WEIGHTS)
     assert isinstance(grad, type(margins))
     assert isinstance(hess, type(margins))
-    np.testing.assert_allclose(np.asarray(hess), ll.grad_and_hess(MARGINS, LABELS)[1], rtol=1e-15)
+    np.testing.assert_allclose(
+        np.asarray(hess), ll.grad_and_hess(MARGINS, LABELS, sample_weight=WEIGHTS)[1], rtol=1e-15
+    )
 
 
 def test_metrics_divide_by_the_weights():
@@ -117,6 +119,7 @@ REFUSALS = {
     "negative weights": (lambda: XGB()(LABELS, MARGINS, -WEIGHTS), "not negative"),
     "both columns of probabilities": (lambda: XGB()(LABELS, np.zeros((4, 2))), "predict_proba"),
     "too few labels": (lambda: LGB()(LABELS[:3], MARGINS), r"label for each prediction; got \(3,\) for \(4,\)"),
+    "a matrix that lies on its side": (lambda: XGB()(np.zeros((2, 3)), np.zeros((3, 2))), r"got \(2, 3\) for \(3, 2\)"),
     "no labels": (lambda: LGB()(MARGINS, Data(None, None)), "must have labels"),
     "a loss of probabilities": (lambda: XGB(ll.binary_cross_entropy), "one of logits"),
     "logits for probabilities": (

@@ -60,22 +60,23 @@ class Objective(_Settings):
 
     def derivatives(self, logits: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
         """Gradient and Hessian as the library wants them."""
-        targets = _matched(logits, targets)
-        grad, hess = grad_and_hess(logits, targets, loss=self.loss, sample_weight=given(weights), **self.options)
+        targets, weights = _matched(logits, targets), _of_kind(logits, given(weights))
+        grad, hess = grad_and_hess(logits, targets, loss=self.loss, sample_weight=weights, **self.options)
         return grad, self._floored(hess, logits, targets, weights)
 
     def _floored(self, hess: Any, logits: Any, targets: Any, weights: Any) -> Any:
         """The Hessian, at least the floor times the element's prices, which at 0 are four times the cross-entropy's."""
-        focused = self.loss is not binary_cross_entropy_with_logits
+        if not hess.size:
+            return hess
         xp = hess.__array_namespace__()
-        if not hess.size or not (
-            focused or (self.floor and max(float(xp.max(logits)), -float(xp.min(logits))) > _FLAT)
-        ):
+        concave = self.loss is not binary_cross_entropy_with_logits  # in places
+        flat = self.floor and max(float(xp.max(logits)), -float(xp.min(logits))) > _FLAT
+        if not concave and not flat:
             return hess
         least = 0.0
         if self.floor:
             options = {name: self.options[name] for name in self.options.keys() & FIELDS.keys()}
-            _, quarter = grad_and_hess(xp.zeros_like(logits), targets, sample_weight=given(weights), **options)
+            _, quarter = grad_and_hess(xp.zeros_like(logits), targets, sample_weight=weights, **options)
             least = 4.0 * self.floor * quarter
         return xp.where(hess < least, least, hess)
 
@@ -115,18 +116,24 @@ def given(weights: Any) -> Any:
     return None if weights is None or not len(weights) else weights
 
 
+def _of_kind(predictions: Any, data: Any) -> Any:
+    """Labels or weights as an array of the predictions' library: XGBoost may have CuPy's beside NumPy's."""
+    if data is None or framework_of(data) == framework_of(predictions):
+        return data
+    return predictions.__array_namespace__().asarray(data) if hasattr(predictions, "__array_namespace__") else data
+
+
 def _matched(predictions: Any, targets: Any) -> Any:
     """The targets in the shape of the predictions, and of their kind."""
     if targets is None:
         raise InvalidInputError("the data must have labels; got None. Give the library's data set its labels.")
-    if framework_of(targets) != framework_of(predictions) and hasattr(predictions, "__array_namespace__"):
-        targets = predictions.__array_namespace__().asarray(targets)  # XGBoost has CuPy's arrays beside NumPy's labels
+    targets = _of_kind(predictions, targets)
     targets = targets if hasattr(targets, "shape") else np.asarray(targets)
     got, wanted = tuple(targets.shape), tuple(predictions.shape)
     if got == wanted:
         return targets
-    if math.prod(got) == math.prod(wanted) and got[:1] != wanted[1:]:
-        return targets.reshape(wanted)  # XGBoost hands out a matrix of labels as a vector, in the order of rows
+    if math.prod(got) == math.prod(wanted) and 1 in (len(got), len(wanted)):
+        return targets.reshape(wanted)  # XGBoost may hand out a matrix of labels as a vector, row by row
     remedy = "Give one label for each prediction."
     if len(wanted) == 2 and got == wanted[:1]:
         remedy = (
