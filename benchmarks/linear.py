@@ -3,12 +3,14 @@
 A step is forward and backward of the mean loss of X·Wᵀ + b against five positives a row, beside the same with
 PyTorch's loss, eager and compiled, and beside the three matrix products that any of them needs. Time is of what ran in
 turn in one process; peak memory, beyond what is there before the step, is that of a process for each. `siglip` does the
-same for pairs of images and texts. `--svg FILE` draws memory over labels (needs matplotlib).
+same for pairs of images and texts; `accuracy` compares formulas in bfloat16. `--svg FILE` draws memory over labels
+(needs matplotlib).
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 import subprocess
@@ -144,6 +146,51 @@ def measured(
     return Table(f"{rows:,} × {features} × {labels:,} {dtype}", chosen[0], results, note=note)
 
 
+RANGES = (0, 4, 8, 12, 16, 24)
+
+
+def errors(count: int = 512) -> dict[str, list[float]]:
+    """The largest relative error of a positive's gradient in bfloat16, by ranges of its logit, of each formula.
+
+    Row i of X is the unit vector i and one column more, so that the diagonal of dW is the gradient by the logits.
+    """
+    import numpy as np
+    import torch
+
+    import logloss as ll
+
+    generator = torch.Generator().manual_seed(0)
+    main = (torch.rand(count, generator=generator) * RANGES[-1]).bfloat16()
+    rest = (torch.rand(count, 1, generator=generator) - 0.5).bfloat16()
+    x = torch.cat([torch.eye(count), torch.ones(count, 1)], 1).bfloat16()
+    w = torch.cat([torch.diag(main), rest], 1).requires_grad_()
+    exact = main.double() + rest[:, 0].double()
+    want = -torch.sigmoid(-exact)
+    targets = ll.Positives(np.arange(count + 1), np.arange(count), (count, count))
+    logits = torch.nn.functional.linear(x, w).diagonal().detach()
+    (ours,) = torch.autograd.grad(ll.linear_binary_cross_entropy(x, w, targets, reduction="sum"), w)
+    formulas = {
+        "σ − y, bfloat16": torch.sigmoid(logits) - 1,
+        "σ − y, float32 of bfloat16 logits": (torch.sigmoid(logits.float()) - 1).bfloat16(),
+        "σ(−x), float32 of bfloat16 logits": (-torch.sigmoid(-logits.float())).bfloat16(),
+        OURS: ours.diagonal(),
+    }
+    bands = list(itertools.pairwise(RANGES))
+    found = {name: ((grad.double() - want) / want).abs() for name, grad in formulas.items()}
+    return {
+        name: [float(error[(exact >= low) & (exact < high)].max()) for low, high in bands]
+        for name, error in found.items()
+    }
+
+
+def show(found: dict[str, list[float]]) -> str:
+    """The errors as a table for a page."""
+    heads = [f"{low} to {high}" for low, high in itertools.pairwise(RANGES)]
+    lines = ["| gradient of a positive, logit | " + " | ".join(heads) + " |", "|---|" + "--:|" * len(heads)]
+    lines += [f"| {name} | " + " | ".join(f"{error:.1g}" for error in row) + " |" for name, row in found.items()]
+    return "\n".join(lines)
+
+
 def draw(file: Path, features: int, rows: int) -> None:
     """Peak memory over labels, as a figure."""
     import matplotlib.pyplot as plt
@@ -161,7 +208,7 @@ def draw(file: Path, features: int, rows: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The loss of a linear layer without its logits, beside PyTorch.")
-    parser.add_argument("suites", nargs="*", default=[], help="layer and siglip; all if none is named")
+    parser.add_argument("suites", nargs="*", default=[], help="layer and siglip, both if none is named; or accuracy")
     parser.add_argument("--shape", action="append", help="rows,features,labels; may be given several times")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--rounds", type=int, default=5)
@@ -175,6 +222,9 @@ def main() -> None:
     use_cores(2)
     if given.peak:
         print_peak(*json.loads(given.peak))
+        return
+    if "accuracy" in given.suites:
+        print(show(errors()))
         return
     if given.svg:
         draw(given.svg, 256, 1024)
