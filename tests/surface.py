@@ -14,10 +14,10 @@ import sys
 from typing import Any
 
 import msgspec
+from logloss.report import schema
 
 from logloss import cli
 from logloss.evaluate import documents, storage
-from logloss.report import schema
 from test_public_surface import parsers
 
 MODULES = ("logloss", "logloss.boosting", "logloss.keras", "logloss.scorers", "logloss.streaming", "logloss.torch")

@@ -60,6 +60,17 @@ def test_boosting_beside_the_libraries():
     assert all(f"{name}: 20 rounds" in shown for name in ("XGBoost", "LightGBM", "CatBoost"))
 
 
+def test_losses_without_logits_beside_torch(tmp_path: Path):
+    """On few labels: times, and the memory of a process for one way."""
+    file = tmp_path / "measured.json"
+    few = ("--shape", "64,16,3000", "--rounds", "1", "--without-compile", "--without-memory", "--json", str(file))
+    run("linear.py", *few)
+    tables = json.loads(file.read_text(encoding="utf-8"))["tables"]
+    assert [len(table["results"]) for table in tables] == [4, 2, 2]
+    printed = run("linear.py", "--peak", json.dumps(["linear_binary_cross_entropy", 1000, 64, 20_000, "float32"]))
+    assert 10e6 < int(printed) < 40e6  # the logits alone would be 80 MB
+
+
 def test_ratios_and_order(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
     import harness

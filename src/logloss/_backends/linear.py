@@ -55,7 +55,7 @@ class Layer(Protocol):
         """factor·chunk·X, where it stays or where the next chunk's goes."""
 
     def bias_grad(self, chunk: Any, low: int, high: int, factor: float) -> None:
-        """db[low:high] = factor·Σ chunk over the rows."""
+        """db[low:high] = factor·Σ chunk over the rows, or factor times the vector of these sums."""
 
 
 class Problem:
@@ -186,11 +186,12 @@ class Sweep:
         sums, apart = ExactEnough(), self.problem.only_negatives_cost and self.problem.whole.x.itemsize <= 4
         for low, high in self._chunks():
             chunk = self.layer.logits(low, high)
+            slopes = None
             if apart:
-                self._positives_apart(chunk, low, high, any(wanted), sums)
+                slopes = self._positives_apart(chunk, low, high, any(wanted), sums)
             else:
                 self._all_alike(chunk, low, high, any(wanted), sums)
-            self._use(chunk, low, high, factor, wanted, hook)
+            self._use(chunk, low, high, factor, wanted, hook, slopes)
         return sums.value()
 
     def _losses(self) -> Array:
@@ -219,14 +220,26 @@ class Sweep:
             x = self.layer.view(chunk)
             part = (scale if scale.shape[1] == 1 else scale[:, low:high]).T
             self.problem.evaluate(x, low, high, (), scale=part, grad=x)
-            self._use(chunk, low, high, 1.0, wanted, None)
+            self._use(chunk, low, high, 1.0, wanted)
 
-    def _use(self, chunk: Any, low: int, high: int, factor: float, wanted: Wanted, hook: Hook | None) -> None:
-        """The products of a chunk that has become its gradient. The hook comes last: it may change the weights."""
+    def _use(
+        self,
+        chunk: Any,
+        low: int,
+        high: int,
+        factor: float,
+        wanted: Wanted,
+        hook: Hook | None = None,
+        slopes: Array | None = None,
+    ) -> None:
+        """The products of a chunk that has become its gradient; `slopes` are its sums, where they are known.
+
+        The hook comes last: it may change the weights.
+        """
         if wanted.inputs:
             self.layer.add_to_inputs(chunk, low, high, factor)
         if wanted.bias:
-            self.layer.bias_grad(chunk, low, high, factor)
+            self.layer.bias_grad(chunk if slopes is None else slopes, low, high, factor)
         if wanted.weight:
             grad = self.layer.weight_grad(chunk, low, high, factor)
             if hook is not None:
@@ -252,15 +265,18 @@ class Sweep:
         more = np.where(exact == as_summed, 0.0, exact.astype(np.float64) - as_summed)  # both may be infinite
         return label, row, more, grad
 
-    def _positives_apart(self, chunk: Any, low: int, high: int, wants_grad: bool, sums: ExactEnough) -> None:
-        """Positives one by one; at -inf, where they then stand, a negative costs nothing."""
+    def _positives_apart(self, chunk: Any, low: int, high: int, wants_grad: bool, sums: ExactEnough) -> Any:
+        """Positives one by one; at -inf, where they then stand, a negative costs nothing. The gradient's sums."""
         label, row = self.problem.targets.pairs(low, high)
         losses, grad = self._of_positives(self.layer.picked(chunk, low, label, row), low, label, row)
         self.layer.put(chunk, label, row, -math.inf)
-        sums.add(sums_of_negatives(self.layer.view(chunk), wants_grad=wants_grad))
+        found, slopes = sums_of_negatives(self.layer.view(chunk), wants_grad=wants_grad)
+        sums.add(found)
         sums.add(losses.astype(np.float64))
-        if wants_grad:
+        if slopes is not None:
             self.layer.put(chunk, label, row, grad)
+            slopes += np.bincount(label, grad, len(slopes))
+        return slopes
 
     def _of_positives(self, x: Array, low: int, label: Array, row: Array) -> tuple[Array, Array]:
         """Losses and gradients of positives whose logits are these."""

@@ -90,7 +90,7 @@ class ArrayLayer:
 
     def bias_grad(self, chunk: Array, low: int, high: int, factor: float) -> None:
         """factor times the sums over the rows."""
-        self.grads["bias"][low:high] = chunk.sum(axis=1) * factor
+        self.grads["bias"][low:high] = (chunk if chunk.ndim == 1 else chunk.sum(axis=1)) * factor
 
 
 def problem_of(inputs: Any, linear_weight: Any, targets: Any, linear_bias: Any, options: Options) -> tuple[Any, Any]:

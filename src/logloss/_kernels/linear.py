@@ -40,14 +40,17 @@ def _slopes(x, z, g, zero, one):
 
 
 @entry
-def negatives(logits, code, width, wants_grad, sums, low, high):
-    """Rows low..high of a matrix of float32 or bfloat16 (`code`): their losses' sums, and σ(x) in place if wanted."""
+def negatives(logits, code, width, sums, slopes, low, high):
+    """Rows low..high of a matrix of float32 or bfloat16 (`code`): the sums of their losses.
+
+    Where `slopes` is no 0, σ(x) takes the place of x, and its sums, of what is not rounded yet, go there.
+    """
     zero, one = np.float32(0), np.float32(1)
     x_, z_ = carray(stack(zero), (BLOCK,), np.float32), carray(stack(zero), (BLOCK,), np.float32)
     l_, g_ = carray(stack(zero), (BLOCK,), np.float32), carray(stack(zero), (BLOCK,), np.float32)
-    found = carray(pointer(sums), (high,), np.float64)
+    found, sloped = carray(pointer(sums), (high,), np.float64), carray(pointer(slopes), (high,), np.float64)
     for row in range(low, high):
-        summed = 0.0
+        summed, steep = 0.0, 0.0
         for s in range(0, width, BLOCK):
             n, first = min(width - s, BLOCK), row * width + s
             z, l, g = z_[:n], l_[:n], g_[:n]
@@ -56,20 +59,23 @@ def negatives(logits, code, width, wants_grad, sums, low, high):
             cores.softplus_of_minus(z, l)
             _losses(x, l, zero, one)
             summed += total(l)
-            if wants_grad:
+            if slopes:
                 _slopes(x, z, g, zero, one)
+                steep += total(g)
                 store(g, one, logits, code, first)
         found[row] = summed
+        if slopes:
+            sloped[row] = steep
 
 
-def sums_of_negatives(logits: Array, *, wants_grad: bool) -> Array:
-    """The sum of each row's losses; with `wants_grad` the logits become their gradient.
+def sums_of_negatives(logits: Array, *, wants_grad: bool) -> tuple[Array, Array | None]:
+    """The sum of each row's losses; with `wants_grad` the logits become their gradient, whose sums come second.
 
     `logits`: a C-contiguous matrix of float32 or bfloat16.
     """
     rows, width = logits.shape
-    sums = np.empty(rows)
+    sums, slopes = np.empty(rows), np.empty(rows) if wants_grad else None
     step = max(1, TASK // max(width, 1))
-    fixed = address(logits), code_of(logits.dtype), width, wants_grad, address(sums)
+    fixed = address(logits), code_of(logits.dtype), width, address(sums), 0 if slopes is None else address(slopes)
     threads.run([functools.partial(negatives, *fixed, low, min(low + step, rows)) for low in range(0, rows, step)])
-    return sums
+    return sums, slopes

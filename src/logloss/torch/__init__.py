@@ -8,6 +8,15 @@ logits (docs/linear.md).
 
 from typing import Any
 
+from .._errors import MissingDependencyError
+
+try:
+    import torch  # noqa: F401 - asked for once, for all modules of this room
+except ImportError:
+    raise MissingDependencyError(
+        "logloss.torch needs PyTorch, which is not installed. Run: pip install 'logloss[torch]'"
+    ) from None
+
 from .distributed import sharded_linear_binary_cross_entropy, sharded_siglip_loss
 from .linear import LinearBCEWithLogitsLoss, SigLIPLoss
 from .losses import AsymmetricLoss, BCELoss, BCEWithLogitsLoss, SigmoidFocalLoss, binary_cross_entropy_with_logits

@@ -5,22 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .._errors import MissingDependencyError
+import torch
+
+from .._backends.torch import clamped, state
+from .._backends.torch.broadcasting import evaluate
 from .._spec.losses import ASYMMETRIC, FOCAL, PLAIN_LOSS, PROBABILITY, Loss, Primitive, primitive
 from .._spec.options import FIELDS, Options, given_options
 from .._spec.reductions import check_reduction
 from .._spec.terms import number
 from ..dialects import pytorch
-
-try:
-    import torch
-except ImportError:
-    raise MissingDependencyError(
-        "logloss.torch needs PyTorch, which is not installed. Run: pip install 'logloss[torch]'"
-    ) from None
-
-from .._backends.torch import clamped, state
-from .._backends.torch.broadcasting import evaluate
 
 # What torch.nn.BCELoss does to probabilities near 0 and 1: a floor of logarithms, and of the gradient's denominator.
 _TORCH_BCE = Primitive(clamped.LOSS, (math.exp(pytorch.LOG_FLOOR), float(pytorch.BACKWARD_EPSILON)))

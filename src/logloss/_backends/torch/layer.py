@@ -107,7 +107,8 @@ class TensorLayer:
 
     def bias_grad(self, chunk: Any, low: int, high: int, factor: float) -> None:
         """factor times the sums over the rows."""
-        torch.mul(chunk.sum(1, dtype=self.sums), factor, out=self.bias_grads[low:high])
+        sums = chunk.sum(1, dtype=self.sums) if isinstance(chunk, torch.Tensor) else tensor_of(chunk).to(self.sums)
+        torch.mul(sums, factor, out=self.bias_grads[low:high])
 
 
 class Call(NamedTuple):

@@ -1,0 +1,250 @@
+"""Time and memory of a linear layer's loss without its logits: `python benchmarks/linear.py [layer] [siglip]`.
+
+A step is forward and backward of the mean loss of X·Wᵀ + b against five positives a row, beside the same with
+PyTorch's loss, eager and compiled, and beside the three matrix products that any of them needs. Time is of what ran in
+turn in one process; peak memory, beyond what is there before the step, is that of a process for each. `siglip` does the
+same for pairs of images and texts; `accuracy` compares formulas in bfloat16. `--svg FILE` draws memory over labels
+(needs matplotlib).
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from harness import Case, Table, as_json, markdown, measure, text, use_cores
+
+OURS, HOOK, EAGER, COMPILED = "linear_binary_cross_entropy", "… with a hook that steps", "torch eager", "torch.compile"
+PRODUCTS, FORWARD, PRODUCT = "three matrix products", "… the loss alone", "one matrix product"
+PAIRS, DENSE = "siglip_loss", "torch, dense"
+POSITIVES = 5
+Step = Callable[[], object]
+
+
+def layer(rows: int, features: int, labels: int, dtype: str) -> tuple[Any, Any, Any, Any]:
+    """Inputs, weights, bias and positives."""
+    import numpy as np
+    import torch
+
+    import logloss as ll
+
+    kind, generator = getattr(torch, dtype), torch.Generator().manual_seed(0)
+    x = (torch.randn(rows, features, generator=generator) / features**0.5).to(kind).requires_grad_()
+    w = torch.randn(labels, features, generator=generator).to(kind).requires_grad_()
+    first = np.arange(rows)[:, None] + np.arange(POSITIVES) * (labels // POSITIVES)
+    targets = ll.Positives(np.arange(rows + 1) * POSITIVES, (first % labels).reshape(-1), (rows, labels))
+    return x, w, torch.zeros(labels, dtype=kind, requires_grad=True), targets
+
+
+def steps(rows: int, features: int, labels: int, dtype: str) -> dict[str, Step]:
+    """Every way of the step by its name. What a way needs beside the layer it makes when it is first called."""
+    import torch
+
+    import logloss as ll
+
+    x, w, b, targets = layer(rows, features, labels, dtype)
+    own = (x, w, b)
+
+    def backward(loss: Any) -> None:
+        for one in own:
+            one.grad = None
+        loss().backward()
+
+    def ours(**options: Any) -> Any:
+        return ll.linear_binary_cross_entropy(x, w, targets, linear_bias=b, **options)
+
+    def sgd(low: int, high: int, grad: Any) -> None:
+        w[low:high].sub_(grad, alpha=1e-3)
+
+    def theirs(x: Any, w: Any, b: Any, dense: Any) -> Any:
+        return torch.nn.functional.binary_cross_entropy_with_logits(torch.nn.functional.linear(x, w, b), dense)
+
+    kept: dict[str, Any] = {}
+
+    def unfused(loss: Any) -> Any:
+        if "dense" not in kept:
+            kept["dense"] = torch.from_numpy(targets.dense()).to(x.dtype)
+        return loss(x, w, b, kept["dense"])
+
+    def products() -> None:
+        logits = w.detach() @ x.detach().T
+        kept["products"] = logits.T @ w.detach(), logits @ x.detach()
+
+    def forward() -> None:
+        with torch.no_grad():
+            ours()
+
+    compiled = torch.compile(theirs)
+    return {
+        PRODUCTS: products,
+        OURS: lambda: backward(ours),
+        HOOK: lambda: backward(lambda: ours(on_weight_grad=sgd)),
+        EAGER: lambda: backward(lambda: unfused(theirs)),
+        COMPILED: lambda: backward(lambda: unfused(compiled)),
+        PRODUCT: lambda: w.detach() @ x.detach().T,
+        FORWARD: forward,
+    }
+
+
+def pair_steps(rows: int, features: int, labels: int, dtype: str) -> dict[str, Step]:
+    """The sigmoid loss of pairs, by tiles and dense."""
+    import torch
+
+    import logloss as ll
+
+    x, w, _, _ = layer(rows, features, labels, dtype)
+    scale, bias = torch.tensor(10.0, requires_grad=True), torch.tensor(-10.0, requires_grad=True)
+    own = x, w, scale, bias
+
+    def dense() -> None:
+        logits = scale * x @ w.T + bias
+        signs = 2 * torch.eye(rows, labels) - 1
+        torch.autograd.grad(-torch.nn.functional.logsigmoid(signs * logits).sum() / rows, own)
+
+    return {PAIRS: lambda: torch.autograd.grad(ll.siglip_loss(*own), own), DENSE: dense}
+
+
+def peak(which: str, shape: tuple[int, int, int], dtype: str) -> int:
+    """Bytes that one step holds at most beside what was there before, measured in a process of its own."""
+    command = [sys.executable, "-W", "ignore", __file__, "--peak", json.dumps([which, *shape, dtype])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[-1])
+
+
+def _resident(field: str) -> int:
+    found = re.search(field + r":\s+(\d+)", Path("/proc/self/status").read_text(encoding="utf-8"))
+    return 1024 * int(found.group(1)) if found else 0
+
+
+def print_peak(which: str, rows: int, features: int, labels: int, dtype: str) -> None:
+    make = pair_steps if which in (PAIRS, DENSE) else steps
+    make(64, features, 1000, dtype)[which]()  # compiles, and gives the libraries their buffers
+    step = make(rows, features, labels, dtype)[which]
+    before = _resident("VmRSS")
+    step()
+    print(max(0, _resident("VmHWM") - before))
+
+
+def measured(
+    shape: tuple[int, int, int], dtype: str, rounds: int, names: list[str], *, pairs: bool = False, memory: bool = True
+) -> Table:
+    """One shape: the time of every way, in ns per logit, and its peak memory in the note."""
+    rows, features, labels = shape
+    found = (pair_steps if pairs else steps)(*shape, dtype)
+    chosen = [name for name in found if name in names]
+    results = measure([Case(name, found[name], rows * labels) for name in chosen], rounds)
+    del found
+    peaks = {name: peak(name, shape, dtype) for name in chosen if memory and name not in (PRODUCTS, PRODUCT)}
+    note = "peak MB: " + ", ".join(f"{name} {size / 1e6:.0f}" for name, size in peaks.items())
+    return Table(f"{rows:,} × {features} × {labels:,} {dtype}", chosen[0], results, note=note)
+
+
+RANGES = (0, 4, 8, 12, 16, 24)
+
+
+def errors(count: int = 512) -> dict[str, list[float]]:
+    """The largest relative error of a positive's gradient in bfloat16, by ranges of its logit, of each formula.
+
+    Row i of X is the unit vector i and one column more, so that the diagonal of dW is the gradient by the logits.
+    """
+    import numpy as np
+    import torch
+
+    import logloss as ll
+
+    generator = torch.Generator().manual_seed(0)
+    main = (torch.rand(count, generator=generator) * RANGES[-1]).bfloat16()
+    rest = (torch.rand(count, 1, generator=generator) - 0.5).bfloat16()
+    x = torch.cat([torch.eye(count), torch.ones(count, 1)], 1).bfloat16()
+    w = torch.cat([torch.diag(main), rest], 1).requires_grad_()
+    exact = main.double() + rest[:, 0].double()
+    want = -torch.sigmoid(-exact)
+    targets = ll.Positives(np.arange(count + 1), np.arange(count), (count, count))
+    logits = torch.nn.functional.linear(x, w).diagonal().detach()
+    (ours,) = torch.autograd.grad(ll.linear_binary_cross_entropy(x, w, targets, reduction="sum"), w)
+    formulas = {
+        "σ − y, bfloat16": torch.sigmoid(logits) - 1,
+        "σ − y, float32 of bfloat16 logits": (torch.sigmoid(logits.float()) - 1).bfloat16(),
+        "σ(−x), float32 of bfloat16 logits": (-torch.sigmoid(-logits.float())).bfloat16(),
+        OURS: ours.diagonal(),
+    }
+    bands = list(itertools.pairwise(RANGES))
+    found = {name: ((grad.double() - want) / want).abs() for name, grad in formulas.items()}
+    return {
+        name: [float(error[(exact >= low) & (exact < high)].max()) for low, high in bands]
+        for name, error in found.items()
+    }
+
+
+def show(found: dict[str, list[float]]) -> str:
+    """The errors as a table for a page."""
+    heads = [f"{low} to {high}" for low, high in itertools.pairwise(RANGES)]
+    lines = ["| gradient of a positive, logit | " + " | ".join(heads) + " |", "|---|" + "--:|" * len(heads)]
+    lines += [f"| {name} | " + " | ".join(f"{error:.1g}" for error in row) + " |" for name, row in found.items()]
+    return "\n".join(lines)
+
+
+def draw(file: Path, features: int, rows: int) -> None:
+    """Peak memory over labels, as a figure."""
+    import matplotlib.pyplot as plt
+
+    labels = [10_000, 20_000, 50_000, 100_000]
+    figure, axes = plt.subplots(figsize=(6, 3.6))
+    for name in (EAGER, COMPILED, OURS, HOOK):
+        axes.plot(labels, [peak(name, (rows, features, one), "float32") / 1e6 for one in labels], "o-", label=name)
+    axes.set(xlabel="labels", ylabel="peak memory of a step, MB", xscale="log", yscale="log")
+    axes.set_title(f"{rows:,} rows × {features} features, float32")
+    axes.legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(file, metadata={"Date": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The loss of a linear layer without its logits, beside PyTorch.")
+    parser.add_argument("suites", nargs="*", default=[], help="layer and siglip, both if none is named; or accuracy")
+    parser.add_argument("--shape", action="append", help="rows,features,labels; may be given several times")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--without-compile", action="store_true", help="leave torch.compile out")
+    parser.add_argument("--without-memory", action="store_true", help="measure times alone")
+    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--json", type=Path, help="write everything measured there")
+    parser.add_argument("--svg", type=Path, help="draw memory over labels there, and measure nothing else")
+    parser.add_argument("--peak", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    use_cores(2)
+    if given.peak:
+        print_peak(*json.loads(given.peak))
+        return
+    if "accuracy" in given.suites:
+        print(show(errors()))
+        return
+    if given.svg:
+        draw(given.svg, 256, 1024)
+        return
+    shapes = [tuple(map(int, one.split(","))) for one in given.shape or []]
+    names = [PRODUCTS, OURS, HOOK, EAGER, *([] if given.without_compile else [COMPILED])]
+    tables, memory = [], not given.without_memory
+    if "layer" in given.suites or not given.suites:
+        for rows, features, labels in shapes or [(256, 256, 20_000), (1024, 256, 100_000), (64, 512, 200_000)]:
+            shape = rows, features, labels
+            tables.append(measured(shape, given.dtype, given.rounds, names, memory=memory))
+            tables.append(measured(shape, given.dtype, given.rounds, [PRODUCT, FORWARD], memory=memory))
+    if "siglip" in given.suites or not given.suites:
+        for rows, features, labels in shapes or [(4096, 256, 4096), (8192, 512, 8192)]:
+            shape, ways = (rows, features, labels), [PAIRS, DENSE]
+            tables.append(measured(shape, given.dtype, given.rounds, ways, pairs=True, memory=memory))
+    print("\n\n".join((markdown if given.markdown else text)(table) for table in tables))
+    if given.json:
+        given.json.write_text(as_json(tables, {}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
