@@ -16,7 +16,7 @@ _SMALL_SHIFT = 0.005
 """A mean error below this is not what is said first."""
 
 _AT_PLACES = "off at some places"
-_UNEVEN = 0.1
+_UNEVEN = 0.2
 _WIDE = 0.05
 _ONE_SIDED = 0.8
 
@@ -40,6 +40,13 @@ def span(low: float, high: float, most: int = 6) -> str:
     """An interval with the digits that it allows itself."""
     digits = digits_for((high - low) / 2, most=most)
     return f"{number(low, digits)} to {number(high, digits)}"
+
+
+def parts(found: Diagnostics) -> tuple[float, float]:
+    """Miscalibration, which is at least 0, and the discrimination that the log loss leaves beside it."""
+    told = found.decomposition.log_loss
+    cost = max(told.miscalibration.value, 0.0)
+    return cost, told.uncertainty - told.score + cost
 
 
 def removed(statistics: Statistics) -> str:
