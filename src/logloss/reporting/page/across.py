@@ -74,8 +74,8 @@ def whom(shown: Sequence[Subject], everyone: Sequence[Subject], summary: Summary
         return None
     explained = (
         "Ranked by the error that is there at least, the end of its interval that is nearer to 0, so that a small "
-        "group does not win by chance. Those with fewer than 10 expected events or non-events are not ranked; errors of "
-        "segments are drawn towards 0 as far as the others suggest."
+        "group does not win by chance. Those with fewer than 10 expected events or non-events are not ranked; errors "
+        "of segments are drawn towards 0 as far as the others suggest."
     )
     return Section("whom", WHOM, tuple(answers), (explained,), tuple(parts))
 
