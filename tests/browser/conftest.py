@@ -61,8 +61,8 @@ def rows_of(count: int) -> pl.DataFrame:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Each report once: of the shipped predictions, of a thousand groups, and of names that want to do harm."""
     folder = tmp_path_factory.mktemp("reports")
-    shipped, many = rows_of(20_000), rows_of(20_000).with_columns(store=pl.int_range(20_000) % 1000)
-    hostile = shipped.head(2000).rename({"y": "a'\"<script>alert(3)</script>"})
+    shipped, many = rows_of(2000), rows_of(60_000).with_columns(store=pl.int_range(60_000) % 1000)
+    hostile = shipped.rename({"y": "a'\"<script>alert(3)</script>"})
     hostile = hostile.with_columns(pl.Series("g\x00\u202e<b>", ["<i>one</i>", "\ud7ff&amp;\x0b two", None, ""] * 500))
     made = {
         "acs": (ACS, {"target": "employed", "probability": "predicted_probability", "group": "year"}),

@@ -10,7 +10,8 @@ from typing import Any
 from .._errors import MissingDependencyError
 
 _SVG = "http://www.w3.org/2000/svg"
-_VEGA_LITE = "6.4"
+_MAJOR = "6."
+"""Of Vega-Lite, which specifications are written for."""
 
 PALETTE: dict[str, dict[str, str]] = {
     "light": {
@@ -89,7 +90,9 @@ def render(spec: Mapping[str, Any], key: str, alt: str) -> str:
         import vl_convert
     except ImportError as error:
         raise missing("vl_convert") from error
-    drawn = vl_convert.vegalite_to_svg(_legal(spec), vl_version=_VEGA_LITE, allowed_base_urls=[])
+    versions = [one for one in vl_convert.get_vegalite_versions() if one.startswith(_MAJOR)]
+    newest = versions[-1] if versions else None
+    drawn = vl_convert.vegalite_to_svg(_legal(spec), vl_version=newest, allowed_base_urls=[])
     return ET.tostring(_cleaned(ET.fromstring(drawn), spec, key, legal(alt)), encoding="unicode")
 
 

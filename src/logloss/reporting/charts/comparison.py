@@ -39,7 +39,9 @@ def _panel(times: Sequence[str], one: Series, *, last: bool) -> Spec:
     room = (highest - lowest) or abs(highest) or 1.0
     domain = [lowest - 0.12 * room, highest + 0.9 * room]
     scale = {"domain": domain, "nice": False, "zero": False}
-    every = math.ceil(len(times) / 8)
+    fitting = max(1, _WIDTH // (7 * max(map(len, times)) + 14))  # names of times that do not touch
+    every = math.ceil(len(times) / fitting)
+    size = 40 if len(times) <= 20 else 14
     names = [time for place, time in enumerate(times) if place % every == 0]
     x: Spec = {
         "field": "x",
@@ -64,7 +66,7 @@ def _panel(times: Sequence[str], one: Series, *, last: bool) -> Spec:
     layers += [
         layer(quiet, "line", {"x": x, "y": y("y")}, stroke=BLUE, strokeWidth=1.5),
         layer(quiet, "rule", {"x": x, "y": y("low"), "y2": {"field": "high"}}, stroke=BLUE, strokeWidth=1.5),
-        layer(data, "point", {"x": x, "y": y("y")}, filled=True, fill=BLUE, size=40, opacity=1),
+        layer(data, "point", {"x": x, "y": y("y")}, filled=True, fill=BLUE, size=size, opacity=1),
         layer(
             rows(name=[f"{one.name}, {one.unit}" if one.unit else one.name]),
             "text",

@@ -25,6 +25,8 @@ from .parts import (
 )
 
 _STEP = 0.012
+_RIGHT = 0.8
+"""Right of it a label stands at the left of its point."""
 
 
 class Mark(NamedTuple):
@@ -83,6 +85,7 @@ def _marked(mark: Mark | None, side: int) -> list[Spec]:
     name = f"p ≥ {number(mark.threshold, 3).rstrip('0').rstrip('.')}"
     tip = f"{name}: {number(mark.x, 3)} across, {number(mark.y, 3)} up"
     encoding = {"x": field("x"), "y": field("y")}
+    side = -1 if mark.x > _RIGHT else side
     x, y = min(max(mark.x + 0.03 * side, 0.02), 0.98), max(mark.y - 0.05, 0.04)
     return [
         layer(rows(x=[mark.x], y=[mark.y], tip=[tip]), "point", encoding, filled=True, fill=BLUE, size=44, opacity=1),

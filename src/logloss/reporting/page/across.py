@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MOST_TIMES = 60
 """Times that a figure shows: the last ones."""
 
-_MOST_WINDOWS = 1000
+_MOST_WINDOWS, _MOST_BESIDE = 1000, 12
 
 _OF_A_LINE = {
     "rows": "rows",
@@ -73,8 +73,9 @@ def whom(shown: Sequence[Subject], everyone: Sequence[Subject], summary: Summary
     if not parts:
         return None
     explained = (
-        "Ranked by the error that is there at least: the end of the 95\u00a0% interval that is nearer to 0, so that a "
-        "small group does not win by chance. Those with fewer than 10 expected events or non-events are not ranked."
+        "Ranked by the error that is there at least, the end of its interval that is nearer to 0, so that a small "
+        "group does not win by chance. Those with fewer than 10 expected events or non-events are not ranked; errors "
+        "of segments are drawn towards 0 as far as the others suggest."
     )
     return Section("whom", WHOM, tuple(answers), (explained,), tuple(parts))
 
@@ -117,7 +118,9 @@ def changed(shown: Sequence[Subject], summary: Summary) -> Section:
         title = f"{_capital(listed(moved))} changed beyond chance" if moved else "Nothing changed for sure"
         answers.append(answer(CHANGED, "changed", one, ("Yes." if moved else "Not for sure.", told), "LL6"))
         paragraphs += [told] if len(shown) == 1 else []
-        parts.append(Part(one.name, (_series(one.block, times, title), _windows(one, times, summary.plan.groups[0]))))
+        figure, table_ = _series(one.block, times, title), _windows(one, times, short(summary.plan.groups[0]))
+        beside = len(times) <= _MOST_BESIDE
+        parts.append(Part(one.name, (figure, table_) if beside else (figure,), () if beside else (table_,)))
     explained = "The first and the last time are compared; they are taken as samples of different rows."
     return Section("changed", CHANGED, together(answers), (*paragraphs, explained), tuple(parts))
 
@@ -140,9 +143,12 @@ def _changes(block: Block, times: Sequence[str]) -> tuple[dict[str, str], str]:
     for one in _several(block):
         se = [(high - low) / 2 / 1.96 for low, high in zip(one.low, one.high, strict=True)]
         unit = f" {one.unit}" if one.unit else ""
+        if not all(map(math.isfinite, (se[0], se[-1]))):
+            continue
         verbs[one.name], amount = words.change(one.values[0], se[0], one.values[-1], se[-1], one.digits, unit)
         told.append(f"{one.name} {verbs[one.name]} ({amount})")
-    return verbs, f"From {times[0]} to {times[-1]}: {'; '.join(told)}."
+    changes = "; ".join(told) or "no change can be told from chance"
+    return verbs, f"From {times[0]} to {times[-1]}: {changes}."
 
 
 def _series(block: Block, times: Sequence[str], title: str) -> Figure:
@@ -175,7 +181,7 @@ def _windows(one: Subject, times: Sequence[str], name: str) -> Table:
         half = float(column(one.block, "log_loss_high")[place]) - line.log_loss
         loss, rate = sortable(number(line.log_loss), line.log_loss), sortable(percent(line.base_rate), line.base_rate)
         rows.append((Cell(time), sortable(whole(line.rows), line.rows), loss, margin(half), rate))
-    return Table("times", "Times", columns, tuple(rows), "Rows, log loss and base rate at each")
+    return Table("times", "Times", columns, tuple(rows), "Rows, log loss and base rate at each", sortable=True)
 
 
 def margin(half: float) -> Cell:

@@ -41,6 +41,7 @@ def page(summary: Summary, command: str) -> str:
     shown = _chosen(everyone)
     built = list(_sections(everyone, shown, summary))
     style, script = _style(), _script()
+    found = closing.findings(everyone if len(everyone) <= _MOST_DIAGNOSED else shown)
     first, name, last = headlines.headline(everyone, summary)
     context = {
         "title": headlines.title(everyone),
@@ -54,7 +55,8 @@ def page(summary: Summary, command: str) -> str:
                 [one.key for one in built], diagnosed=_diagnosed(everyone), figures=(len(shown), len(everyone))
             )
         ),
-        "findings": closing.findings(everyone if len(everyone) <= _MOST_DIAGNOSED else shown),
+        "findings": found,
+        "codes": {one.key for one in found},
         "quality": closing.quality(summary, everyone),
         "reading": list(closing.reading(summary)),
         "cautions": list(closing.cautions(shown))[:_MOST_CAUTIONS],

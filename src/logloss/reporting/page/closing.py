@@ -15,6 +15,7 @@ from .tables import Table, pairs
 if TYPE_CHECKING:
     from ...evaluate.summary import Finding, Summary
 
+_MOST_FINDINGS = 100
 _NOT_SHOWN = ("mce", "emax")
 """Numbers that no page has."""
 
@@ -39,21 +40,31 @@ class Told(NamedTuple):
     title: str
     evidence: str
     explanation: str
+    subject: str = ""
 
 
 def findings(everyone: Sequence[Subject]) -> list[Told]:
     """All findings, the most serious first."""
     order = list(WEIGHTS)[::-1]
     told = [
-        Told(f"{one.key}-{found.code}", found.code, one.name, found.severity, WEIGHTS[found.severity], *_said(found))
+        Told("", found.code, one.name, found.severity, WEIGHTS[found.severity], *_said(found), subject=one.key)
         for one in everyone
         for found in one.block.findings
     ]
-    return sorted(told, key=lambda one: order.index(one.severity))
+    return list(_with_keys(sorted(told, key=lambda one: order.index(one.severity))[:_MOST_FINDINGS]))
+
+
+def _with_keys(told: Sequence[Told]) -> Iterator[Told]:
+    """With ids: answers lead to the first finding of a code."""
+    seen: set[str] = set()
+    for one in told:
+        key = f"{one.subject}-{one.code}"
+        yield one._replace(key="" if key in seen else key)
+        seen.add(key)
 
 
 def _said(found: Finding) -> tuple[str, str, str]:
-    return _sentence(found.title), _sentence(found.evidence), _sentence(found.explanation)
+    return found.title.rstrip("."), _sentence(found.evidence), _sentence(found.explanation)
 
 
 def _sentence(text: str) -> str:

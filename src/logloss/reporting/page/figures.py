@@ -43,18 +43,17 @@ Maker = Callable[["Subject", "Diagnostics"], "Figure | None"]
 
 def decomposition(subject: Subject, found: Diagnostics) -> Figure | None:
     """What the log loss is made of."""
-    parts = found.decomposition.log_loss
-    miscalibration, discrimination = parts.miscalibration, parts.discrimination
-    known = (parts.score, parts.uncertainty, miscalibration.value, discrimination.value)
-    if not all(map(math.isfinite, known)) or parts.uncertainty <= 0:
+    told = found.decomposition.log_loss
+    cost, gain = words.parts(found)
+    known = (told.score, told.uncertainty, told.miscalibration.value)
+    if not all(map(math.isfinite, known)) or told.uncertainty <= 0:
         return None
-    cost, gain = number(miscalibration.value), number(discrimination.value)
-    subtitle = f"Log loss = base rate alone − discrimination {gain} + miscalibration {cost}, nats a row"
+    subtitle = f"Log loss = base rate alone − discrimination {number(gain)} + miscalibration {number(cost)}, nats a row"
     alt = (
-        f"A bar from 0 to {number(parts.uncertainty)}, the log loss of the base rate alone. The log loss is "
-        f"{number(parts.score)}, of which miscalibration is {cost}."
+        f"A bar from 0 to {number(told.uncertainty)}, the log loss of the base rate alone. The log loss is "
+        f"{number(told.score)}, of which miscalibration is {number(cost)}."
     )
-    spec = charts.decomposition(parts.score, parts.uncertainty, discrimination.value, miscalibration.value)
+    spec = charts.decomposition(told.score, told.uncertainty, gain, cost)
     return Figure("decomposition", words.removed(subject.statistics), subtitle, alt, spec)
 
 

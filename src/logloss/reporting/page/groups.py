@@ -73,7 +73,7 @@ def ranked(lines: Sequence[Line]) -> list[Line]:
 def table(key: str, what: str, lines: Sequence[Line]) -> Table:
     """All that fit, ranked; `what` is "group" or "label"."""
     shown = ranked(lines)[:MOST]
-    limit = _scale([(line.low, line.high) for line in shown])
+    limit = _scale([(line.low, line.high, line.least > 0) for line in shown])
     with_intervals = any(math.isfinite(line.low) for line in shown)
     with_auc = any(math.isfinite(line.auc) for line in shown)
     columns = [Column(what, "text"), Column("difference")]
@@ -104,7 +104,7 @@ def table(key: str, what: str, lines: Sequence[Line]) -> Table:
 def segments(key: str, found: Sequence[Segment]) -> Table:
     """Single values of the group columns and pairs of them, by the error that is there at least."""
     shown = sorted(found, key=lambda one: (-one.at_least, -abs(one.shrunken.value)))[:MOST]
-    limit = _scale([(one.difference.low, one.difference.high) for one in shown])
+    limit = _scale([(one.difference.low, one.difference.high, one.at_least > 0) for one in shown])
     heads = ("at least", "p", "rows", "observed", "predicted")
     columns = (
         Column("segment", "text"),
@@ -150,9 +150,11 @@ def _cells(line: Line, limit: float, with_intervals: bool, with_auc: bool) -> li
     return [*cells, sortable(number(line.auc, 3), line.auc)] if with_auc else cells
 
 
-def _scale(intervals: Sequence[tuple[float, float]]) -> float:
-    """The end of the scale on which intervals are drawn: most of them fit, in whole points."""
-    ends = [max(abs(low), abs(high)) for low, high in intervals if math.isfinite(low) and math.isfinite(high)]
+def _scale(intervals: Sequence[tuple[float, float, bool]]) -> float:
+    """The end of the scale on which intervals are drawn, in whole points: those of sure errors fit, or most of all."""
+    ends = [(max(abs(low), abs(high)), sure) for low, high, sure in intervals if math.isfinite(low + high)]
     if not ends:
         return _LEAST_SCALE
-    return max(_LEAST_SCALE, math.ceil(100 * float(np.quantile(ends, 0.9))) / 100)
+    firm = [end for end, sure in ends if sure]
+    widest = max(firm) if firm else float(np.quantile([end for end, _ in ends], 0.75))
+    return max(_LEAST_SCALE, math.ceil(100 * widest) / 100)

@@ -134,12 +134,13 @@ def _about_loss(shown: Sequence[Subject]) -> list[str]:
     found = shown[0].diagnostics
     if found is not None:
         parts = found.decomposition.log_loss
-        cost, gain = max(parts.miscalibration.value, 0.0), parts.discrimination.value
-        if math.isfinite(cost) and math.isfinite(gain):
-            rest = number(parts.uncertainty - gain)
+        cost, gain = words.parts(found)
+        if math.isfinite(parts.miscalibration.value):
             sure = "" if parts.miscalibration.distinguishable else ", and that may be chance"
             told.append(f"Recalibration could win back about {number(cost)}{sure}.")
-            told.append(f"The remaining {rest} is what these predictions cannot tell apart.")
+            told.append(
+                f"The remaining {number(parts.uncertainty - gain)} is what these predictions cannot tell apart."
+            )
     return told
 
 

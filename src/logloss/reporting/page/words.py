@@ -16,8 +16,9 @@ _SMALL_SHIFT = 0.005
 """A mean error below this is not what is said first."""
 
 _AT_PLACES = "off at some places"
-_UNEVEN = 0.1
+_UNEVEN = 0.2
 _WIDE = 0.05
+_LEVEL = 0.05
 _ONE_SIDED = 0.8
 
 
@@ -26,6 +27,8 @@ def with_margin(one: Estimate) -> tuple[str, str]:
     if not (math.isfinite(one.low) and math.isfinite(one.high)):
         return number(one.value), ""
     value, half = measured(one.value, (one.high - one.low) / 2, least=3)
+    if not half:
+        return value, ""
     if lopsided(one.value, one.low, one.high):
         return value, f" ({span(one.low, one.high)})"
     return value, f"{PLUS_MINUS}{half}"
@@ -40,6 +43,13 @@ def span(low: float, high: float, most: int = 6) -> str:
     """An interval with the digits that it allows itself."""
     digits = digits_for((high - low) / 2, most=most)
     return f"{number(low, digits)} to {number(high, digits)}"
+
+
+def parts(found: Diagnostics) -> tuple[float, float]:
+    """Miscalibration, which is at least 0, and the discrimination that the log loss leaves beside it."""
+    told = found.decomposition.log_loss
+    cost = max(told.miscalibration.value, 0.0)
+    return cost, told.uncertainty - told.score + cost
 
 
 def removed(statistics: Statistics) -> str:
@@ -87,6 +97,11 @@ def miscalibrated(found: Diagnostics) -> bool:
     return found.calibration.impossible_weight > 0 or any(one.code.startswith("LL1") for one in found.findings)
 
 
+def _tested(found: Diagnostics) -> bool:
+    """Whether anything can be said of calibration beyond chance."""
+    return math.isfinite(found.calibration.ecce_sigma.value)
+
+
 def size(found: Diagnostics) -> str:
     """How much it is, "small", "notable" or "large": as the findings about calibration say."""
     if found.calibration.impossible_weight > 0:
@@ -111,7 +126,7 @@ def fault(found: Diagnostics) -> str:
 def reliability(found: Diagnostics) -> str:
     """The title of the reliability diagram."""
     if not miscalibrated(found):
-        return "Cannot be told apart from calibrated"
+        return "Cannot be told apart from calibrated" if _tested(found) else "Observed against predicted"
     return {
         "small": f"Close to the diagonal, and a little {fault(found)}",
         "notable": f"Off the diagonal: {fault(found)}",
@@ -194,7 +209,7 @@ def evidence(found: Diagnostics) -> str:
     if not miscalibrated(found):
         return f"What is there may be chance{_unseen(found)}."
     sure = "This is far more than chance" if told.p_value < 1e-4 else "This is more than chance"
-    tail = f" (p {_compared(told.p_value)})" if math.isfinite(told.p_value) else ""
+    tail = f" (p {_compared(told.p_value)})" if told.p_value < _LEVEL else ""
     return f"{sure}{tail}, and {size(found)}."
 
 
@@ -216,14 +231,14 @@ def headline(target: str, statistics: Statistics, found: Diagnostics | None) -> 
         first = "The predictions cannot be told apart from always predicting the base rate of "
     else:
         first = f"The predictions remove {_share(statistics)} of the uncertainty about "
-    return first, target, f"{_second_half(found)}."
+    return first, target, f"{_second_half(found, statistics.d2_low > 0)}."
 
 
-def _second_half(found: Diagnostics | None) -> str:
+def _second_half(found: Diagnostics | None, better: bool) -> str:
     if found is None:
         return ""
     if not miscalibrated(found):
-        return ", and cannot be told apart from calibrated ones"
+        return ", and cannot be told apart from calibrated ones" if better and _tested(found) else ""
     shift, wrong = found.calibration.difference, fault(found)
     if wrong.startswith("too"):
         amount = abs(100 * shift.value)
@@ -268,7 +283,7 @@ def calibration(found: Diagnostics) -> tuple[str, str]:
     means = f"Observed {percent(found.base_rate)}, predicted {percent(found.mean_prediction)}"
     if found.calibration.impossible_weight > 0:
         return "No: what was given probability 0 happened.", f"{means}."
-    if not math.isfinite(found.calibration.ecce_sigma.value):
+    if not _tested(found) and not miscalibrated(found):
         return "It cannot be said.", f"{means}."
     if not miscalibrated(found):
         return "Nothing speaks against it.", f"{means}{_unseen(found)}."
@@ -297,6 +312,8 @@ def usefulness_answer(found: Diagnostics) -> tuple[str, str]:
     over = "acting on all" if better is gain else "acting on none"
     if not better:
         return verdict, ""
+    if better.value == 0:
+        return verdict, f"At {probability(at.threshold)} it gains nothing over {over}."
     value, half = measured(1000 * better.value, 500 * (better.high - better.low), least=0)
     margin = f"{PLUS_MINUS}{half}" if half else ""
     return verdict, f"At {probability(at.threshold)} it gains {value}{margin} net hits per 1,000 rows over {over}."
@@ -307,6 +324,6 @@ def change(before: float, before_se: float, after: float, after_se: float, digit
     shift, half = after - before, 1.96 * math.hypot(before_se, after_se)
     if not math.isfinite(half):
         return "changed", f"{number(shift, digits, sign=True)}{unit}"
-    value, margin = measured(shift, half, sign=True, least=min(2, digits))
+    value, margin = measured(shift, half, sign=True, least=0)
     verb = "held" if abs(shift) <= half else "rose" if shift > 0 else "fell"
     return verb, f"{value}{PLUS_MINUS}{margin}{unit}"
