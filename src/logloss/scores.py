@@ -308,5 +308,5 @@ def _require_rows(state: State, names: tuple[str, ...], where: str | None) -> No
     if state.rows == 0:
         kind = f" with {where}" if where else ""
         raise InvalidInputError(f"there must be rows to score; {source} has none{kind}; check what was named.")
-    if state.moments(range(len(state.plan.problems)), None)["w"] == 0:
+    if state.plan.weight and state.moments(range(len(state.plan.problems)), None)["w"] == 0:
         raise InvalidInputError(f"some weight must be positive; {source} has none; check the column of weights.")

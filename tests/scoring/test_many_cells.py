@@ -42,9 +42,13 @@ def test_arrays_have_the_digits_of_integers(seed: int, weight: str | None, monke
         np.testing.assert_array_equal(found[one.name], exact[one.name], err_msg=one.name)
 
 
-def test_integers_decide_what_is_open(monkeypatch: pytest.MonkeyPatch):
-    """Of usual cells few are left to the integers, so that arrays are worth it, and some are, so that both count."""
-    state = score(table(2, 40_000, 2_000), target="y", probability="p", group="g").state
+@pytest.mark.parametrize("rows", [20, 8])
+def test_integers_decide_what_is_open(rows: int, monkeypatch: pytest.MonkeyPatch):
+    """Of usual cells few are left to the integers, so that arrays are worth it, and some are, so that both count.
+
+    Sums of few numbers often lie halfway between two float64; that is no reason to ask.
+    """
+    state = score(table(2, 2_000 * rows, 2_000), target="y", probability="p", group="g").state
     cells, asked = state.sums.cells(0, state.numbered.sorted()[0]), []
     original = cells_module.Quotients._integers
 
@@ -54,7 +58,7 @@ def test_integers_decide_what_is_open(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(cells_module.Quotients, "_integers", counted)
     statistics(cells)
-    assert 0 < sum(asked) < 0.05 * len(asked) * len(cells)
+    assert 0 < sum(asked) < 0.002 * len(asked) * len(cells)
 
 
 def test_the_mean_over_groups():

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from logloss import _errors
 from logloss._kernels import scoring, threads
 from logloss.engines import local
-from logloss.evaluate.moments import Moments
+from logloss.evaluate.moments import MomentSums
 from logloss.evaluate.plan import Plan, Problem
 from logloss.evaluate.state import State
+from logloss.evaluate.store import Moments
 from logloss.scores import score
 from logloss.sources import frames
 from logloss.sources.batch import Batch
@@ -208,6 +209,17 @@ def test_many_groups():
     assert [one.group[0] for one in results if one.group] == counts["g"].to_list()
     assert [one.statistics.rows for one in results] == counts["rows"].to_list()
     assert [one.statistics.base_rate for one in results] == pytest.approx(counts["base"].to_list())
+
+
+@pytest.mark.parametrize(("weight", "most"), [(None, 500), ("w", 800)])
+def test_a_group_costs_what_the_component_says(weight: str | None, most: int):
+    """One extreme number is paid for by its own group."""
+    n = 30_000
+    frame = pl.DataFrame({"y": [1.0] * n, "p": [1e-300] + [0.5] * (n - 1), "w": [1.0] * n, "g": range(n)})
+    found = score(frame, target="y", probability="p", weight=weight, group="g").state
+    store = found.sums._stores[0]
+    assert store.held.nbytes <= MomentSums.size(found.plan, n) <= most * n
+    assert store.wide.nbytes < 200_000
 
 
 def test_the_kernel_compiles_once(acs: pl.DataFrame, tmp_path: Any):

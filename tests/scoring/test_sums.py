@@ -101,6 +101,14 @@ def test_sums_without_a_kernel(values: list[float]):
     assert Fraction(sums.exact_sum(np.array(values, float)), 1 << 1100) == sum(map(Fraction, values))
 
 
+@pytest.mark.parametrize("span", [0, 40, 1000])
+def test_the_sum_of_many_is_rounded_once(span: int):
+    rng = np.random.default_rng(span)
+    values = np.ldexp(rng.uniform(-1, 1, 10_000), rng.integers(-span, span + 1, 10_000))
+    assert sums.rounded_sum(values) == math.fsum(values)
+    assert sums.rounded_sum(np.append(values, 1e308)) == math.fsum([*values, 1e308])
+
+
 @given(st.integers(-(2**210), 2**210))
 def test_digits_and_integers(value: int):
     assert sums.to_integers(sums.from_integer(value, 4)[None]) == [value]

@@ -6,9 +6,13 @@ import numpy as np
 
 from .exact import BLOCK, MAX_LEVELS, deposit, highest, lowest, split
 from .jit import entry, inline
+from .ops import prefetch
 from .window import BITS, COUNTS, HEADER, LOWEST, NARROW_DIGITS, OVERFLOWS
 
 _MASK = (1 << BITS) - 1
+
+_AHEAD = 4
+"""So many cells before it is needed, one is asked for from memory."""
 
 
 @inline
@@ -47,6 +51,9 @@ def add(into, cells, held):
     """Add cell k, without its wide row, to cell cells[k], as if both were carried."""
     terms = (held.shape[1] - HEADER) // NARROW_DIGITS
     for k in range(cells.size):
+        if k + _AHEAD < cells.size:
+            for word in range(0, into.shape[1], 8):
+                prefetch(into, cells[k + _AHEAD] * into.shape[1] + word)
         mine, theirs = into[cells[k]], held[k]
         for count in range(COUNTS):
             mine[count] += theirs[count]

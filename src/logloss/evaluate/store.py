@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._kernels import threads
 from .._kernels.terms import COUNTED, WEIGHTED, terms_of
 from .._kernels.window import (
     BITS,
@@ -46,6 +48,10 @@ SAME = {
 
 _LARGE = 1 << 22
 """Bytes from which on NumPy asks for large pages of memory, and those of an array that grows stay large."""
+
+
+_TOGETHER = 1 << 14
+"""Cells that one thread adds at a time."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +160,10 @@ def _own(array: Integers) -> Integers:
     return array if array.flags.owndata else array.copy()
 
 
+def _some(start: int, *arrays: Integers) -> tuple[Integers, ...]:
+    return tuple(array[start : start + _TOGETHER] for array in arrays)
+
+
 class Store:
     """The cells of a problem as the kernel adds to them, one for each group; see `_kernels.window`."""
 
@@ -200,8 +210,10 @@ class Store:
         """Add the cells of another store: number k is cells[k] here."""
         from .._kernels import digits
 
+        self._carried = False
         theirs = other.held[: cells.size]
-        digits.add(self.held, cells, theirs)
+        starts = range(0, cells.size, _TOGETHER)
+        threads.run([partial(digits.add, self.held, *_some(start, cells, theirs)) for start in starts])
         beyond = np.flatnonzero(theirs[:, WIDE])
         mine = self._give_rows(cells[beyond])
         for wide in (self.wide, added := other.wide[theirs[beyond, WIDE]]):

@@ -187,13 +187,17 @@ def _with_clusters(
 
 def _table(of_groups: Callable[[NDArray[np.int64]], Cells], order: NDArray[np.int64], whole: Cells) -> Columns:
     """The statistics of all groups in order, and of the whole."""
-    places = [order[start : start + _TOGETHER] for start in range(0, len(order), _TOGETHER)]
-    parts = [*threads.run([partial(_statistics_of, of_groups, some) for some in places]), statistics(whole)]
-    return {one.name: np.concatenate([part[one.name] for part in parts]) for one in STATISTICS}
+    last = statistics(whole)
+    found = {name: np.empty(len(order) + 1, column.dtype) for name, column in last.items()}
 
+    def fill(start: int) -> None:
+        for name, column in statistics(of_groups(order[start : start + _TOGETHER])).items():
+            found[name][start : start + len(column)] = column
 
-def _statistics_of(of_groups: Callable[[NDArray[np.int64]], Cells], places: NDArray[np.int64]) -> Columns:
-    return statistics(of_groups(places))
+    threads.run([partial(fill, start) for start in range(0, len(order), _TOGETHER)])
+    for name, column in last.items():
+        found[name][-1:] = column
+    return found
 
 
 def _block(

@@ -60,7 +60,7 @@ def render_csv(summary: Summary) -> bytes:
 
     found = frame(summary)
     text = [
-        pl.when(pl.col(name).is_nan()).then(pl.lit("nan")).otherwise(pl.col(name).cast(pl.String)).alias(name)
+        pl.col(name).fill_nan(None).cast(pl.String).fill_null("nan")
         for name, kind in found.schema.items()
         if kind.is_float() and found[name].is_nan().any()
     ]
