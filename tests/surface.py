@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 import msgspec
-from logloss.report import schema
+from logloss.reporting import schema
 
 from logloss import cli
 from logloss.evaluate import documents, storage
