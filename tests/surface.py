@@ -14,10 +14,10 @@ import sys
 from typing import Any
 
 import msgspec
-from logloss.reporting import schema
 
 from logloss import cli
 from logloss.evaluate import documents, storage
+from logloss.reporting import schema
 from test_public_surface import parsers
 
 MODULES = ("logloss", "logloss.boosting", "logloss.keras", "logloss.scorers", "logloss.streaming", "logloss.torch")
@@ -76,7 +76,7 @@ def _bare(schema: Any) -> Any:
 def surface() -> dict[str, Any]:
     """All of it as plain data."""
     commands = {
-        one.prog: sorted(text for a in one._actions for text in a.option_strings) for one in parsers(cli._parser())
+        one.prog: sorted(text for a in one._actions for text in a.option_strings) for one in parsers(cli.parser())
     }
     codes = ("DONE", "GATE_FAILED", "USAGE", "INTERNAL", "INTERRUPTED")
     return {

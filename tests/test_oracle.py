@@ -13,6 +13,7 @@ import pytest
 from mpmath import inf, isnan, mp, mpf, nan
 
 import oracle
+from names import named
 from oracle import Derivatives, assert_ulp, error_in_ulp, prices
 
 LOGITS = [-45.25, -7.5, -1.0, -0.125, 0.375, 1.0, 6.5, 30.0]
@@ -139,7 +140,7 @@ def test_no_focus_is_plain_cross_entropy():
         (partial(oracle.from_log_probability, u=2, v=3), {-inf: (inf, -2, 0), 0: (inf, inf, inf)}),
         (partial(oracle.from_log_probability, u=0, v=3), {-inf: (0, 0, 0)}),
     ],
-    ids=str,
+    ids=named,
 )
 def test_limits(function: Callable[[Any], Derivatives], limits: dict[Any, tuple[Any, Any, Any]]):
     for point, want in limits.items():

@@ -17,6 +17,7 @@ from logloss._backends.torch.call import Call
 from logloss._spec.losses import FOCAL, PLAIN_LOSS, primitive
 from logloss._spec.options import Options
 from logloss.torch import AsymmetricLoss, BCELoss, BCEWithLogitsLoss, SigmoidFocalLoss
+from names import named
 
 # PyTorch's compiler and exporter warn of themselves.
 pytestmark = [
@@ -53,7 +54,7 @@ CALLS = [
 ]
 
 
-@pytest.mark.parametrize(("options", "dtype"), CALLS, ids=str)
+@pytest.mark.parametrize(("options", "dtype"), CALLS, ids=named)
 @pytest.mark.parametrize("operator", ["loss", "loss_and_grad"])
 def test_opcheck(operator: str, options: dict, dtype: torch.dtype):
     x, t = case(dtype=dtype)
