@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numba import from_dtype, types
 
-from logloss._kernels import entries, plain
+from logloss._kernels import entries, linear, plain
 from logloss._kernels.blocks import JOB
 from logloss._spec.losses import CROSS_ENTROPY
 
@@ -35,7 +35,7 @@ PLAIN = [
     for x in (types.float32, types.float64)
     for t in (types.float32, types.uint8)
     for name, signature in _plain_signatures(x, t).items()
-]
+] + [pytest.param(linear.negatives, (types.int64,) * 7, id="negatives")]
 GENERAL = [
     pytest.param(kernel, (JOBS, types.int64, types.int64), id=f"{name}{bits}")
     for (name, bits), kernel in entries.GENERAL.items()
