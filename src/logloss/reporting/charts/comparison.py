@@ -42,7 +42,7 @@ def _panel(times: Sequence[str], one: Series, *, last: bool) -> Spec:
     fitting = max(1, _WIDTH // (7 * max(map(len, times)) + 14))  # names of times that do not touch
     every = math.ceil(len(times) / fitting)
     size = 40 if len(times) <= 20 else 14
-    names = [time for place, time in enumerate(times) if place % every == 0]
+    names = [time for place, time in enumerate(times) if place % every == every // 2]
     x: Spec = {
         "field": "x",
         "type": "ordinal",
