@@ -97,9 +97,9 @@ def _scratch(typing, zero):
 
     def codegen(context, b, signature, args):
         with b.goto_entry_block():
-            room = b.alloca(ir.ArrayType(ir.DoubleType(), COLUMNS * BLOCK))
-            room.align = 64
-        return b.bitcast(room, cgutils.voidptr_t)
+            scratch = b.alloca(ir.ArrayType(ir.DoubleType(), COLUMNS * BLOCK))
+            scratch.align = 64
+        return b.bitcast(scratch, cgutils.voidptr_t)
 
     return types.voidptr(zero), codegen
 
