@@ -53,9 +53,9 @@ def stack(typing, kind):
 
     def codegen(context, b, signature, args):
         with b.goto_entry_block():
-            room = b.alloca(ir.ArrayType(context.get_value_type(kind), BLOCK))
-            room.align = 64
-        return b.bitcast(room, cgutils.voidptr_t)
+            scratch = b.alloca(ir.ArrayType(context.get_value_type(kind), BLOCK))
+            scratch.align = 64
+        return b.bitcast(scratch, cgutils.voidptr_t)
 
     return types.voidptr(kind), codegen
 
@@ -128,12 +128,12 @@ def load(out, address, code, first):
 
 
 @inline
-def fetch(room, address, code, first):
-    """The elements from `first` on: where they lie if they have the room's type already, else loaded into it."""
-    if code == (FLOAT32 if room.itemsize == 4 else FLOAT64):
-        return carray(pointer(address + room.itemsize * first), (room.size,), room.dtype)
-    load(room, address, code, first)
-    return room
+def fetch(scratch, address, code, first):
+    """The elements from `first` on: where they lie if they are of scratch's type, else loaded into it."""
+    if code == (FLOAT32 if scratch.itemsize == 4 else FLOAT64):
+        return carray(pointer(address + scratch.itemsize * first), (scratch.size,), scratch.dtype)
+    load(scratch, address, code, first)
+    return scratch
 
 
 @njit(**_PLAIN)
@@ -170,15 +170,15 @@ def stretch(out, values, inner, first):
     while done < n:
         if inner == 1:
             run = min(n - done, length - which)
-            piece, room = values[which : which + run], out[done : done + run]
+            piece, part = values[which : which + run], out[done : done + run]
             for i in range(run):
-                room[i] = piece[i]
+                part[i] = piece[i]
             which = 0
         else:
             run = min(n - done, inner - since)
-            value, room = values[which], out[done : done + run]
+            value, part = values[which], out[done : done + run]
             for i in range(run):
-                room[i] = value
+                part[i] = value
             which, since = (which + 1) % length, 0
         done += run
 
@@ -297,9 +297,9 @@ def fold(sums, values, inner, first, base):
         cell = (place // inner - base) % sums.size
         if inner == 1:
             run = min(n - done, sums.size - cell)
-            piece, room = values[done : done + run], sums[cell : cell + run]
+            piece, cells = values[done : done + run], sums[cell : cell + run]
             for i in range(run):
-                room[i] += piece[i]
+                cells[i] += piece[i]
         else:
             run = min(n - done, inner - place % inner)
             sums[cell] += total(values[done : done + run])

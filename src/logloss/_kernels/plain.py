@@ -76,7 +76,8 @@ def _plain(first, targets, gradient, n, numbers, scale, low, high):
 
 
 # ---- tails ----------------------------------------------------------------------------------------------------------
-# of (x, t, numbers, scale, z, l, g, room): first array, targets, scratch, losses, and gradients unless g is empty
+# of (x, t, numbers, scale, z, l, g, spare): first array, targets, scratch, losses, gradients unless g is empty, and
+# two rows of scratch more
 
 
 @inline
@@ -88,7 +89,7 @@ def prices(x, t, numbers):
 
 
 @inline
-def _cross_entropy(x, t, numbers, scale, z, l, g, room):
+def _cross_entropy(x, t, numbers, scale, z, l, g, spare):
     cores.exponentials(x, z, l)
     cores.softplus_of_minus(z, l)
     bad = no_sign(t[0])
@@ -118,7 +119,7 @@ def _own(x, numbers):
 
 
 @inline
-def _probabilities(x, t, numbers, scale, z, l, g, room):
+def _probabilities(x, t, numbers, scale, z, l, g, spare):
     if (numbers[1] == 0.0) & (numbers[3] == 0.0) and cores.all_hard(t):
         return _hard_probabilities(x, t, numbers, scale, l, g)
     return _soft_probabilities(x, t, numbers, scale, l, g)
@@ -164,7 +165,7 @@ def _soft_probabilities(x, t, numbers, scale, l, g):
 
 
 @inline
-def _log_probabilities(x, t, numbers, scale, z, l, g, room):
+def _log_probabilities(x, t, numbers, scale, z, l, g, spare):
     bad, far_off = no_sign(t[0]), np.int32(0)
     if g.size:
         for i in range(x.size):
@@ -180,8 +181,8 @@ def _log_probabilities(x, t, numbers, scale, z, l, g, room):
 
 
 @inline
-def _focal(x, t, numbers, scale, z, l, g, room):
-    p, (slopes, factor) = _own(x[0], numbers), room
+def _focal(x, t, numbers, scale, z, l, g, spare):
+    p, (slopes, factor) = _own(x[0], numbers), spare
     bad = no_sign(t[0])
     cores.exponentials(x, z, l)
     cores.softplus_of_minus(z, l)
@@ -210,10 +211,10 @@ def _focal(x, t, numbers, scale, z, l, g, room):
 
 
 @inline
-def _asymmetric(x, t, numbers, scale, z, l, g, room):
-    p, (slopes, above) = _own(x[0], numbers), room
+def _asymmetric(x, t, numbers, scale, z, l, g, spare):
+    p, (slopes, above) = _own(x[0], numbers), spare
     if p[1] != like(x[0], 0.0) or not cores.all_hard(t):
-        return _soft_asymmetric(x, t, numbers, scale, z, l, g, room)
+        return _soft_asymmetric(x, t, numbers, scale, z, l, g, spare)
     price_1, price_0 = like(x[0], numbers[0]), like(x[0], numbers[2])
     cores.exponentials(x, z, l)
     focusing.above_kink(x, p, above)
@@ -239,8 +240,8 @@ def _asymmetric(x, t, numbers, scale, z, l, g, room):
 
 
 @inline
-def _soft_asymmetric(x, t, numbers, scale, z, l, g, room):
-    (u, v), bad = room, no_sign(t[0])
+def _soft_asymmetric(x, t, numbers, scale, z, l, g, spare):
+    (u, v), bad = spare, no_sign(t[0])
     for i in range(x.size):
         bad = bit_or(bad, sign_outside(t[i]))
         u[i], v[i] = prices(x[i], t[i], numbers)

@@ -169,16 +169,16 @@ def _part(buffer, size, shape, index):
 
 
 @inline
-def _only(job, i, room):
+def _only(job, i, single):
     """The job of its element i alone."""
     for k in range(_WORDS):
-        room[k] = job[k]
-    room[_N], room[_START] = 1, job[_START] + i
-    room[_X] += i * _ITEMSIZES[job[_X_TYPE]]
-    room[_T] += i * _ITEMSIZES[job[_T_TYPE]]
+        single[k] = job[k]
+    single[_N], single[_START] = 1, job[_START] + i
+    single[_X] += i * _ITEMSIZES[job[_X_TYPE]]
+    single[_T] += i * _ITEMSIZES[job[_T_TYPE]]
     for address, size in ((_MASK, 1), (_LOSS, _ITEMSIZES[job[_LOSS_TYPE]]), (_GRAD, _ITEMSIZES[job[_GRAD_TYPE]])):
         if job[address]:
-            room[address] += i * size
+            single[address] += i * size
 
 
 @inline
@@ -192,7 +192,7 @@ def _counts(job, kind):
 
 
 @inline
-def _mark(piece, entry, kind, job, room, partials, low, high):
+def _mark(piece, entry, kind, job, single, partials, low, high):
     """NaN for every element of these blocks that counts and breaks a rule: they are asked one by one. Are there any?"""
     nan, found = carray(stack(kind(0)), (1,), kind), False
     nan[0] = np.nan
@@ -201,9 +201,9 @@ def _mark(piece, entry, kind, job, room, partials, low, high):
         if bad == 0:
             continue
         for i in range(block * BLOCK, min(block * BLOCK + BLOCK, job[_N])):
-            _only(job, i, room)
-            _, bad = piece(entry, kind, room, partials, 0, 1)
-            if bad != 0 and _counts(room, kind):
+            _only(job, i, single)
+            _, bad = piece(entry, kind, single, partials, 0, 1)
+            if bad != 0 and _counts(single, kind):
                 found = True
                 if job[_LOSS]:
                     store(nan, kind(1), job[_LOSS], job[_LOSS_TYPE], i)
@@ -213,14 +213,14 @@ def _mark(piece, entry, kind, job, room, partials, low, high):
 
 
 @inline
-def _evaluated(piece, entry, kind, job, room, partials, checked):
+def _evaluated(piece, entry, kind, job, single, partials, checked):
     """The sum of the losses of a job; what is elementwise goes to its outputs."""
     found, count = 0.0, (job[_N] + BLOCK - 1) // BLOCK
     for low in range(0, count, BLOCK):
         high = min(low + BLOCK, count)
         value, bad = piece(entry, kind, job, partials, low, high)
         found += value
-        if (bad != 0) & (checked != 0) and _mark(piece, entry, kind, job, room, partials, low, high):
+        if (bad != 0) & (checked != 0) and _mark(piece, entry, kind, job, single, partials, low, high):
             found = np.nan
     return found
 
@@ -241,7 +241,7 @@ def _handler(address):
     calls = 1
     for axis in range(shape.size):
         calls *= shape[axis]
-    job, room = carray(stack(0), (_WORDS,), np.int64), carray(stack(0), (_WORDS,), np.int64)
+    job, single = carray(stack(0), (_WORDS,), np.int64), carray(stack(0), (_WORDS,), np.int64)
     last = carray(pointer(job[_NUMBERS:].ctypes.data), (NUMBERS,), np.float64)
     partials = carray(stack(0.0), (BLOCK,), np.float64).ctypes.data
     totals = carray(pointer(sums[_DATA]), (calls,), np.float64)
@@ -256,7 +256,7 @@ def _handler(address):
         own = carray(pointer(_part(numbers, sizes[0], shape, index)), (NUMBERS,), kind)
         for k in range(NUMBERS):
             last[k] = own[k]
-        totals[index] = _evaluated(piece, kernel, kind, job, room, partials, given[_CHECKED])
+        totals[index] = _evaluated(piece, kernel, kind, job, single, partials, given[_CHECKED])
     return 0
 
 
