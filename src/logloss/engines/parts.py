@@ -1,7 +1,8 @@
 """A run in parts: what a worker is given, what it answers, and how answers add up. Nothing here knows an engine.
 
 An answer is a value, never a change of something shared. So a part that is done twice, because its worker died or was
-slow, counts once.
+slow, counts once. States travel as pickles, as all does between the processes of an engine; in files they are JSON, and
+safe to read from anyone.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +34,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a part: its state as text, none if it has no rows; or why there is no state.
+    """What came of a part: its state, packed, none if it has no rows; or why there is no state.
 
     `skipped` is why the part could not be read, where such parts may be left out; a line for each after adding up.
     """
 
     number: int
     rows: int = 0
-    state: str = ""
+    state: bytes = b""
     error: str = ""
     skipped: str = ""
 
@@ -62,10 +64,10 @@ class Worker:
         """The answer to a part."""
         place = self._place(part)
         if place is not None and place.exists():
-            return Answer(**json.loads(place.read_text(encoding="utf-8")) | {"number": part.number})
+            return _read(place, part.number)
         answer = self._answer(part)
         if place is not None and not answer.error and not answer.skipped:
-            _write(place, json.dumps(asdict(answer)))
+            _write(place, answer)
         return answer
 
     def _answer(self, part: Part) -> Answer:
@@ -82,7 +84,7 @@ class Worker:
             return Answer(part.number, error=str(error))
         except LoglossError as error:
             return Answer(part.number, rows[0], error=f"{part.name}: {error}" if part.name else str(error))
-        return Answer(part.number, rows[0], _text(state))
+        return Answer(part.number, rows[0], packed(state))
 
     def _place(self, part: Part) -> Path | None:
         """Where the answer to a part is kept, under a name that changes with the file and with the question."""
@@ -94,15 +96,29 @@ class Worker:
         return Path(self.resume) / f"{hashlib.sha256(repr(asked).encode()).hexdigest()[:32]}.json"
 
 
-def _text(state: State) -> str:
-    """A state as text; of no rows there is none, since its plan need not be that of the others."""
-    return storage.dumps(state, ()) if state.rows or any(state.dropped.values()) else ""
+def packed(state: State) -> bytes:
+    """A state as it travels; of no rows there is none, since its plan need not be that of the others."""
+    return pickle.dumps(state, pickle.HIGHEST_PROTOCOL) if state.rows or any(state.dropped.values()) else b""
 
 
-def _write(place: Path, text: str) -> None:
+def unpacked(state: bytes) -> State:
+    """What `packed` gave."""
+    found: State = pickle.loads(state)
+    return found
+
+
+def _read(place: Path, number: int) -> Answer:
+    document = json.loads(place.read_text(encoding="utf-8"))
+    text = document["state"]
+    state = packed(storage.loads(text, str(place))[0]) if text else b""
+    return Answer(number, document["rows"], state)
+
+
+def _write(place: Path, answer: Answer) -> None:
     """Write a file that is whole once it has its name, whoever else writes the same."""
+    text = storage.dumps(unpacked(answer.state), ()) if answer.state else ""
     part = place.with_name(f".{place.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
+    part.write_text(json.dumps({"rows": answer.rows, "state": text}), encoding="utf-8")
     part.replace(place)
 
 
@@ -121,13 +137,13 @@ def together(answers: Iterable[Answer]) -> Answer:
     return Answer(number, rows, state, skipped=skipped)
 
 
-def _sum(states: Sequence[str]) -> str:
+def _sum(states: Sequence[bytes]) -> bytes:
     if len(states) <= 1:
-        return "".join(states)
-    total, *others = (storage.loads(text, "the state of a part")[0] for text in states)
+        return b"".join(states)
+    total, *others = map(unpacked, states)
     for other in others:
         total.merge(other)
-    return _text(total)
+    return packed(total)
 
 
 def bundles(parts: Sequence[Any]) -> list[list[Any]]:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .._errors import InvalidInputError, LoglossError, MissingDependencyError
-from ..evaluate import storage
 from ..evaluate.state import State
 from ..sources import open_source
 from ..sources.files import Files
 from .local import Interrupted
-from .parts import Answer, Part, Work, Worker, readable, together
+from .parts import Answer, Part, Work, Worker, readable, together, unpacked
 
 ENGINES = ("dask", "ray", "spark")
 """The engines besides this machine's cores; each is a module beside this one, and an extra of its name."""
@@ -150,7 +149,7 @@ def _state(total: Answer) -> State:
         raise InvalidInputError(total.error)
     if not total.state:
         raise InvalidInputError("there must be rows to score; there are none; check what was named.")
-    return storage.loads(total.state, "the state of a run")[0]
+    return unpacked(total.state)
 
 
 def _reason(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .parts import Answer, Part, Work, together
 
-_SCHEMA = "number long, rows long, state string, error string, skipped string"
+_SCHEMA = "number long, rows long, state binary, error string, skipped string"
 _MOST_STATES = 64
 """Beyond so many answers, Spark adds them up before the driver sees them."""
 
