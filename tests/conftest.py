@@ -31,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(optionalhook=True)  # the peers' own tests are run without the plugin
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """A process for each core where all tests run; where some are named, none but this: it begins at once."""
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
@@ -67,6 +68,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out, deselected rather than skipped, the exhaustive tests nobody asked for and those of an absent GPU."""
     unwanted = set() if config.getoption("--exhaustive") else {"exhaustive"}
     unwanted.add("interpreted" if _has_gpu() else "gpu")
+    items.sort(
+        key=lambda item: item.path.name != "test_instructions.py"
+    )  # the longest file, for processes that share them
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in unwanted)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

@@ -54,8 +54,11 @@ def test_a_wheel_holds_the_package_and_nothing_else(archives: dict[str, Path]):
     with zipfile.ZipFile(archives[".whl"]) as wheel:
         names = wheel.namelist()
         metadata = email.message_from_bytes(wheel.read(next(name for name in names if name.endswith("METADATA"))))
-    own = {str(path.relative_to(ROOT / "src")) for path in (ROOT / "src" / "logloss").rglob("*.py")}
-    assert {name for name in names if ".dist-info/" not in name} == {*own, "logloss/py.typed"}
+    files = (ROOT / "src" / "logloss").rglob("*")
+    own = {
+        str(path.relative_to(ROOT / "src")) for path in files if path.suffix in (".py", ".css", ".js", ".j2", ".typed")
+    }
+    assert {name for name in names if ".dist-info/" not in name} == own
     core = sorted(one.partition(">")[0] for one in metadata.get_all("Requires-Dist", []) if "extra ==" not in one)
     assert core == ["duckdb", "msgspec", "numba", "numpy", "polars", "rich"]
 

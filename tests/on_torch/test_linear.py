@@ -313,10 +313,11 @@ def test_compiled_code_has_no_break(kind: str):
 
 def test_the_operator_keeps_to_the_rules():
     own = parts()
-    options = ("", [], -1, None, None, "mean", "True")
+    given = {"names": "", "values": [], "label_axis": -1, "ignore_index": None, "validate": "True"}
     torch.library.opcheck(
         torch.ops.logloss.linear.default,
-        (*own, [padded(dense())], None, [True, True, True], *options),
+        (*own, [padded(dense())], None, [True, True, True]),
+        {**given, "axis": None, "reduction": "mean"},
         test_utils=("test_schema", "test_faketensor"),
     )
 
