@@ -73,8 +73,7 @@ def run(name: str | None, worker: Worker, source: Any, tell: Callable[[int], Non
     if own is not None:
         if own != name or worker.resume or worker.skip_unreadable:
             raise InvalidInputError(
-                f"a table of {own} is scored by {own}, as a whole; leave out engine, resume and unreadable, "
-                "or give files."
+                f"a table of {own} is scored by {own}, all of it; leave out engine, resume and on_error, or name files."
             )
         table = engine.empty(source)
         task.open(table)
