@@ -60,6 +60,7 @@ def test_boosting_beside_the_libraries():
     assert all(f"{name}: 20 rounds" in shown for name in ("XGBoost", "LightGBM", "CatBoost"))
 
 
+@pytest.mark.frameworks
 def test_losses_without_logits_beside_torch(tmp_path: Path):
     """On few labels: times, and the memory of a process for one way."""
     file = tmp_path / "measured.json"
