@@ -19,12 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .buckets import Losses
+from .sample import FEWEST_UNITS
 from .statistics import Columns, quantile
 
 Floats = NDArray[np.float64]
-
-FEWEST, FEW = 3, 10
-"""Buckets below which there is no error, and below which one is rough."""
 
 
 def clustered(columns: Columns, losses: Iterator[Losses]) -> tuple[Columns, NDArray[np.int64]]:
@@ -44,7 +42,7 @@ def _errors(one: Losses, values: dict[str, float]) -> dict[str, float]:
     names = ("log_loss_se", "normalized_entropy_se", "d2_se", "brier_se", "spiegelhalter_z", "log_score_z")
     found = dict.fromkeys(names, math.nan)
     weight = float(one.w.sum())
-    if one.rows.size < FEWEST or not weight > 0:
+    if one.rows.size < FEWEST_UNITS or not weight > 0:
         return found
     with np.errstate(all="ignore"):
         brier, q = (_influence(sums, one.w, weight) for sums in (one.wq, one.wy))

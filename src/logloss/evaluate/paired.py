@@ -16,13 +16,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .buckets import Buckets, Losses
-from .clusters import FEWEST
 from .comparison import Comparison, Model, compare, holm
 from .diagnoses import Estimate
 from .groups import Key
 from .pairs import Differences, Pairs
 from .plan import Problem
-from .sample import INFINITE, compared, interval, missing
+from .sample import FEWEST_UNITS, INFINITE, compared, interval, missing
 from .state import State
 
 
@@ -155,8 +154,8 @@ def _clustered(state: State, model: int, baseline: int, group: Key | None) -> Es
         return missing("no row has a weight above 0")
     apart = one.wl - other.wl
     value, count = float(apart.sum()) / w, one.rows.size
-    if count < FEWEST:
-        return Estimate(value, note=f"an error from buckets takes {FEWEST} that hold rows; there are {count}")
+    if count < FEWEST_UNITS:
+        return Estimate(value, note=f"an error from buckets takes {FEWEST_UNITS} that hold rows; there are {count}")
     influence = (apart - value * one.w) / w
     se = math.sqrt(count / (count - 1) * float(np.sum(influence * influence)))
     found = interval(value, se, degrees=count - 1.0, method=f"{count} buckets of clusters")

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from .._kernels import threads
 from .._kernels.window import LOWEST
-from .clusters import FEW as FEW_BUCKETS
-from .clusters import FEWEST as FEWEST_BUCKETS
 from .clusters import clustered
 from .diagnosed import MOST_GROUPS, Asked, over_labels
 from .diagnosed import NAMES as SCALARS
@@ -25,6 +23,8 @@ from .groups import Key, Values
 from .paired import GroupDifference, Paired, paired
 from .plan import Plan
 from .results import Block, Result, Results
+from .sample import FEW_UNITS as FEW_BUCKETS
+from .sample import FEWEST_UNITS as FEWEST_BUCKETS
 from .segments import Segment
 from .state import State
 from .statistics import (
