@@ -6,6 +6,7 @@ Heavy modules are imported only when they are needed, so that `--help` is quick.
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
 from typing import Any, NoReturn
 
@@ -104,6 +105,13 @@ class _Parser(argparse.ArgumentParser):
         # No abbreviations: a new option must not change what an old script means.
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The arguments; of words that mean nothing here, what to write instead."""
+        found, rest = self.parse_known_args(args, namespace)
+        if rest:
+            _command(self, found.command).error(_misplaced(rest[0], _command(self, found.command)))
+        return found
+
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
@@ -113,6 +121,23 @@ class _Parser(argparse.ArgumentParser):
             examples = self.epilog
             text = examples + "\n" + text.replace(examples, "").rstrip() + "\n"
         return text
+
+
+def _command(whole: argparse.ArgumentParser, name: str | None) -> argparse.ArgumentParser:
+    """The parser of a command, or that of all."""
+    for action in whole._actions:
+        if isinstance(action, argparse._SubParsersAction) and name is not None:
+            chosen: argparse.ArgumentParser = action.choices[name]
+            return chosen
+    return whole
+
+
+def _misplaced(word: str, command: argparse.ArgumentParser) -> str:
+    if not word.startswith("-"):
+        return f"{word!r} belongs to no option; an option takes one value, and is given again for another"
+    option = word.partition("=")[0]
+    similar = difflib.get_close_matches(option, list(command._option_string_actions), n=1)
+    return f"there is no option {option}" + (f"; did you mean {similar[0]}" if similar else "")
 
 
 def parser() -> argparse.ArgumentParser:
