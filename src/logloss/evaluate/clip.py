@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .bins import logit
+
+if TYPE_CHECKING:
+    from .._kernels.scoring import Operand
 
 Floats = NDArray[np.float64]
 
@@ -23,6 +28,22 @@ class Rows:
     ends: NDArray[np.int64]
     units: NDArray[np.uint8] | None = None
     """The bucket of each row's cluster, where there are clusters."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return int(self.ends[-1]) if self.ends.size else 0
+
+    def owners(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        """For every row, that of these which stands at its segment's place."""
+        return np.repeat(cells, np.diff(self.ends, prepend=0))
+
+    def operands(self) -> tuple[Operand, Operand, Operand]:
+        """Predictions, targets and weights as kernels take them."""
+        from .._kernels.scoring import NOTHING, operand
+
+        w = NOTHING if self.weights is None else operand(self.weights, "f")
+        return operand(self.predictions, "f"), operand(self.targets, "biuf"), w
 
     def where(self, choice: NDArray[np.bool_]) -> Rows:
         """The rows for which the choice is true."""
@@ -45,6 +66,6 @@ def floored(rows: Rows, eps: float) -> tuple[Iterator[Rows], int]:
     if not changed:
         return iter([rows]), 0
     raised = replace(rows, predictions=np.where(low, eps, p)).where(~high)
-    logits = np.full(p.shape, math.log1p(-eps) - math.log(eps))
+    logits = np.full(p.shape, -logit(eps))
     lowered = replace(rows, predictions=logits, logits=True).where(high)
     return iter([raised, lowered]), changed

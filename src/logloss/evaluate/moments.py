@@ -41,13 +41,9 @@ class MomentSums:
 
         Raises InvalidRowsError, and is then of no further use, where a value is outside its domain.
         """
-        from .._kernels import scoring
-
         self._grow(int(cells.max(initial=-1)) + 1)
-        x, y = scoring.operand(rows.predictions, "f"), scoring.operand(rows.targets, "biuf")
-        w = scoring.operand(rows.weights, "f") if rows.weights is not None else scoring.NOTHING
-        places = x.place, y.place, w.place
-        if not self._stores[problem].add(*places, rows.logits, _frozen(rows.ends), _frozen(cells)):
+        x, y, w = rows.operands()
+        if not self._stores[problem].add(x.place, y.place, w.place, rows.logits, _frozen(rows.ends), _frozen(cells)):
             raise InvalidRowsError
 
     def merge(self, other: MomentSums, cells: Integers) -> None:

@@ -18,7 +18,7 @@ from .bins import Bins
 from .buckets import drawn
 from .clip import Rows
 from .plan import Plan
-from .records import JOINT, ROWS, SUM, WIDE_JOINT, WIDENED, Records, Sorted
+from .records import JOINT, ROWS, SUM, WIDE_JOINT, WIDENED, Records, Sorted, inverse
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -83,18 +83,15 @@ class Pairs:
             self._held = {}
 
     def _add(self, number: int, rows: Rows, others: Rows, cells: Integers) -> None:
-        from .._kernels import grid, scoring
+        from .._kernels import grid
 
         if not np.array_equal(rows.ends, others.ends):
             raise InvalidInputError(
                 "models are compared on the same rows, and one has a value where another has none; "
                 "leave such rows out, with nulls='drop' (--nulls drop)."
             )
-        x, other = scoring.operand(rows.predictions, "f"), scoring.operand(others.predictions, "f")
-        y = scoring.operand(rows.targets, "biuf")
-        w = scoring.operand(rows.weights, "f") if rows.weights is not None else scoring.NOTHING
-        count = int(rows.ends[-1]) if rows.ends.size else 0
-        owners = np.repeat(cells, np.diff(rows.ends, prepend=0))
+        (x, y, w), (other, _, _) = rows.operands(), others.operands()
+        count, owners = rows.count, rows.owners(cells)
         joint, sums = self._joint[number], self._sums[number]
         status, row = grid.FULL, 0
         while status != grid.DONE:
@@ -132,8 +129,7 @@ class Pairs:
 
     def dump(self, cells: Integers) -> list[dict[str, Any]]:
         """For every pair, its records, those of groups in this order."""
-        numbers = np.empty(cells.size, np.int64)
-        numbers[cells] = np.arange(cells.size)
+        numbers = inverse(cells)
         return [
             {
                 "soft": self.soft[number],
