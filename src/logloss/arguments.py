@@ -153,6 +153,8 @@ def parser() -> argparse.ArgumentParser:
     )
     for command in (score, report):
         _add_rows(command)
+        corp_help = "plain decomposition: of bins (default), or of all rows in order, sorted on disk; not to be merged"
+        command.add_argument("--corp", choices=("grid", "exact"), default="grid", help=corp_help)
     score.add_argument(
         "--diagnostics",
         action="store_true",
@@ -193,7 +195,7 @@ def _add_comparing(commands: Any) -> None:
         "segments", help="for whom are predictions wrong? intersections of columns", epilog=_SEGMENTS_EXAMPLES
     )
     _add_rows(segments)
-    segments.set_defaults(diagnostics=True, threshold=[], prevalence=None)
+    segments.set_defaults(diagnostics=True, threshold=[], prevalence=None, corp="grid")
     segments.add_argument("--depth", type=int, metavar="N", default=2, help="columns of a segment at most (default: 2)")
     segments.add_argument("--top", type=int, metavar="N", default=50, help="segments shown, the worst (default: 50)")
     drift = commands.add_parser("drift", help="what changed between two saved states", epilog=_DRIFT_EXAMPLES)

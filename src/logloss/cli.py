@@ -73,7 +73,7 @@ def _score(arguments: argparse.Namespace) -> Scores:
 
     with _display() as display:
         compare = None if arguments.command == "report" else False
-        diagnostics = {"diagnostics": arguments.diagnostics, "compare": compare}
+        diagnostics = {"diagnostics": arguments.diagnostics, "compare": compare, "corp": arguments.corp}
         asked = asked_of(arguments.diagnostics, **_asked(arguments))
         return score_and_tell(
             arguments.files, tell if display else None, **_options(arguments), **diagnostics, asked=asked
@@ -218,10 +218,12 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _run_command(arguments: argparse.Namespace) -> int:
     from .reporting.formats import format_of
-    from .scores import Gate, Interrupted, check_place
+    from .scores import Gate, Interrupted, check_place, unmergeable
 
     gates = [Gate.of(text) for text in arguments.fail_if]  # before hours of reading
     _require_diagnostics(gates, arguments)
+    if getattr(arguments, "corp", "grid") == "exact" and (arguments.save_state or _are_states(arguments)):
+        raise unmergeable()
     _view(arguments)  # refuses an order that there is not
     if arguments.output is not None:
         _require_format(format_of(arguments.output), arguments)

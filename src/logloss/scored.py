@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ._errors import InvalidInputError
 from .evaluate import storage
 from .evaluate.decisions import checked
+from .evaluate.ordered import unmergeable
 from .evaluate.state import State
 from .evaluate.summary import Asked, Summary, summarize
 from .reporting import frames, json, places, rows, text
@@ -122,7 +123,8 @@ class Scores:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to a file that `load` and `logloss merge` read; half a file never replaces a whole one.
 
-        Raises InvalidInputError if it cannot be written, or if the scores are those of an interrupted run.
+        Raises InvalidInputError if it cannot be written, or if the scores are those of an interrupted run, or have an
+        exact decomposition.
         """
         if self.summary.partial:
             raise InvalidInputError(
@@ -133,6 +135,8 @@ class Scores:
                 "only exact states can be saved; a database added these up, and they would not merge to the bit; "
                 "save the rows that it returned."
             )
+        if self.summary.exact:
+            raise unmergeable()
         check_place(path)
         places.write(Path(path), shown(Path(path)), storage.dumps(self.state, self.summary.sources).encode())
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from ._errors import InvalidInputError
@@ -13,13 +14,18 @@ from .engines.parts import Worker
 from .engines.progress import Meter, Progress
 from .engines.remote import ENGINES
 from .engines.task import Task
+from .evaluate import ordered
 from .evaluate.gate import Gate
+from .evaluate.ordered import Ordered, unmergeable
+from .evaluate.plan import Plan
 from .evaluate.problems import Predictions
 from .evaluate.state import State
 from .reporting.formats import FORMATS
 from .scored import Asked, Interrupted, Scores, asked_of, check_place, load, merge
+from .sources.batch import Batch
 from .sources.outcomes import Meaning
 from .sources.reading import AS_FOUND, Reading
+from .sources.sorting import sorter
 
 __all__ = [
     "ENGINES",
@@ -36,6 +42,7 @@ __all__ = [
     "report",
     "score",
     "score_and_tell",
+    "unmergeable",
 ]
 
 
@@ -71,6 +78,7 @@ def score(
     cluster: str | None = None,
     thresholds: float | Sequence[float] = (),
     prevalence: float | None = None,
+    corp: str = "grid",
     negative_rate: float | None = None,
     pos_weight: float | None = None,
     compare: bool | None = False,
@@ -134,6 +142,8 @@ def score(
         thresholds: probabilities between 0 and 1 at which rows would be flagged, for `diagnostics`.
         prevalence: the share of positives that net benefit assumes, if it is not the base rate, as for cases and
             controls.
+        corp: "exact" finds the plain decomposition of `diagnostics` from all rows in the order of their predictions,
+            sorted on disk; "grid" from bins, which lose up to 1e-4 of it. Exact ones cannot be saved or merged.
         negative_rate: the share of negatives that the model was trained on, in (0, 1]: predictions are scored as they
             are, and beside it corrected for that, as by `correct_prior`.
         pos_weight: the weight of positives in training, likewise.
@@ -188,6 +198,7 @@ def score(
         diagnostics=diagnostics,
         cluster=cluster,
         asked=asked_of(diagnostics, thresholds, prevalence),
+        corp=corp,
         negative_rate=negative_rate,
         pos_weight=pos_weight,
         compare=compare,
@@ -248,6 +259,7 @@ def score_and_tell(
     resume: str | os.PathLike[str] | None = None,
     on_error: str = "fail",
     asked: Asked = Asked(),  # noqa: B008 - it cannot change
+    corp: str = "grid",
     sides: bool = False,
     **options: Any,
 ) -> Scores:
@@ -259,10 +271,30 @@ def score_and_tell(
     if on_error not in ("fail", "skip"):
         raise InvalidInputError(f"on_error must be 'fail' or 'skip'; got {on_error!r}.")
     engine = engine or remote.engine_of(source)
+    _require_corp(corp, options, engine=engine, resume=resume, on_error=None if on_error == "fail" else on_error)
     if engine is not None or resume is not None or on_error == "skip":
         worker = Worker(task, on_error == "skip", None if resume is None else os.fspath(resume))
         return _in_parts(engine, worker, source, asked, tell)
-    return _at_once(task, source, asked, tell)
+    return _at_once(task, source, asked, tell, corp == "exact")
+
+
+def _require_corp(corp: str, options: dict[str, Any], **others: Any) -> None:
+    """Refuse a decomposition that there is not, and options that an exact one does not go with."""
+    if corp not in ("grid", "exact"):
+        raise InvalidInputError(f"corp must be 'grid' or 'exact'; got {corp!r}; choose one.")
+    if corp == "grid":
+        return
+    if not options.get("diagnostics"):
+        raise InvalidInputError(
+            "corp='exact' is about the decomposition of diagnostics, and none were asked for; "
+            "add diagnostics=True (--diagnostics), or leave it out."
+        )
+    for name, given in {**others, "eps": options.get("eps")}.items():
+        if given is not None:
+            raise InvalidInputError(
+                f"corp='exact' sorts the predictions of all rows, as they are, on this machine; got {name}={given!r}; "
+                f"leave {name} out, or say corp='grid' (--corp grid)."
+            )
 
 
 def _in_parts(
@@ -285,7 +317,7 @@ def _in_parts(
     return Scores(found.state, found.names, skipped=found.skipped, asked=asked)
 
 
-def _at_once(task: Task, source: Any, asked: Asked, tell: Callable[[Progress], None] | None) -> Scores:
+def _at_once(task: Task, source: Any, asked: Asked, tell: Callable[[Progress], None] | None, exact: bool) -> Scores:
     """The scores of a run that the threads of this process do together."""
     meter = Meter(tell) if tell else None
     run = task.open(source, meter.read if meter else None)
@@ -293,7 +325,7 @@ def _at_once(task: Task, source: Any, asked: Asked, tell: Callable[[Progress], N
         meter.total = run.source.total()
     plan, batches = run.start()
     try:
-        state = local.partial(batches, plan, meter)
+        state = _ordered(plan, batches, meter) if exact else local.partial(batches, partial(State, plan), meter)
     except local.Interrupted as stop:
         if stop.state.rows == 0:
             raise
@@ -301,6 +333,18 @@ def _at_once(task: Task, source: Any, asked: Asked, tell: Callable[[Progress], N
     _require_rows(state, run.names, task.where)
     state.joined = run.joined()
     return Scores(state, run.names, asked=asked)
+
+
+def _ordered(plan: Plan, batches: Iterator[Batch], meter: Meter | None) -> State:
+    """The state of these batches, with the decomposition of all their rows in order."""
+    with sorter() as order:
+        try:
+            state = local.partial(batches, lambda: State(plan, {ordered.NAME: Ordered(plan, order)}), meter)
+        except local.Interrupted as stop:
+            del stop.state.components[ordered.NAME]  # who sorts goes with this run
+            raise
+        ordered.recalibrate(state)
+    return state
 
 
 def _require_rows(state: State, names: tuple[str, ...], where: str | None) -> None:

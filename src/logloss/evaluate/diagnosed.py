@@ -97,8 +97,7 @@ def of_problem(state: State, problem: int, order: Sequence[Key], rows: Columns, 
     clustered = state.plan.cluster is not None
 
     def whole() -> Diagnostics:
-        log_loss, brier = (float(rows[name][-1]) for name in ("log_loss", "brier"))
-        return _diagnose(*_bins(state, problem), asked, clustered, log_loss, brier)
+        return _diagnose(*_bins(state, problem), asked, clustered, _scores(rows, -1), state.recalibrated_at([problem]))
 
     def largest() -> list[int]:
         found: list[int] = np.argsort(-rows["rows"][: len(order)], kind="stable")[:MOST_GROUPS].tolist()
@@ -107,7 +106,9 @@ def of_problem(state: State, problem: int, order: Sequence[Key], rows: Columns, 
     def groups() -> Columns:
         found = {name: np.full(len(order), math.nan) for name in NAMES}
         for place in largest():
-            one = _diagnose(state.bins(problem, order[place], relative=True), None, asked)
+            exact = state.recalibrated_at([problem], order[place])
+            scores = _scores(rows, place) if exact else None
+            one = _diagnose(state.bins(problem, order[place], relative=True), None, asked, False, scores, exact)
             for name, value in scalars(one).items():
                 found[name][place] = value
         return _without_errors(found) if clustered else found
@@ -134,7 +135,7 @@ def of_problem(state: State, problem: int, order: Sequence[Key], rows: Columns, 
     return Diagnosis(whole, groups, shown, accused, scanned)
 
 
-def over_labels(state: State, problems: Sequence[int], asked: Asked) -> Diagnosis | None:
+def over_labels(state: State, problems: Sequence[int], rows: Columns, asked: Asked) -> Diagnosis | None:
     """That of all labels of a model together, each label of a row as a row of its own: numbers without errors."""
     if "grid" not in state.components:
         return None
@@ -146,9 +147,19 @@ def over_labels(state: State, problems: Sequence[int], asked: Asked) -> Diagnosi
             assert total is not None
             assert more is not None
             total = total + more
-        return _diagnose(total, None, asked)
+        exact = state.recalibrated_at(problems)
+        return _diagnose(total, None, asked, False, _scores(rows, -1) if exact else None, exact)
 
-    return Diagnosis(whole, certain=True)
+    unknown = np.full(len(rows["rows"]) - 1, math.nan)
+    return Diagnosis(whole, lambda: dict.fromkeys(NAMES, unknown), certain=True)
+
+
+_Pair = tuple[float, float]
+"""Of log loss and of the Brier score."""
+
+
+def _scores(rows: Columns, place: int) -> _Pair:
+    return float(rows["log_loss"][place]), float(rows["brier"][place])
 
 
 def _briefly(bins: Bins | None, buckets: Bins | None, clustered: bool) -> dict[str, float]:
@@ -188,10 +199,11 @@ def _diagnose(
     buckets: Bins | None,
     asked: Asked,
     clustered: bool = False,
-    log_loss: float | None = None,
-    brier: float | None = None,
+    scores: _Pair | None = None,
+    exact: _Pair | None = None,
 ) -> Diagnostics:
     assert bins is not None
+    log_loss, brier = scores or (None, None)
     return diagnose(
         bins,
         buckets,
@@ -200,6 +212,7 @@ def _diagnose(
         clustered=clustered,
         log_loss=log_loss,
         brier=brier,
+        exact=exact,
     )
 
 

@@ -23,6 +23,7 @@ from .components import COMPONENTS, Component
 from .grid import Grid, bins_of
 from .groups import Groups, Key, KeyColumn, Values
 from .moments import InvalidRowsError, MomentSums
+from .ordered import Recalibrated, unmergeable
 from .plan import Plan
 from .shift import shifted
 from .store import Moments
@@ -32,6 +33,7 @@ __all__ = ["REASONS", "Cell", "InvalidRowsError", "Key", "State", "Values"]
 
 Integers = NDArray[np.int64]
 _NONE: Mapping[str, NDArray[np.bool_]] = {}
+_NOTHING: Mapping[str, Any] = {}
 
 REASONS = ("missing", "invalid", "ignored")
 """Why rows may have been left out, where that was asked for."""
@@ -48,12 +50,16 @@ class Cell:
 
 
 class State:
-    """What was added of the rows of a plan; see `components` for what that is."""
+    """What was added of the rows of a plan; see `components` for what that is.
 
-    def __init__(self, plan: Plan) -> None:
+    `beside` are components of this run alone, which neither a plan nor a file knows.
+    """
+
+    def __init__(self, plan: Plan, beside: Mapping[str, Any] = _NOTHING) -> None:
         self.plan = plan
         self.numbered = Groups(len(plan.groups))
-        self.components: dict[str, Component] = {name: COMPONENTS[name](plan) for name in plan.components}
+        self.components: dict[str, Component] = {name: COMPONENTS[name](plan) for name in plan.components} | {**beside}
+        self.recalibrated: Recalibrated | None = None
         self.dropped = dict.fromkeys(REASONS, 0)
         self.dropped_weight = dict.fromkeys(REASONS, 0)
         self.rows = 0
@@ -113,8 +119,11 @@ class State:
     def merge(self, other: State) -> None:
         """Add another state's rows to this one.
 
-        Raises InvalidInputError if the plans differ, or groups are texts in one and in the other no whole numbers.
+        Raises InvalidInputError if the plans differ, if groups are texts in one and in the other no whole numbers, or
+        if either knows an exact decomposition.
         """
+        if self.recalibrated or other.recalibrated:
+            raise unmergeable()
         if self.plan != other.plan:
             raise InvalidInputError(
                 f"only states of the same plan can be merged; {_difference(self.plan, other.plan)}."
@@ -172,6 +181,12 @@ class State:
         if not isinstance(buckets, Buckets):
             return None
         return buckets.losses(problem, None if group is None else self.numbered.find(group))
+
+    def recalibrated_at(self, problems: Sequence[int], group: Key | None = None) -> tuple[float, float] | None:
+        """Log loss and Brier score after isotonic regression of the rows themselves; None where that was not done."""
+        if self.recalibrated is None:
+            return None
+        return self.recalibrated.of(problems, -1 if group is None else self.numbered.find(group))
 
     def cells(self) -> Iterator[Cell]:
         """The moments that the state holds, in order."""

@@ -95,6 +95,7 @@ class Summary:
     skipped: tuple[str, ...] = ()  # why files were left out
     approximate: bool = False  # the sums were rounded, as a database adds
     asked: Asked = field(default_factory=Asked)  # thresholds and prevalence of diagnoses
+    exact: bool = False  # plain decompositions are those of the rows in order, not of bins
 
     pair: Callable[[], tuple[Paired, ...]] = field(default=tuple, compare=False, repr=False)
 
@@ -135,7 +136,8 @@ def summarize(
     def pairs() -> tuple[Paired, ...]:
         return paired(state, [one.diagnostics for one in each])
 
-    return Summary(*found, dict(state.joined), skipped, approximate, asked, pairs)
+    exact = state.recalibrated is not None
+    return Summary(*found, dict(state.joined), skipped, approximate, asked, exact, pairs)
 
 
 def loss_so_far(state: State) -> tuple[float, float]:
@@ -171,7 +173,7 @@ def _of_model(
         micro = _table(lambda places: sums.total(problems, places), order, sums.total(problems))
         of = np.sum([counted(one) for one in by_label], axis=0)
         block = _block(model, None, "micro", _without_intervals(micro), grouped, of)
-        yield replace(block, diagnosis=over_labels(state, problems, asked))
+        yield replace(block, diagnosis=over_labels(state, problems, micro, asked))
         yield _block(model, None, "macro", macro(by_label), grouped, of)
 
 

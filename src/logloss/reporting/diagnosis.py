@@ -30,6 +30,8 @@ def tables(summary: Summary, number: Number) -> Iterator[Lines]:
     if not found:
         return
     yield _one(found[0][1], number) if len(found) == 1 else _several(found, number)
+    if summary.exact:
+        yield _decompositions(found, number)
     if summary.asked.thresholds:
         for name, one in found:
             yield _thresholds(name, one.decisions.thresholds, number)
@@ -73,6 +75,16 @@ def _several(found: Sequence[tuple[str, Diagnostics]], number: Number) -> Lines:
     shown = [one for one in DIAGNOSTICS if one.shown]
     lines = tuple((name, *(number(one.find(diagnosis).value) for one in shown)) for name, diagnosis in found)
     return Lines("diagnostics", ("", *(one.shown.title for one in shown if one.shown)), lines)
+
+
+def _decompositions(found: Sequence[tuple[str, Diagnostics]], number: Number) -> Lines:
+    columns = ("exact CORP", "score", "miscal.", "discrim.", "uncertainty")
+    lines = []
+    for name, one in found:
+        for score, parts in (("log loss", one.decomposition.log_loss), ("Brier", one.decomposition.brier)):
+            values = parts.score, parts.miscalibration.raw, parts.discrimination.raw, parts.uncertainty
+            lines.append((" ".join(filter(None, (name, score))), *map(number, values)))
+    return Lines("exact decomposition", columns, tuple(lines))
 
 
 def _interval(one: Estimate, number: Number) -> str:

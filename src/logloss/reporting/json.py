@@ -37,6 +37,7 @@ def _head(summary: Summary) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "partial": summary.partial,
         "approximate": summary.approximate,
+        "corp": "exact" if summary.exact else "grid",
         "input": {
             "sources": list(summary.sources),
             "rows": summary.rows,

@@ -76,9 +76,14 @@ def of_partial(summary: Summary) -> str:
 
 
 def _of_the_run(summary: Summary) -> Iterator[str]:
-    """That sums are rounded, or files left out."""
+    """That sums are rounded, files left out, or rows sorted."""
     if summary.approximate:
         yield "A database added these up in float64: digits beyond the twelfth may differ from exact ones."
+    if summary.exact:
+        yield (
+            "Exact CORP: of all rows in the order of their predictions, over-fit included; "
+            "score = miscal. - discrim. + uncertainty."
+        )
     if summary.skipped:
         files = "1 file" if len(summary.skipped) == 1 else f"{len(summary.skipped):,} files"
         yield f"{files} left out: {summary.skipped[0]}{' And others, which JSON names.' * (len(summary.skipped) > 1)}"

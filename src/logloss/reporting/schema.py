@@ -172,7 +172,12 @@ def schema() -> dict[str, Any]:
             "description": "whether the run was interrupted: some rows are counted, others not",
             "type": "boolean",
         },
-        **{"approximate?": _described("whether a database added up, and rounded", {"type": "boolean"})},
+        **{
+            "approximate?": _described("whether a database added up, and rounded", {"type": "boolean"}),
+            "corp?": _described(
+                "what plain decompositions (_raw) are of: bins, or all rows in order", {"enum": ["grid", "exact"]}
+            ),
+        },
         input=_input(),
         plan=_plan(),
         results=_described(order, results),

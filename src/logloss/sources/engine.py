@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -67,6 +69,23 @@ def opened(locked: bool, place: Path | None = None) -> Iterator[duckdb.DuckDBPyC
     finally:
         with suppress(duckdb.Error):  # a thread may still be reading what nobody wants any more
             connection.close()
+
+
+@contextmanager
+def stored(memory: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in a directory that goes with it, also where nobody reads to the end.
+
+    `memory`: how much it may take before it spills to the disk, as "1GB"; its own default, most of the machine's,
+    without.
+    """
+    directory = tempfile.mkdtemp(prefix="logloss-")
+    try:
+        with opened(locked=False, place=Path(directory) / "rows.db") as connection:
+            if memory:
+                connection.execute(f"SET memory_limit = {literal(memory)}")
+            yield connection
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def literal(text: str) -> str:

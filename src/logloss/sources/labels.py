@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidInputError
@@ -87,7 +83,7 @@ class Joined:
 
     def batches(self, wanted: Wanted) -> Iterator[Batch]:
         """The rows of the predictions that have labels, in no order; they remember their numbers."""
-        with _database() as connection:
+        with engine.stored() as connection:
             columns = [self._store(connection, side, wanted) for side in (0, 1)]
             self._refuse_duplicates(connection)
             self._count(connection)
@@ -163,17 +159,6 @@ class Joined:
         keys = ", ".join(f"k{place}" for place in range(len(self.keys)))
         found = engine.fetch(connection, f"SELECT {keys} FROM {table} ANTI JOIN {other} {self._using()} LIMIT 1")
         return f", such as {self._shown(found[0])}" if found else ""
-
-
-@contextmanager
-def _database() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database in a directory that goes with it, also where nobody reads to the end."""
-    directory = tempfile.mkdtemp(prefix="logloss-")
-    try:
-        with engine.opened(locked=False, place=Path(directory) / "join.db") as connection:
-            yield connection
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _as_text(column: pl.Series) -> pl.Series:
