@@ -37,10 +37,19 @@ def test_files(client: Any, files: list[str], tmp_path: Path, monkeypatch: pytes
     cases.check_unreadable("dask", files, tmp_path)
 
 
+def test_commands(client: Any, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_commands("dask", files[:3], tmp_path, capsys)
+
+
 @pytest.mark.parametrize("partitions", [1, 7, 64])
 def test_tables(client: Any, partitions: int) -> None:
     frame = table(5000)
     cases.check_table(dd.from_pandas(frame.to_pandas(), npartitions=partitions), frame)
+
+
+def test_all_of_a_table(client: Any, tmp_path: Path) -> None:
+    frame = table(5000)
+    cases.check_all_of_a_table(dd.from_pandas(frame.to_pandas(), npartitions=7), frame, tmp_path)
 
 
 def test_a_killed_worker(client: Any, files: list[str], tmp_path: Path) -> None:

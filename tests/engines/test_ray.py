@@ -29,10 +29,19 @@ def test_files(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     cases.check_unreadable("ray", files, tmp_path)
 
 
+def test_commands(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_commands("ray", files[:3], tmp_path, capsys)
+
+
 @pytest.mark.parametrize("blocks", [1, 7, 64])
 def test_tables(blocks: int) -> None:
     frame = table(5000)
     cases.check_table(ray.data.from_arrow(frame.to_arrow()).repartition(blocks), frame)
+
+
+def test_all_of_a_table(tmp_path: Path) -> None:
+    frame = table(5000)
+    cases.check_all_of_a_table(ray.data.from_arrow(frame.to_arrow()).repartition(7), frame, tmp_path)
 
 
 def test_a_killed_worker(files: list[str], tmp_path: Path) -> None:
