@@ -88,6 +88,30 @@ def answers(n: int) -> dict[str, str]:
     return {**_of_every_loss(n), **_of_logits(n)}
 
 
+def one_answer(n: int) -> str:
+    """The bits of one call of `answers`."""
+    return digest(*ll.value_and_grad(*shared("logits", n, 1, "soft")))
+
+
+def diagnosed(n: int) -> dict[str, str]:
+    """The bits of scores with groups, clusters, hard and certain predictions, and all diagnostics."""
+    x, t = shared("logits", n, 1, "int")
+    k = np.arange(n)
+    p = np.where(k % 97 == 0, k % 2, 1 / (1 + np.exp(-x)))
+    table = {"y": t, "p": p, "x": np.where(k % 89 == 0, 800.0, x), "g": k % 7, "c": k % 50, "w": 1 + k % 3}
+    return {
+        f"diagnosed, {prediction}": digest(
+            np.frombuffer(
+                ll.score(table, target="y", group="g", cluster="c", weight="w", diagnostics=True, **prediction)
+                .to_json()
+                .encode(),
+                np.uint8,
+            )
+        )
+        for prediction in ({"probability": "p"}, {"logit": "x"})
+    }
+
+
 def _of_every_loss(n: int) -> dict[str, str]:
     found = {}
     for loss, function in LOSSES.items():
