@@ -13,6 +13,9 @@ from typing import Any, NoReturn
 USAGE = 2
 """The exit code of a mistake in arguments."""
 
+DEPTH = 2
+"""As in `evaluate.scan`, which takes long to import; a test holds that they are the same."""
+
 _EXAMPLES = """\
 examples:
   logloss score predictions.parquet --target clicked --probability p
@@ -38,6 +41,7 @@ _REPORT_EXAMPLES = """\
 examples:
   logloss report predictions.parquet --target clicked --probability p -o report.html
   logloss report predictions.parquet --target y --probability p --group sex,region --threshold 0.2 -o report.html
+  logloss report predictions.parquet --target y --probability p --segments sex,region,age --depth 3 -o whom.html
   logloss report 'logs/**/*.parquet' --target y --probability p --group "day = date_trunc('day', ts)" -o drift.html
   logloss report predictions.parquet --target y --probability old=p1 --probability new=p2 -o models.html
   logloss report monday.json tuesday.json -o week.html      of states that --save-state wrote
@@ -65,8 +69,9 @@ examples:
 
 _SEGMENTS_EXAMPLES = """\
 examples:
-  logloss segments predictions.parquet --target y --probability p --group sex,region,age
-  logloss segments predictions.parquet --target y --probability p --group sex,region,age --depth 3 --json
+  logloss segments predictions.parquet --target y --probability p --segments sex,region,age
+  logloss segments predictions.parquet --target y --probability p --segments sex,region,age --depth 3 --json
+  logloss segments monday.json      of a state that score --segments --save-state wrote
 """
 
 _DRIFT_EXAMPLES = """\
@@ -160,11 +165,14 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also calibration, decomposition, ranking and use: slope, ICI, ECE, MCB, DSC, AUC, net benefit and others",
     )
+    for command in (score, report):
+        _add_segments(command)
     report.set_defaults(diagnostics=True, format=None, top=0, sort=None)
     report.add_argument("-o", "--output", action=_Once, required=True, metavar="FILE.html", help="where it goes")
     merge = commands.add_parser("merge", help="add up saved states of parts of the data", epilog=_MERGE_EXAMPLES)
     merge.add_argument("files", nargs="+", metavar="STATE", help="file that --save-state wrote")
     merge.add_argument("--save-state", action=_Once, metavar="FILE", help="also write the sum of the states")
+    _add_depth(merge)
     _add_comparing(commands)
     _add_explain(commands)
     sql = _add_sql(commands)
@@ -194,9 +202,10 @@ def _add_comparing(commands: Any) -> None:
     segments = commands.add_parser(
         "segments", help="for whom are predictions wrong? intersections of columns", epilog=_SEGMENTS_EXAMPLES
     )
+    for command in (compare, segments):
+        command.set_defaults(threshold=[], prevalence=None, segments=None, corp="grid")
     _add_rows(segments)
-    segments.set_defaults(diagnostics=True, threshold=[], prevalence=None, corp="grid")
-    segments.add_argument("--depth", type=int, metavar="N", default=2, help="columns of a segment at most (default: 2)")
+    _add_segments(segments)
     segments.add_argument("--top", type=int, metavar="N", default=50, help="segments shown, the worst (default: 50)")
     drift = commands.add_parser("drift", help="what changed between two saved states", epilog=_DRIFT_EXAMPLES)
     for name in ("before", "after"):
@@ -276,6 +285,19 @@ def _add_sql(commands: Any) -> Any:
     command.add_argument("--result", action=_Once, metavar="FILE", help=result_help)
     command.set_defaults(save_state=None)
     return command
+
+
+def _add_segments(command: Any) -> None:
+    """Whose intersections are scanned."""
+    segments_help = 'for whom are predictions wrong? scan the values of these columns, or of "name = SQL", and their'
+    segments_help += " intersections, in the same pass"
+    command.add_argument("--segments", action="append", metavar="COLUMN[,COLUMN…]", help=segments_help)
+    _add_depth(command)
+
+
+def _add_depth(command: Any) -> None:
+    depth_help = f"columns of a segment at most (default: {DEPTH})"
+    command.add_argument("--depth", type=int, metavar="N", default=DEPTH, help=depth_help)
 
 
 def _add_asked(command: Any) -> None:

@@ -11,6 +11,7 @@ from ._errors import InvalidInputError
 from .evaluate import storage
 from .evaluate.decisions import checked
 from .evaluate.ordered import unmergeable
+from .evaluate.scan import DEPTH, checked_depth
 from .evaluate.state import State
 from .evaluate.summary import Asked, Summary, summarize
 from .reporting import frames, json, places, rows, text
@@ -47,9 +48,11 @@ class Scores:
         self.state = state
         self.summary: Summary = summarize(state, sources, partial, skipped, approximate, asked)
 
-    def at(self, *, thresholds: float | Sequence[float] = (), prevalence: float | None = None) -> Scores:
-        """The same with other thresholds and prevalence for their diagnostics: nothing is read again."""
-        asked = asked_of(self.summary.diagnosed, thresholds, prevalence)
+    def at(
+        self, *, thresholds: float | Sequence[float] = (), prevalence: float | None = None, depth: int = DEPTH
+    ) -> Scores:
+        """The same with other thresholds and prevalence, and other segments: nothing is read again."""
+        asked = asked_of(self.summary.diagnosed, thresholds, prevalence, depth)
         found = self.summary
         return Scores(self.state, found.sources, found.partial, found.skipped, found.approximate, asked)
 
@@ -228,8 +231,13 @@ def check_place(path: str | os.PathLike[str]) -> None:
     places.check(Path(path), shown(Path(path)))
 
 
-def asked_of(diagnostics: bool, thresholds: float | Sequence[float], prevalence: float | None) -> Asked:
-    """What is asked of diagnostics. Raises InvalidInputError for what lies outside (0, 1), or needs diagnostics."""
+def asked_of(
+    diagnostics: bool, thresholds: float | Sequence[float], prevalence: float | None, depth: int = DEPTH
+) -> Asked:
+    """What is asked of diagnostics and segments.
+
+    Raises InvalidInputError for what lies outside (0, 1) or needs diagnostics, and for a depth below 1.
+    """
     given = (thresholds,) if isinstance(thresholds, (int, float)) else tuple(thresholds)
     for name, one in (("thresholds", given), ("prevalence", prevalence)):
         if one not in ((), None) and not diagnostics:
@@ -238,4 +246,4 @@ def asked_of(diagnostics: bool, thresholds: float | Sequence[float], prevalence:
                 "add diagnostics=True (--diagnostics), or leave them out."
             )
     checked(given, prevalence)
-    return Asked(tuple(map(float, given)), prevalence)
+    return Asked(tuple(map(float, given)), prevalence, checked_depth(depth))

@@ -42,6 +42,7 @@ RUNS: dict[str, Any] = {
         probability="p",
         group="sure = p > 0.9",
     ),
+    "segments": lambda: score(TABLE, target="y", probability="p", segments=["text", "whole"]),
     "merged": lambda: merge(*[score(TABLE, target="y", probability="p")] * 2),
     "partial": lambda: Scores(score(TABLE, target="y", probability="p").state, ("table",), partial=True),
 }

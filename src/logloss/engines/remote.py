@@ -112,9 +112,9 @@ def _parts(name: str | None, worker: Worker, source: Any) -> tuple[tuple[str, ..
             raise InvalidInputError(f"a file must be readable; none is: {reasons[0]}")
     if worker.resume is not None and not Path(worker.resume).is_dir():
         raise InvalidInputError(f"resume must be a directory; {worker.resume!r} is none; make it.")
-    groups = worker.task.over(files).plan.groups
+    plan = worker.task.over(files).plan
     rows = None if worker.skip_unreadable else _ROWS  # a file is left out as a whole
-    parts = [Part(number, one) for number, one in enumerate(files.parts(groups, rows))]
+    parts = [Part(number, one) for number, one in enumerate(files.parts((*plan.groups, *plan.segments), rows))]
     return files.names, tuple(reasons), parts
 
 

@@ -16,7 +16,7 @@ from ..sources.columns import check_columns, lists_among
 from ..sources.lists import unpack
 from ..sources.outcomes import Meaning, Outcomes
 from ..sources.reading import AS_FOUND, Reading
-from ..sources.sql import group_by
+from ..sources.sql import group_by, once
 from ..sources.wanted import Wanted
 
 
@@ -36,6 +36,7 @@ class Task:
     sides: bool = False
     """Of models by their names, whether the first one's predictions are with the labels, and columns are named as they
     are in either source."""
+    segments: str | Sequence[str] | None = None
 
     def open(self, source: Any, count: Callable[[int], None] | None = None) -> Run:
         """The run over a source: schemas are read and checked, and no rows yet.
@@ -49,13 +50,14 @@ class Task:
         joined = with_labels(opened, self.labels, self.key, self.unmatched, self.reading)
         opened = joined or opened
         columns = _columns(opened)
-        groups, expressions = group_by(self.group, columns)
+        (groups, of_groups), (segments, of_segments) = (group_by(one, columns) for one in (self.group, self.segments))
         options = self.options
         if self.sides:
-            options, groups = _on_sides(options, groups, columns)
+            options, groups, segments = _on_sides(options, groups, segments, columns)
+        expressions = once([*of_groups, *of_segments])
         definitions = "; ".join(f"{one.name} = {one.text}" for one in expressions) or None
         more: dict[str, Any] = {"definitions": definitions, "outcomes": str(self.meaning) or None}
-        plan = make_plan(columns, where=self.where, group=groups, **more, **options)
+        plan = make_plan(columns, where=self.where, group=groups, segments=segments, **more, **options)
         opened = derive(opened, plan.columns, self.where, expressions)
         outcomes = with_meanings(opened, plan.targets, self.meaning)
         opened = outcomes or opened
@@ -126,7 +128,9 @@ class _Asked:
         return self.source.batches(wanted)
 
 
-def _on_sides(options: dict[str, Any], groups: Any, columns: Sequence[str]) -> tuple[dict[str, Any], Any]:
+def _on_sides(
+    options: dict[str, Any], groups: Any, segments: Any, columns: Sequence[str]
+) -> tuple[dict[str, Any], Any, Any]:
     """Columns as a join calls them that both sources have: the first model's are in the labels' one."""
 
     def at(name: Any, side: str) -> Any:
@@ -140,7 +144,8 @@ def _on_sides(options: dict[str, Any], groups: Any, columns: Sequence[str]) -> t
         if options.get(role):
             sides = ["labels", *["predictions"] * (len(options[role]) - 1)]
             found[role] = {name: at(options[role][name], side) for name, side in zip(options[role], sides, strict=True)}
-    return found, tuple(at(name, "predictions") for name in groups)
+    keys = [tuple(at(name, "predictions") for name in one or ()) for one in (groups, segments)]
+    return found, keys[0], keys[1]
 
 
 def _columns(opened: Source) -> list[str]:

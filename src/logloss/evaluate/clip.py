@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ class Rows:
     ends: NDArray[np.int64]
     units: NDArray[np.uint8] | None = None
     """The bucket of each row's cluster, where there are clusters."""
+    crossed: NDArray[np.int64] | None = None
+    """The number of each row's intersection, where there are segments."""
 
     @property
     def count(self) -> int:
@@ -48,9 +50,10 @@ class Rows:
     def where(self, choice: NDArray[np.bool_]) -> Rows:
         """The rows for which the choice is true."""
         counts = np.concatenate([[0], np.cumsum(choice)])
-        weights = None if self.weights is None else self.weights[choice]
-        units = None if self.units is None else self.units[choice]
-        return Rows(self.predictions[choice], self.logits, self.targets[choice], weights, counts[self.ends], units)
+        of_rows: Any = (None if one is None else one[choice] for one in (self.weights, self.units, self.crossed))
+        weights, units, crossed = of_rows
+        x, y = self.predictions[choice], self.targets[choice]
+        return Rows(x, self.logits, y, weights, counts[self.ends], units, crossed)
 
 
 def floored(rows: Rows, eps: float) -> tuple[Iterator[Rows], int]:

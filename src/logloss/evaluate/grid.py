@@ -20,7 +20,7 @@ from .records import NARROW, ROWS, WIDE, Records, Sorted, inverse
 
 Integers = NDArray[np.int64]
 
-_FEW_BYTES = 46
+RECORD_BYTES = 46
 """A record without weights, with what finds it."""
 
 
@@ -114,7 +114,7 @@ class Grid:
     @staticmethod
     def size(plan: Plan, groups: int) -> int:
         """The most bytes that it takes for so many groups of many rows each; groups of few rows take less."""
-        record = _FEW_BYTES * width_of(plan) // NARROW
+        record = RECORD_BYTES * width_of(plan) // NARROW
         return len(plan.problems) * record * (FINE + 2 + (groups * (COARSE + 2) if plan.groups else 0))
 
 

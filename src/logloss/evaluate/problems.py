@@ -43,6 +43,7 @@ def make_plan(
     cluster: str | None = None,
     negative_rate: float | None = None,
     pos_weight: float | None = None,
+    segments: str | Sequence[str] | None = None,
 ) -> Plan:
     """The plan for a source with these columns.
 
@@ -50,7 +51,7 @@ def make_plan(
     Raises InvalidInputError if arguments are missing or contradict each other, or if labels do not pair.
     """
     roles = {"target": target, "probability": probability, "logit": logit, "weight": weight, "group": group}
-    roles["cluster"] = cluster
+    roles |= {"cluster": cluster, "segments": segments}
     for role, given in roles.items():
         _require_names(role, given)
     if not target:
@@ -88,7 +89,7 @@ def make_plan(
     for name, choice in (("nulls", nulls), ("invalid", invalid)):
         if choice not in ("error", "drop"):
             raise InvalidInputError(f"{name} must be 'error' or 'drop'; got {choice!r}.")
-    groups = (group,) if isinstance(group, str) else tuple(group or ())
+    groups, crossed = ((one,) if isinstance(one, str) else tuple(one or ()) for one in (group, segments))
     return Plan(
         tuple(problems),
         logits=bool(logit),
@@ -100,8 +101,9 @@ def make_plan(
         eps=number(EPS, eps) or None,
         definitions=definitions,
         outcomes=outcomes,
-        components=components_of(diagnostics, cluster is not None, compare),
+        components=components_of(diagnostics, cluster is not None, compare, bool(crossed)),
         cluster=cluster,
+        segments=crossed,
     )
 
 
@@ -116,9 +118,9 @@ def _require_pairs(problems: Sequence[Problem], eps: float | None) -> None:
         raise InvalidInputError("a comparison takes losses as they are; got eps; leave it out.")
 
 
-def components_of(diagnostics: bool, clusters: bool, pairs: bool) -> tuple[str, ...]:
+def components_of(diagnostics: bool, clusters: bool, pairs: bool, segments: bool) -> tuple[str, ...]:
     """What a state keeps."""
-    chosen = {"moments": True, "grid": diagnostics or pairs, "buckets": clusters, "pairs": pairs}
+    chosen = {"moments": True, "grid": diagnostics or pairs, "buckets": clusters, "pairs": pairs, "segments": segments}
     return tuple(name for name, wanted in chosen.items() if wanted)
 
 

@@ -93,6 +93,7 @@ def _plan() -> dict[str, Any]:
         definitions=_text("the groups that are expressions, in SQL; null if there are none"),
         outcomes=_text("what the values of targets mean; null if they are 0 to 1"),
         **{"cluster?": _text("the column whose values tell which rows depend on each other")},
+        **{"segments?": {"type": "array", "items": {"type": "string"}}},
     )
 
 
@@ -159,6 +160,49 @@ def _thresholds() -> dict[str, Any]:
     return dict.fromkeys(names, _NUMBER)
 
 
+def _segments() -> dict[str, Any]:
+    """The segments of every model and label, as `reporting.segments` writes them."""
+    names = {name: _described(meaning, _NUMBER) for name, meaning in _OF_SEGMENTS.items()}
+    segment = _object(
+        "",
+        segment=_described("what its rows have in common", {"type": "string"}),
+        rows=_COUNT,
+        **names,
+        found=_described("whether it is miscalibrated, beyond what chance finds among so many", {"type": "boolean"}),
+        note=_described("why it was not tested; empty if it was", {"type": "string"}),
+    )
+    scan = _object(
+        "",
+        model=_text("name of the model; null for a single one"),
+        label=_text("name of the label; null where there is one target"),
+        reason=_described("why there are none, or why the first was not tested; else empty", {"type": "string"}),
+        segments=_described("the worst first", {"type": "array", "items": segment}),
+    )
+    return {
+        "columns": {"type": "array", "items": {"type": "string"}},
+        "depth": _described("the columns that a segment fixes at most", {"type": "integer", "minimum": 1}),
+        "scans": {"type": "array", "items": scan},
+    }
+
+
+_OF_SEGMENTS = {
+    "weight": "Σw",
+    "observed": "the weighted mean of its targets",
+    "predicted": "the weighted mean of its predictions",
+    "difference": "observed minus predicted",
+    "difference_low": "lower end of the 95 % interval of difference",
+    "difference_high": "upper end of the 95 % interval of difference",
+    "shrunken": "difference, drawn towards 0 as the other segments suggest",
+    "shrunken_low": "lower end of the 90 % interval of shrunken",
+    "shrunken_high": "upper end of the 90 % interval of shrunken",
+    "at_least": "the end of that interval nearer to 0, and 0 if it holds 0: what segments are ranked by",
+    "ecce_sigma": "the range of cumulated errors in σ; nan where it was not tested",
+    "p": "how probable something at least as large is by chance in this segment alone",
+    "adjusted_p": "the same for all segments that were tested",
+    "detectable": "the error, all of one sign, that the test finds in 80 of 100 samples, alone",
+}
+
+
 def schema() -> dict[str, Any]:
     """What `logloss score --json` prints."""
     order = "by model: each label's groups in order and then the whole, then the averages over labels"
@@ -182,6 +226,7 @@ def schema() -> dict[str, Any]:
         plan=_plan(),
         results=_described(order, results),
         **{"means_over_groups?": _described("for each model and label, the plain mean over groups", means)},
+        **{"segments?": _object("for whom predictions are wrong, where --segments asked for it", **_segments())},
     )
     number = {"anyOf": [{"type": "number"}, {"enum": ["inf", "-inf", "nan"]}]}
     return {
