@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .._errors import InvalidInputError
 from .bins import Bins
 from .buckets import drawn
-from .clip import Rows
+from .clip import Rows, floored_together
 from .plan import Plan
 from .records import JOINT, ROWS, SUM, WIDE_JOINT, WIDENED, Records, Sorted
 
@@ -83,13 +83,18 @@ class Pairs:
             self._held = {}
 
     def _add(self, number: int, rows: Rows, others: Rows, cells: Integers) -> None:
-        from .._kernels import grid, scoring
-
         if not np.array_equal(rows.ends, others.ends):
             raise InvalidInputError(
                 "models are compared on the same rows, and one has a value where another has none; "
                 "leave such rows out, with nulls='drop' (--nulls drop)."
             )
+        eps = self._plan.eps
+        for mine, theirs in iter([(rows, others)]) if eps is None else floored_together(rows, others, eps):
+            self._add_part(number, mine, theirs, cells)
+
+    def _add_part(self, number: int, rows: Rows, others: Rows, cells: Integers) -> None:
+        from .._kernels import grid, scoring
+
         x, other = scoring.operand(rows.predictions, "f"), scoring.operand(others.predictions, "f")
         y = scoring.operand(rows.targets, "biuf")
         w = scoring.operand(rows.weights, "f") if rows.weights is not None else scoring.NOTHING
