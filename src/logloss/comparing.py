@@ -180,7 +180,7 @@ def compare(
         positive: as in `score`.
         negative: as in `score`.
         ignore: as in `score`.
-        options: others of `score`: group, weight, where, nulls, invalid, cluster, labels, unmatched.
+        options: others of `score`: group, weight, where, nulls, invalid, eps, cluster, labels, unmatched.
 
     Returns:
         Comparisons, which print as a table.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .._errors import InvalidInputError
 from .bins import Bins
 from .buckets import drawn
-from .clip import Rows
+from .clip import Rows, floored_together
 from .plan import Plan
 from .records import JOINT, ROWS, SUM, WIDE_JOINT, WIDENED, Records, Sorted, inverse
 
@@ -83,13 +83,18 @@ class Pairs:
             self._held = {}
 
     def _add(self, number: int, rows: Rows, others: Rows, cells: Integers) -> None:
-        from .._kernels import grid
-
         if not np.array_equal(rows.ends, others.ends):
             raise InvalidInputError(
                 "models are compared on the same rows, and one has a value where another has none; "
                 "leave such rows out, with nulls='drop' (--nulls drop)."
             )
+        eps = self._plan.eps
+        for mine, theirs in iter([(rows, others)]) if eps is None else floored_together(rows, others, eps):
+            self._add_part(number, mine, theirs, cells)
+
+    def _add_part(self, number: int, rows: Rows, others: Rows, cells: Integers) -> None:
+        from .._kernels import grid
+
         (x, y, w), (other, _, _) = rows.operands(), others.operands()
         count, owners = rows.count, rows.owners(cells)
         joint, sums = self._joint[number], self._sums[number]

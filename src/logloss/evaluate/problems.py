@@ -83,9 +83,9 @@ def make_plan(
             raise InvalidInputError("eps is a floor of probabilities, and corrected ones are logits; leave it out.")
         problems = list(both(problems, shift))
     if compare is None:
-        compare = eps is None and len({problem.model for problem in problems}) > 1
+        compare = len({problem.model for problem in problems}) > 1
     elif compare:
-        _require_pairs(problems, eps)
+        _require_pairs(problems)
     for name, choice in (("nulls", nulls), ("invalid", invalid)):
         if choice not in ("error", "drop"):
             raise InvalidInputError(f"{name} must be 'error' or 'drop'; got {choice!r}.")
@@ -107,15 +107,13 @@ def make_plan(
     )
 
 
-def _require_pairs(problems: Sequence[Problem], eps: float | None) -> None:
+def _require_pairs(problems: Sequence[Problem]) -> None:
     models = list(dict.fromkeys(problem.model for problem in problems))
     if len(models) < 2:
         raise InvalidInputError(
             "a comparison takes two models, the baseline first; got one; "
             "name both, as in probability={'old': 'p1', 'new': 'p2'} (--probability old=p1 --probability new=p2)."
         )
-    if eps is not None:
-        raise InvalidInputError("a comparison takes losses as they are; got eps; leave it out.")
 
 
 def components_of(diagnostics: bool, clusters: bool, pairs: bool, segments: bool) -> tuple[str, ...]:

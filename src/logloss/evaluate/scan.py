@@ -20,7 +20,7 @@ from .._errors import InvalidInputError
 from .bins import Bins
 from .diagnoses import Finding
 from .groups import Key
-from .segments import Segment, segments
+from .segments import Cells, Segment, segments
 from .state import State
 from .verdicts import findings_of_segments
 
@@ -88,11 +88,17 @@ def scan(state: State, problem: int, depth: int) -> tuple[Segment, ...]:
     levels = [_levels([key[place] for key in keys], rows) for place in range(len(columns))]
     wanted = _wanted(levels, min(depth, len(columns)))
     sums: dict[Chosen, Bins] = {}
-    for all_chosen, cell in zip(wanted, cells, strict=True):
+    members: dict[Chosen, list[int]] = {}
+    parts = []
+    for number, (all_chosen, cell) in enumerate(zip(wanted, cells, strict=True)):
+        parts.append(cell.occupied)
         for chosen in all_chosen:
             sums[chosen] = sums[chosen] + cell if chosen in sums else cell
-    named = [(_name(chosen, columns), bins) for chosen, bins in _distinct(sums)]
-    return segments(named, clustered=state.plan.cluster is not None)
+            members.setdefault(chosen, []).append(number)
+    found = _distinct(sums)
+    named = [(_name(chosen, columns), sums[chosen]) for chosen in found]
+    own = Cells(parts, [members[chosen] for chosen in found])
+    return segments(named, clustered=state.plan.cluster is not None, cells=own)
 
 
 def _cells(state: State, problem: int) -> tuple[list[Key], list[int], Iterator[Bins]]:
@@ -173,13 +179,11 @@ def _of_cell(cell: Sequence[str], depth: int) -> Iterator[Chosen]:
             yield tuple((place, cell[place]) for place in places)
 
 
-def _distinct(sums: dict[Chosen, Bins]) -> Iterator[tuple[Chosen, Bins]]:
+def _distinct(sums: dict[Chosen, Bins]) -> list[Chosen]:
     """Segments that hold fewer rows than each that they are part of: the others are these under a longer name."""
     rows = {chosen: int(bins.rows.sum()) for chosen, bins in sums.items()}
-    for chosen, bins in sums.items():
-        wider = (tuple(part for part in chosen if part != left) for left in chosen)
-        if all(rows[one] > rows[chosen] for one in wider if one):
-            yield chosen, bins
+    wider = {chosen: [tuple(part for part in chosen if part != left) for left in chosen] for chosen in sums}
+    return [chosen for chosen in sums if all(rows[one] > rows[chosen] for one in wider[chosen] if one)]
 
 
 def _name(chosen: Chosen, columns: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ from .groups import Groups, Key, KeyColumn, Values
 from .intersections import Intersections
 from .moments import InvalidRowsError, MomentSums
 from .ordered import Recalibrated, unmergeable
+from .pairs import Pairs
 from .plan import Plan
 from .shift import shifted
 from .store import Moments
@@ -106,9 +107,13 @@ class State:
             whole = Rows(x, self.plan.logits, y, weights, ends, units, places)
             if problem.target in gaps:
                 whole = whole.where(~gaps[problem.target])
-            for part in self._floored(shifted(whole, problem.shift)):
+            whole = shifted(whole, problem.shift)
+            for part in self._floored(whole):
                 for component in self.components.values():
-                    component.add(index, part, cells)
+                    if not isinstance(component, Pairs):
+                        component.add(index, part, cells)
+            if isinstance(pairs := self.components.get("pairs"), Pairs):  # which floors two models' rows together
+                pairs.add(index, whole, cells)
         self.rows += rows
 
     def _crossed(self, keys: Sequence[KeyColumn], rows: int) -> NDArray[np.int64] | None:

@@ -12,6 +12,7 @@ from ..evaluate.summary import DIAGNOSTICS, STATISTICS, Finding, Threshold
 from .columns import BUCKETS, OF_GROUPS, OF_LABELS, OVER
 from .json import SCHEMA_VERSION
 
+_STRING = {"type": "string"}
 _NUMBER = {"$ref": "#/$defs/number"}
 _COUNT = {"type": "integer", "minimum": 0}
 _COUNT_OR_NONE = {"type": ["integer", "null"], "minimum": 0}
@@ -169,7 +170,8 @@ def _segments() -> dict[str, Any]:
         rows=_COUNT,
         **names,
         found=_described("whether it is miscalibrated, beyond what chance finds among so many", {"type": "boolean"}),
-        note=_described("why it was not tested; empty if it was", {"type": "string"}),
+        **{"method?": _described("how its p was adjusted: Holm, or max-T where few events were expected", _STRING)},
+        note=_described("why it was not tested; empty if it was", _STRING),
     )
     scan = _object(
         "",

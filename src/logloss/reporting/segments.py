@@ -19,7 +19,7 @@ _COLUMNS = ("segment", "rows", "observed", "predicted", "difference", "at least"
 NOTE = (
     "difference: observed minus predicted; at least: what remains of it, drawn towards 0 as the other segments "
     "suggest, at the near end of a 90 % interval; adjusted p: of the test of cumulated errors, for the number of "
-    "segments (Holm)"
+    "segments"
 )
 
 
@@ -66,6 +66,7 @@ def _plain(one: Segment) -> dict[str, Any]:
         "adjusted_p": one.p_adjusted,
         "detectable": one.detectable.value,
         "found": one.found,
+        "method": one.test.method,
         "note": one.test.reason,
     }
 
