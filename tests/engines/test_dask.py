@@ -18,7 +18,7 @@ pytestmark = pytest.mark.engines
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
+def client(store: Any) -> Iterator[Any]:
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
@@ -35,6 +35,10 @@ def test_files(client: Any, files: list[str], tmp_path: Path, monkeypatch: pytes
     cases.check_diagnostics("dask", files)
     cases.check_bad_value("dask", files, tmp_path)
     cases.check_unreadable("dask", files, tmp_path)
+
+
+def test_a_store(client: Any, folder: Path) -> None:
+    cases.check_store("dask", folder)
 
 
 @pytest.mark.parametrize("partitions", [1, 7, 64])

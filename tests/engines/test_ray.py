@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore::FutureWar
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
+def cluster(store: Any) -> Iterator[None]:
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     yield
     ray.shutdown()
@@ -27,6 +28,10 @@ def test_files(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     cases.check_diagnostics("ray", files)
     cases.check_bad_value("ray", files, tmp_path)
     cases.check_unreadable("ray", files, tmp_path)
+
+
+def test_a_store(folder: Path) -> None:
+    cases.check_store("ray", folder)
 
 
 @pytest.mark.parametrize("blocks", [1, 7, 64])

@@ -29,7 +29,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def session() -> Iterator[Any]:
+def session(store: Any) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYSPARK_PYTHON", sys.executable)
         builder = SparkSession.builder.master("local-cluster[2,1,1024]").config("spark.ui.enabled", value=False)
@@ -43,6 +43,10 @@ def test_files(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     cases.check_diagnostics("spark", files)
     cases.check_bad_value("spark", files, tmp_path)
     cases.check_unreadable("spark", files, tmp_path)
+
+
+def test_a_store(folder: Path) -> None:
+    cases.check_store("spark", folder)
 
 
 @pytest.mark.parametrize("partitions", [1, 7, 64])
