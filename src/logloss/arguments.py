@@ -89,7 +89,7 @@ examples:
 
 _FILES = (
     "Parquet, CSV, TSV, JSON lines (.gz, .zst) or Arrow IPC; a directory, a quoted glob, @list.txt, "
-    "or - for standard input; directories such as day=2026-11-01 become columns"
+    "or - for standard input; also s3://, gs://, az:// and https://; directories such as day=2026-11-01 become columns"
 )
 
 

@@ -19,6 +19,7 @@ from .reporting.formats import FORMATS, Format, format_of
 from .reporting.view import TOP, View
 from .sources.paths import shown
 from .sources.processes import require_own_threads
+from .sources.urls import public, refuse_place
 
 if TYPE_CHECKING:
     import polars as pl
@@ -92,7 +93,7 @@ class Scores:
         `top` and `sort` are for tables: how many groups, by which statistic; `command` is for reports (.html): how the
         results were asked for. Raises InvalidInputError if it cannot be written, or if no format has this ending.
         """
-        self._write(format_of(os.fspath(path)), path, View(top=top, sort=sort, command=command))
+        self._write(format_of(os.fspath(path)), path, View(top=top, sort=sort, command=public(command)))
 
     def report(self, path: str | os.PathLike[str], *, command: str = "") -> None:
         """Write the report: one HTML file that needs nothing else. `score` with diagnostics=True fills all of it.
@@ -100,7 +101,7 @@ class Scores:
         `command` is what it says that it was made by. Raises InvalidInputError if it cannot be written, and
         MissingDependencyError without the libraries of `logloss[report]`.
         """
-        self._write(FORMATS["html"], path, View(command=command))
+        self._write(FORMATS["html"], path, View(command=public(command)))
 
     def _write(self, chosen: Format, path: str | os.PathLike[str], view: View) -> None:
         check_place(path)
@@ -228,6 +229,7 @@ def load(path: str | os.PathLike[str]) -> Scores:
 
 def check_place(path: str | os.PathLike[str]) -> None:
     """Raise InvalidInputError if nothing can be written there."""
+    refuse_place(os.fspath(path))
     places.check(Path(path), shown(Path(path)))
 
 

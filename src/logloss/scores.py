@@ -99,9 +99,9 @@ def score(
 
     Args:
         source: a path or several (Parquet, CSV, TSV, JSON lines, Arrow IPC), where a path may be a directory, a glob,
-            "@list.txt" or "-" for standard input; a table (Polars, pandas, PyArrow, DuckDB, whatever has
-            `__arrow_c_stream__`); a mapping from column names to arrays; an iterable of tables; or a data frame of
-            Dask or Spark or a dataset of Ray, which is scored where it is.
+            "@list.txt", "-" for standard input, or a URL (s3, gs, az, https); a table (Polars, pandas, PyArrow, DuckDB,
+            whatever has `__arrow_c_stream__`); a mapping from column names to arrays; an iterable of tables; or a data
+            frame of Dask or Spark or a dataset of Ray, which is scored where it is.
         target: column of what happened, in [0, 1].
         probability: column of predicted probabilities, in [0, 1]; 0 for something that happened gives inf. For several
             models, their names with a column each. For several labels, a pattern such as "p_*", with `target` "y_*":

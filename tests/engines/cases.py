@@ -51,6 +51,16 @@ def check_commands(engine: str, files: list[str], folder: Path, capsys: pytest.C
         assert json.loads(printed) if "--json" in command else "<h2" in written
 
 
+def check_store(engine: str, folder: Path) -> None:
+    """Workers read objects by themselves, and what is wrong with one is said as here."""
+    found = ll.score("s3://logs/clicks/*/*.[!b]*[!2]", engine=engine, target="y", logit="z", group="day")
+    assert repr(found.to_rows()) == repr(
+        ll.score(f"{folder}/*/*.[!b]*[!2]", target="y", logit="z", group="day").to_rows()
+    )
+    with pytest.raises(ll.InvalidInputError, match=r"no column 'x' in s3://logs/clicks/day=2026-11-02/part-0\.csv"):
+        ll.score("s3://logs/clicks/*/part-0.csv", engine=engine, target="x", logit="z")
+
+
 def check_table(table: Any, frame: pl.DataFrame) -> None:
     """A table of the engine's own, found by its type."""
     assert ll.score(table, **WEIGHTED).summary.results == ll.score(frame, **WEIGHTED).summary.results

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.engines
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
+def client(store: Any) -> Iterator[Any]:
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
@@ -39,6 +39,10 @@ def test_files(client: Any, files: list[str], tmp_path: Path, monkeypatch: pytes
 
 def test_commands(client: Any, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases.check_commands("dask", files[:3], tmp_path, capsys)
+
+
+def test_a_store(client: Any, folder: Path) -> None:
+    cases.check_store("dask", folder)
 
 
 @pytest.mark.parametrize("partitions", [1, 7, 64])

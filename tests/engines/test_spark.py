@@ -29,7 +29,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def session() -> Iterator[Any]:
+def session(store: Any) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYSPARK_PYTHON", sys.executable)
         builder = SparkSession.builder.master("local-cluster[2,1,1024]").config("spark.ui.enabled", value=False)
@@ -47,6 +47,10 @@ def test_files(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_commands(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases.check_commands("spark", files[:3], tmp_path, capsys)
+
+
+def test_a_store(folder: Path) -> None:
+    cases.check_store("spark", folder)
 
 
 @pytest.mark.parametrize("partitions", [1, 7, 64])

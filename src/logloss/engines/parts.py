@@ -91,8 +91,7 @@ class Worker:
         if self.resume is None:
             return None
         (file,) = part.source.files
-        found = Path(file.found.path).stat()
-        asked = (self.task, file.name, file.first, file.rows, found.st_size, found.st_mtime_ns, part.source.texts)
+        asked = (self.task, file.name, file.first, file.rows, file.found.stamp, part.source.texts)
         return Path(self.resume) / f"{hashlib.sha256(repr(asked).encode()).hexdigest()[:32]}.json"
 
 

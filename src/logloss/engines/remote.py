@@ -12,6 +12,7 @@ from .._errors import InvalidInputError, LoglossError, MissingDependencyError
 from ..evaluate.state import State
 from ..sources import open_source
 from ..sources.files import Files
+from ..sources.urls import refuse_place
 from .local import Interrupted
 from .parts import Answer, Part, Work, Worker, readable, together, unpacked
 
@@ -110,8 +111,10 @@ def _parts(name: str | None, worker: Worker, source: Any) -> tuple[tuple[str, ..
         files, reasons = readable(files)
         if not files.files:
             raise InvalidInputError(f"a file must be readable; none is: {reasons[0]}")
-    if worker.resume is not None and not Path(worker.resume).is_dir():
-        raise InvalidInputError(f"resume must be a directory; {worker.resume!r} is none; make it.")
+    if worker.resume is not None:
+        refuse_place(worker.resume)
+        if not Path(worker.resume).is_dir():
+            raise InvalidInputError(f"resume must be a directory; {worker.resume!r} is none; make it.")
     plan = worker.task.over(files).plan
     rows = None if worker.skip_unreadable else _ROWS  # a file is left out as a whole
     parts = [Part(number, one) for number, one in enumerate(files.parts((*plan.groups, *plan.segments), rows))]
