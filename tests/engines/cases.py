@@ -12,7 +12,7 @@ import pytest
 
 import logloss as ll
 from logloss.cli import main
-from logloss.engines import parts, remote
+from logloss.engines import remote
 from logloss.engines.parts import Answer, Part, Work, Worker
 from logloss.engines.task import Task
 
@@ -130,7 +130,8 @@ def check_killed(engine: Any, files: list[str], folder: Path, generations: int =
     mark = folder / "killed"
     worker = Worker(Task({"target": "y", "logit": "z"}))
     _, _, pieces = remote._parts("any", worker, files)
-    total = parts.together(engine.of_files(killed_once(worker, 2, str(mark), generations), pieces))
+    answers = engine.of_files(killed_once(worker, 2, str(mark), generations), pieces)
+    state = remote._state(remote._added("any", answers, None))
     assert mark.exists()
-    assert remote._state(total).rows == ll.score(files, target="y", logit="z").summary.rows
+    assert state.rows == ll.score(files, target="y", logit="z").summary.rows
     assert pickle.loads(pickle.dumps(worker)) == worker
