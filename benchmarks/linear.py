@@ -28,28 +28,29 @@ POSITIVES = 5
 Step = Callable[[], object]
 
 
-def layer(rows: int, features: int, labels: int, dtype: str) -> tuple[Any, Any, Any, Any]:
+def layer(rows: int, features: int, labels: int, dtype: str, device: str = "cpu") -> tuple[Any, Any, Any, Any]:
     """Inputs, weights, bias and positives."""
     import numpy as np
     import torch
 
     import logloss as ll
 
-    kind, generator = getattr(torch, dtype), torch.Generator().manual_seed(0)
-    x = (torch.randn(rows, features, generator=generator) / features**0.5).to(kind).requires_grad_()
-    w = torch.randn(labels, features, generator=generator).to(kind).requires_grad_()
+    given = {"device": device, "dtype": getattr(torch, dtype)}
+    generator = torch.Generator(device).manual_seed(0)
+    x = torch.randn(rows, features, generator=generator, **given).div_(features**0.5).requires_grad_()
+    w = torch.randn(labels, features, generator=generator, **given).requires_grad_()
     first = np.arange(rows)[:, None] + np.arange(POSITIVES) * (labels // POSITIVES)
     targets = ll.Positives(np.arange(rows + 1) * POSITIVES, (first % labels).reshape(-1), (rows, labels))
-    return x, w, torch.zeros(labels, dtype=kind, requires_grad=True), targets
+    return x, w, torch.zeros(labels, requires_grad=True, **given), targets
 
 
-def steps(rows: int, features: int, labels: int, dtype: str) -> dict[str, Step]:
+def steps(rows: int, features: int, labels: int, dtype: str, device: str = "cpu") -> dict[str, Step]:
     """Every way of the step by its name. What a way needs beside the layer it makes when it is first called."""
     import torch
 
     import logloss as ll
 
-    x, w, b, targets = layer(rows, features, labels, dtype)
+    x, w, b, targets = layer(rows, features, labels, dtype, device)
     own = (x, w, b)
 
     def backward(loss: Any) -> None:
@@ -70,7 +71,7 @@ def steps(rows: int, features: int, labels: int, dtype: str) -> dict[str, Step]:
 
     def unfused(loss: Any) -> Any:
         if "dense" not in kept:
-            kept["dense"] = torch.from_numpy(targets.dense()).to(x.dtype)
+            kept["dense"] = torch.from_numpy(targets.dense()).to(x)
         return loss(x, w, b, kept["dense"])
 
     def products() -> None:
@@ -93,19 +94,19 @@ def steps(rows: int, features: int, labels: int, dtype: str) -> dict[str, Step]:
     }
 
 
-def pair_steps(rows: int, features: int, labels: int, dtype: str) -> dict[str, Step]:
+def pair_steps(rows: int, features: int, labels: int, dtype: str, device: str = "cpu") -> dict[str, Step]:
     """The sigmoid loss of pairs, by tiles and dense."""
     import torch
 
     import logloss as ll
 
-    x, w, _, _ = layer(rows, features, labels, dtype)
-    scale, bias = torch.tensor(10.0, requires_grad=True), torch.tensor(-10.0, requires_grad=True)
+    x, w, _, _ = layer(rows, features, labels, dtype, device)
+    scale, bias = (torch.tensor(number, requires_grad=True, device=device) for number in (10.0, -10.0))
     own = x, w, scale, bias
 
     def dense() -> None:
         logits = scale * x @ w.T + bias
-        signs = 2 * torch.eye(rows, labels) - 1
+        signs = 2 * torch.eye(rows, labels, dtype=x.dtype, device=device) - 1
         torch.autograd.grad(-torch.nn.functional.logsigmoid(signs * logits).sum() / rows, own)
 
     return {PAIRS: lambda: torch.autograd.grad(ll.siglip_loss(*own), own), DENSE: dense}
