@@ -7,7 +7,7 @@ over files or machines, number of threads and order of merging cannot change a r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -99,8 +99,9 @@ class State:
             if problem.target in gaps:
                 whole = whole.where(~gaps[problem.target])
             for part in self._floored(shifted(whole, problem.shift)):
+                binned = part if len(self.components) == 1 else replace(part, bins=np.empty(part.count, np.uint16))
                 for component in self.components.values():
-                    component.add(index, part, cells)
+                    component.add(index, binned, cells)
         self.rows += rows
 
     def _floored(self, rows: Rows) -> Iterator[Rows]:
