@@ -16,6 +16,7 @@ import polars as pl
 
 import logloss as ll
 from cases import FLOATS
+from logloss.evaluate import storage
 from reference import LOSSES, data
 
 SOURCE = Path(ll.__file__).parents[1]
@@ -153,4 +154,6 @@ def _of_logits(n: int) -> dict[str, str]:
     for prediction in ({"probability": "p"}, {"logit": "x"}):
         scores = ll.score(frame, target="y", weight="w", **prediction)
         found[f"scores, {prediction}"] = [np.frombuffer(scores.to_json().encode(), np.uint8)]
+    binned = ll.score(frame.with_columns(pl.col("y") > 0.5), target="y", probability="p", diagnostics=True)
+    found["bins"] = [np.frombuffer(storage.dumps(binned.state, ()).encode(), np.uint8)]
     return {name: digest(*arrays) for name, arrays in found.items()}

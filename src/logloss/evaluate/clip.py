@@ -31,6 +31,8 @@ class Rows:
     """The bucket of each row's cluster, where there are clusters."""
     crossed: NDArray[np.int64] | None = None
     """The number of each row's intersection, where there are segments."""
+    bins: NDArray[np.uint16] | None = None
+    """Where there are components of bins, the room for the bin of each row: moments are added first, and find it."""
 
     @property
     def count(self) -> int:
@@ -47,6 +49,13 @@ class Rows:
 
         w = NOTHING if self.weights is None else operand(self.weights, "f")
         return operand(self.predictions, "f"), operand(self.targets, "biuf"), w
+
+    @property
+    def place_of_bins(self) -> int:
+        """The address of the bins, or 0."""
+        from .._kernels.layout import address
+
+        return 0 if self.bins is None else address(self.bins)
 
     def where(self, choice: NDArray[np.bool_]) -> Rows:
         """The rows for which the choice is true."""

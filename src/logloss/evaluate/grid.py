@@ -20,6 +20,9 @@ from .records import NARROW, ROWS, WIDE, Records, Sorted, inverse
 
 Integers = NDArray[np.int64]
 
+_MANY = 1 << 12
+"""Rows from which on a table of all bins is worth its 262 kB, for as long as they are added."""
+
 RECORD_BYTES = 46
 """A record without weights, with what finds it."""
 
@@ -123,11 +126,14 @@ def add_to(whole: Records | None, parts: Records | None, rows: Rows, owners: NDA
     from .._kernels import grid
 
     x, y, w = rows.operands()
+    given = x.place, y.place, w.place, rows.logits, rows.place_of_bins
     numbers = np.zeros(0, np.int64) if owners is None else np.ascontiguousarray(owners, np.int64)
     soft = False
     used = [one for one in (whole, parts) if one is not None]
     nothing = Records(NARROW)
     nothing.slots = np.empty(0, np.int32)
+    many = whole is not None and whole.width == NARROW and rows.count >= _MANY
+    table = np.zeros(grid.TABLE if many else 0, np.int64)
     status, row = grid.FULL, 0
     while status != grid.DONE:
         for one in used:
@@ -135,9 +141,10 @@ def add_to(whole: Records | None, parts: Records | None, rows: Rows, owners: NDA
                 one.grow()
             else:
                 one.widen()
-        soft |= status == grid.SOFT
+        if status == grid.SOFT:
+            soft, table = True, table[:0]  # which is empty by then
         arrays = [*(whole or nothing).arrays, *(parts or nothing).arrays]
-        status, row = grid.add_rows(x.place, y.place, w.place, rows.logits, row, rows.count, numbers, *arrays)
+        status, row = grid.add_rows(*given, row, rows.count, numbers, table, *arrays)
     for one in used:
         one.added(rows.count)
     return soft or (rows.weights is not None and _is_soft(rows.targets))

@@ -43,7 +43,8 @@ class MomentSums:
         """
         self._grow(int(cells.max(initial=-1)) + 1)
         x, y, w = rows.operands()
-        if not self._stores[problem].add(x.place, y.place, w.place, rows.logits, _frozen(rows.ends), _frozen(cells)):
+        given = x.place, y.place, w.place, rows.logits, rows.place_of_bins
+        if not self._stores[problem].add(*given, _frozen(rows.ends), _frozen(cells)):
             raise InvalidRowsError
 
     def merge(self, other: MomentSums, cells: Integers) -> None:

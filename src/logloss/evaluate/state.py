@@ -7,7 +7,7 @@ over files or machines, number of threads and order of merging cannot change a r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -109,9 +109,10 @@ class State:
                 whole = whole.where(~gaps[problem.target])
             whole = shifted(whole, problem.shift)
             for part in self._floored(whole):
+                binned = part if len(self.components) == 1 else replace(part, bins=np.empty(part.count, np.uint16))
                 for component in self.components.values():
                     if not isinstance(component, Pairs):
-                        component.add(index, part, cells)
+                        component.add(index, binned, cells)
             if isinstance(pairs := self.components.get("pairs"), Pairs):  # which floors two models' rows together
                 pairs.add(index, whole, cells)
         self.rows += rows
