@@ -96,6 +96,7 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True):
         default_factory=lambda: ["moments"]
     )
     cluster: str | None = None
+    weight_kind: str = "importance"
 
 
 class Dropped(msgspec.Struct):

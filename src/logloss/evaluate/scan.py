@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._errors import InvalidInputError
-from .bins import Bins
+from .bins import Bins, meant
 from .segments import Segment, segments
 from .state import State
 
@@ -46,7 +46,8 @@ def scan(state: State, problem: int, depth: int) -> tuple[Segment, ...]:
         assert cell is not None
         for chosen in wanted[number]:
             sums[chosen] = sums[chosen] + cell if chosen in sums else cell
-    named = [(_name(chosen, columns), bins) for chosen, bins in _distinct(sums)]
+    kind = state.plan.weight_kind
+    named = [(_name(chosen, columns), meant(bins, kind)) for chosen, bins in _distinct(sums)]
     return segments(named, clustered=state.plan.cluster is not None)
 
 

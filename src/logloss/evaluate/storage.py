@@ -20,14 +20,14 @@ from .buckets import Buckets
 from .components import COMPONENTS
 from .grid import Grid
 from .groups import Key
-from .plan import Plan, Problem
+from .plan import IMPORTANCE, Plan, Problem
 from .state import REASONS, State
 
 _UNIT = -LOWEST
 
 FORMAT, VERSIONS = "logloss state", (1, 2)
 """The version rises when an older reader would misread a file: 2 has missing and infinite group values, labels with
-gaps, or components other than moments. A state without these is still written as 1."""
+gaps, weights that are no importances, or components other than moments. A state without these is still written as 1."""
 
 
 def dumps(state: State, sources: tuple[str, ...]) -> str:
@@ -43,9 +43,16 @@ def dumps(state: State, sources: tuple[str, ...]) -> str:
             del problem["shift"]
     values = {value for key in keys for value in key if value is None or isinstance(value, float)}
     gaps = state.rows != state.sums.rows
-    plain = not gaps and not others and all(value is not None and math.isfinite(value) for value in values)
+    plain = (
+        not gaps
+        and not others
+        and state.plan.weight_kind == IMPORTANCE
+        and all(value is not None and math.isfinite(value) for value in values)
+    )
     if not others:
         del plan["components"]
+    if plan["weight_kind"] == IMPORTANCE:
+        del plan["weight_kind"]
     if plan["cluster"] is None:  # as a reader knows it that knows no clusters
         del plan["cluster"]
     document = {
@@ -125,7 +132,7 @@ def _rows(document: Any) -> int:
 def _require_same_rows(state: State) -> None:
     """Refuse components that tell of different rows."""
     for problem in range(len(state.plan.problems)):
-        rows = int(state.sums.total([problem]).counts[0, 0])
+        rows = state.sums.rows_of(problem)
         for component in state.components.values():
             if isinstance(component, (Grid, Buckets)) and component.rows(problem) != rows:
                 raise ValueError("its components tell of different rows")

@@ -21,7 +21,7 @@ from .diagnoses import Diagnostics, Estimate, Finding, Threshold
 from .diagnostics import DIAGNOSTICS, Diagnostic, reasons
 from .groups import Key, Values
 from .paired import GroupDifference, Paired, paired
-from .plan import Plan
+from .plan import FREQUENCY, IMPORTANCE, WEIGHT_KINDS, Plan
 from .results import Block, Result, Results
 from .sample import FEW_UNITS as FEW_BUCKETS
 from .sample import FEWEST_UNITS as FEWEST_BUCKETS
@@ -48,9 +48,12 @@ __all__ = [
     "FEW",
     "FEWEST_BUCKETS",
     "FEW_BUCKETS",
+    "FREQUENCY",
+    "IMPORTANCE",
     "MOST_GROUPS",
     "SCALARS",
     "STATISTICS",
+    "WEIGHT_KINDS",
     "Asked",
     "Block",
     "Diagnostic",

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from ..evaluate.summary import DIAGNOSTICS, STATISTICS, Finding, Threshold
+from ..evaluate.summary import DIAGNOSTICS, STATISTICS, WEIGHT_KINDS, Finding, Threshold
 from .columns import BUCKETS, OF_GROUPS, OF_LABELS, OVER
 from .json import SCHEMA_VERSION
 
@@ -92,7 +92,10 @@ def _plan() -> dict[str, Any]:
         eps=_described("floor of the probability given to what happened; null if nothing is clipped", floor),
         definitions=_text("the groups that are expressions, in SQL; null if there are none"),
         outcomes=_text("what the values of targets mean; null if they are 0 to 1"),
-        **{"cluster?": _text("the column whose values tell which rows depend on each other")},
+        **{
+            "cluster?": _text("the column whose values tell which rows depend on each other"),
+            "weight_kind?": _described("what weights mean for errors and intervals", {"enum": [*WEIGHT_KINDS]}),
+        },
     )
 
 
