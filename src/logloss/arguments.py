@@ -218,6 +218,10 @@ def _add_rows(command: Any) -> None:
     """Which rows of files are scored, and what their columns mean."""
     command.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
     _add_columns(command)
+    kind_help = "what weights mean: importances (default), numbers of rows that are alike, or inverse variances"
+    command.add_argument(
+        "--weight-kind", choices=("importance", "frequency", "precision"), default="importance", help=kind_help
+    )
     values: Any = {"action": "append", "metavar": "VALUE[,VALUE…]"}
     command.add_argument("--positive", help="what the target says where it is neither 0 nor 1, as yes or 2", **values)
     command.add_argument("--negative", help="likewise; without it, the one other value there is", **values)

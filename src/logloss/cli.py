@@ -85,8 +85,8 @@ def _score(arguments: argparse.Namespace) -> Scores:
 
 
 _AS_THEY_ARE = (
-    *("target", "probability", "logit", "weight", "group", "where", "nulls", "invalid", "eps", "labels", "key"),
-    *("unmatched", "cluster", "negative_rate", "pos_weight", "engine", "resume", "on_error"),
+    *("target", "probability", "logit", "weight", "weight_kind", "group", "where", "nulls", "invalid", "eps"),
+    *("labels", "key", "unmatched", "cluster", "negative_rate", "pos_weight", "engine", "resume", "on_error"),
     "segments",
 )
 

@@ -47,6 +47,7 @@ class Comparisons:
             "input": {"sources": list(summary.sources), "rows": summary.rows, "dropped": summary.dropped},
             "partial": summary.partial,
             "weight": summary.plan.weight,
+            "weight_kind": summary.plan.weight_kind,
             "cluster": summary.plan.cluster,
             "groups": list(summary.plan.groups),
             "comparisons": [_plain(one, self._of(one.model), self._of(one.baseline)) for one in self.pairs],

@@ -117,7 +117,8 @@ def _remedy(domain: Domain, value: float, values: NDArray[np.float64]) -> str:
 
 def _outside(batch: Batch, domain: Domain) -> _Rows:
     values = batch.numbers(domain.column)
-    return ~((values >= domain.low) & (values <= domain.high))
+    inside = (values >= domain.low) & (values <= domain.high)
+    return ~(inside & (values == np.floor(values)) if domain.whole else inside)
 
 
 def _first_outside(batch: Batch, domain: Domain) -> int | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 from ._errors import InvalidInputError
@@ -55,6 +54,7 @@ def score(
     logit: Predictions = None,
     group: str | Sequence[str] | None = None,
     weight: str | Sequence[str] | None = None,
+    weight_kind: str = "importance",
     where: str | None = None,
     nulls: str = "error",
     invalid: str = "error",
@@ -113,6 +113,9 @@ def score(
             "country, young = age < 30".
         weight: column of weights, in [0, 1e300]; for labels with weights of their own a pattern such as "w_*", a list
             of columns in the order of the targets, or a column of lists.
+        weight_kind: what weights mean for errors and intervals; estimates are the same. "importance": how much a row
+            counts, as an inverse probability of being sampled; "frequency": that so many rows are alike, in whole
+            numbers; "precision": the inverse of a row's variance, up to a factor.
         where: condition in SQL about the columns of a row; other rows are left out.
         nulls: "drop" leaves out rows that lack a value in one of the columns, and counts them; "error" refuses them. Of
             several labels, a row counts for those of which it has target, prediction and weight.
@@ -181,6 +184,7 @@ def score(
         probability=probability,
         logit=logit,
         weight=weight,
+        weight_kind=weight_kind,
         group=group,
         nulls=nulls,
         invalid=invalid,
@@ -333,7 +337,7 @@ def _at_once(task: Task, source: Any, asked: Asked, tell: Callable[[Progress], N
         meter.total = run.source.total()
     plan, batches = run.start()
     try:
-        state = _ordered(plan, batches, meter) if exact else local.partial(batches, partial(State, plan), meter)
+        state = _ordered(plan, batches, meter) if exact else local.partial(batches, plan, meter)
     except local.Interrupted as stop:
         if stop.state.rows == 0:
             raise
@@ -347,7 +351,7 @@ def _ordered(plan: Plan, batches: Iterator[Batch], meter: Meter | None) -> State
     """The state of these batches, with the decomposition of all their rows in order."""
     with sorter() as order:
         try:
-            state = local.partial(batches, lambda: State(plan, {ordered.NAME: Ordered(plan, order)}), meter)
+            state = local.partial(batches, plan, meter, lambda plan: State(plan, {ordered.NAME: Ordered(plan, order)}))
         except local.Interrupted as stop:
             del stop.state.components[ordered.NAME]  # who sorts goes with this run
             raise

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from .._errors import InvalidInputError
+from ..evaluate.plan import Plan
 from ..evaluate.state import State
 from ..partial import add
 from ..sources.batch import Batch
@@ -84,7 +85,9 @@ class _Worker:
             self._batches.stop()
 
 
-def partial(batches: Iterator[Batch], empty: Callable[[], State], meter: Meter | None = None) -> State:
+def partial(
+    batches: Iterator[Batch], plan: Plan, meter: Meter | None = None, empty: Callable[[Plan], State] = State
+) -> State:
     """The state of these batches, of which the meter is told; `empty` gives each thread one to add them to.
 
     Raises InvalidInputError for the first batch that holds an invalid value, and Interrupted on Ctrl-C.
@@ -92,7 +95,7 @@ def partial(batches: Iterator[Batch], empty: Callable[[], State], meter: Meter |
     from .._kernels import threads
 
     shared = _Shared(batches)
-    workers = [_Worker(empty(), shared, meter) for _ in range(threads.count())]
+    workers = [_Worker(empty(plan), shared, meter) for _ in range(threads.count())]
     running = [threading.Thread(target=worker.run, name="logloss-score", daemon=True) for worker in workers]
     try:
         for thread in running:

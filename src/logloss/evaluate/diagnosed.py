@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .auc import area
-from .bins import COARSE, Bins
+from .bins import COARSE, Bins, meant
 from .cumulative import cumulative
 from .diagnoses import Finding
 from .diagnostics import DIAGNOSTICS, SUFFIXES, Diagnostics, diagnose, scalars
@@ -136,7 +136,7 @@ def over_labels(state: State, problems: Sequence[int], rows: Columns, asked: Ask
             more = state.bins(problem, relative=True)
             assert total is not None
             assert more is not None
-            total = total + more
+            total = meant(total + more, state.plan.weight_kind)
         exact = state.recalibrated_at(problems)
         return _diagnose(total, None, asked, False, _scores(rows, -1) if exact else None, exact)
 

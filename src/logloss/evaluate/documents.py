@@ -111,6 +111,7 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True):
     )
     cluster: str | None = None
     segments: list[str] = []
+    weight_kind: str = "importance"
 
 
 class Dropped(msgspec.Struct):

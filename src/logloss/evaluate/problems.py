@@ -9,7 +9,7 @@ from typing import Any
 from .._errors import InvalidInputError
 from .._spec.losses import EPS
 from .._spec.terms import number
-from .plan import Plan, Problem
+from .plan import IMPORTANCE, Plan, Problem
 from .shift import both, correction
 
 _TARGETS = ("y", "y_true", "target", "label", "clicked", "click", "outcome")
@@ -31,6 +31,7 @@ def make_plan(
     probability: Predictions = None,
     logit: Predictions = None,
     weight: Columns | None = None,
+    weight_kind: str = IMPORTANCE,
     group: str | Sequence[str] | None = None,
     where: str | None = None,
     nulls: str = "error",
@@ -104,6 +105,7 @@ def make_plan(
         components=components_of(diagnostics, cluster is not None, compare, bool(crossed)),
         cluster=cluster,
         segments=crossed,
+        weight_kind=weight_kind,
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .._errors import InvalidInputError
-from .bins import Bins
+from .bins import Bins, meant
 from .diagnoses import Finding
 from .groups import Key
 from .segments import Cells, Segment, segments
@@ -89,14 +89,14 @@ def scan(state: State, problem: int, depth: int) -> tuple[Segment, ...]:
     wanted = _wanted(levels, min(depth, len(columns)))
     sums: dict[Chosen, Bins] = {}
     members: dict[Chosen, list[int]] = {}
-    parts = []
+    parts, kind = [], state.plan.weight_kind
     for number, (all_chosen, cell) in enumerate(zip(wanted, cells, strict=True)):
-        parts.append(cell.occupied)
+        parts.append(meant(cell, kind).occupied)
         for chosen in all_chosen:
             sums[chosen] = sums[chosen] + cell if chosen in sums else cell
             members.setdefault(chosen, []).append(number)
     found = _distinct(sums)
-    named = [(_name(chosen, columns), sums[chosen]) for chosen in found]
+    named = [(_name(chosen, columns), meant(sums[chosen], kind)) for chosen in found]
     own = Cells(parts, [members[chosen] for chosen in found])
     return segments(named, clustered=state.plan.cluster is not None, cells=own)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .._errors import InvalidInputError
 from . import sums
 from .agreement import agreed
-from .bins import COARSE, FINE, Bins
+from .bins import COARSE, FINE, Bins, meant
 from .buckets import Buckets, Losses, divided
 from .clip import Rows, floored
 from .components import COMPONENTS, Component
@@ -26,7 +26,7 @@ from .intersections import Intersections
 from .moments import InvalidRowsError, MomentSums
 from .ordered import Recalibrated, unmergeable
 from .pairs import Pairs
-from .plan import Plan
+from .plan import FREQUENCY, MOST_ALIKE, Plan
 from .shift import shifted
 from .store import Moments
 from .units import units_of
@@ -103,6 +103,8 @@ class State:
         for index, problem in enumerate(self.plan.problems):
             name = self.plan.weight_of(problem)
             weights = columns[name] if name else None
+            if weights is not None and self.plan.weight_kind == FREQUENCY and not _are_counts(weights):
+                raise InvalidRowsError
             x, y = columns[problem.prediction], columns[problem.target]
             whole = Rows(x, self.plan.logits, y, weights, ends, units, places)
             if problem.target in gaps:
@@ -183,13 +185,14 @@ class State:
             return None
         whole = group is None or not self.plan.groups
         found = grid.whole(problem) if whole else grid.of_group(problem, self.numbered.find(group or ()))
-        return bins_of(found.relative() if relative else found, FINE if whole else COARSE, grid.soft[problem])
+        bins = bins_of(found.relative() if relative else found, FINE if whole else COARSE, grid.soft[problem])
+        return meant(bins, self.plan.weight_kind)
 
     def bucket_bins(self, problem: int, *, relative: bool = False) -> Bins | None:
         """The bins of a problem per bucket of clusters, or without clusters of rows; None where neither is known."""
         buckets = self.components.get("buckets")
         if isinstance(buckets, Buckets):
-            return buckets.bins(problem, relative)
+            return meant(buckets.bins(problem, relative), self.plan.weight_kind)
         bins = self.bins(problem, relative=relative)
         return None if bins is None else divided(bins)
 
@@ -212,6 +215,10 @@ class State:
         for problem in range(len(self.plan.problems)):
             for group, found in zip(groups, self.moments_of_groups(problem), strict=True):
                 yield Cell(problem, group, [found.rows, found.infinite, found.zero, found.one_], found)
+
+
+def _are_counts(weights: NDArray[Any]) -> bool:
+    return bool(((weights >= 0) & (weights <= MOST_ALIKE) & (weights == np.floor(weights))).all())
 
 
 def _difference(a: Plan, b: Plan) -> str:

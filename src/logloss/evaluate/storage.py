@@ -21,14 +21,14 @@ from .components import COMPONENTS
 from .grid import Grid
 from .groups import Key, key_of, plain
 from .intersections import Intersections
-from .plan import Plan, Problem
+from .plan import IMPORTANCE, Plan, Problem
 from .state import REASONS, State
 
 _UNIT = -LOWEST
 
 FORMAT, VERSIONS = "logloss state", (1, 2)
 """The version rises when an older reader would misread a file: 2 has missing and infinite group values, labels with
-gaps, or components other than moments. A state without these is still written as 1."""
+gaps, weights that are no importances, or components other than moments. A state without these is still written as 1."""
 
 
 def dumps(state: State, sources: tuple[str, ...]) -> str:
@@ -44,9 +44,13 @@ def dumps(state: State, sources: tuple[str, ...]) -> str:
             del problem["shift"]
     values = {value for key in keys for value in key if value is None or isinstance(value, float)}
     gaps = state.rows != state.sums.rows
-    usual = not gaps and not others and all(value is not None and math.isfinite(value) for value in values)
+    important = state.plan.weight_kind == IMPORTANCE
+    finite = all(value is not None and math.isfinite(value) for value in values)
+    usual = important and not gaps and not others and finite
     if not others:
         del plan["components"]
+    if important:
+        del plan["weight_kind"]
     for name in ("cluster", "segments"):  # as a reader knows it that knows none
         if not plan[name]:
             del plan[name]
@@ -123,7 +127,7 @@ def _rows(document: Any) -> int:
 def _require_same_rows(state: State) -> None:
     """Refuse components that tell of different rows."""
     for problem in range(len(state.plan.problems)):
-        rows = int(state.sums.total([problem]).counts[0, 0])
+        rows = state.sums.rows_of(problem)
         for component in state.components.values():
             if isinstance(component, (Grid, Buckets, Intersections)) and component.rows(problem) != rows:
                 raise ValueError("its components tell of different rows")

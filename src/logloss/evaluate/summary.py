@@ -22,7 +22,7 @@ from .diagnostics import DIAGNOSTICS, Diagnostic, reasons
 from .findings import SEGMENT
 from .groups import Key, Values
 from .paired import GroupDifference, Paired, paired
-from .plan import Plan
+from .plan import FREQUENCY, IMPORTANCE, WEIGHT_KINDS, Plan
 from .results import Block, Result, Results
 from .sample import FEW_UNITS as FEW_BUCKETS
 from .sample import FEWEST_UNITS as FEWEST_BUCKETS
@@ -50,10 +50,13 @@ __all__ = [
     "FEW",
     "FEWEST_BUCKETS",
     "FEW_BUCKETS",
+    "FREQUENCY",
+    "IMPORTANCE",
     "MOST_GROUPS",
     "SCALARS",
     "SEGMENT",
     "STATISTICS",
+    "WEIGHT_KINDS",
     "Asked",
     "Block",
     "Diagnostic",

@@ -62,6 +62,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "problems": [dataclasses.asdict(problem) for problem in plan.problems],
         "predictions": "logit" if plan.logits else "probability",
         "weight": plan.weight,
+        "weight_kind": plan.weight_kind,
         "groups": list(plan.groups),
         "where": plan.where,
         "eps": plan.eps,

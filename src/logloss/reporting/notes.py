@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..evaluate.summary import FEW, FEW_BUCKETS, FEWEST_BUCKETS, Block, Summary, few
+from ..evaluate.summary import FEW, FEW_BUCKETS, FEWEST_BUCKETS, FREQUENCY, Block, Summary, few
 from .view import View
 
 _LEFT_OUT = {"missing": "a value", "invalid": "a valid number", "ignored": "a label"}
@@ -115,6 +115,8 @@ def _of_infinite(summary: Summary, each: Sequence[Block]) -> Iterator[str]:
 
 def _of_gaps(summary: Summary) -> Iterator[str]:
     """That labels are not there in every row: of several models, in the same rows for each."""
+    if summary.plan.weight_kind == FREQUENCY:  # rows are those that weights stand for
+        return
     problems, blocks = summary.plan.problems, (one for one in summary.results.blocks if one.average is None)
     rows = [
         int(block.columns["rows"][-1])

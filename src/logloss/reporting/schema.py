@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from ..evaluate.summary import DIAGNOSTICS, STATISTICS, Finding, Threshold
+from ..evaluate.summary import DIAGNOSTICS, STATISTICS, WEIGHT_KINDS, Finding, Threshold
 from .columns import BUCKETS, OF_GROUPS, OF_LABELS, OVER
 from .json import SCHEMA_VERSION
 
@@ -96,8 +96,11 @@ def _plan() -> dict[str, Any]:
         eps=described("floor of the probability given to what happened; null if nothing is clipped", floor),
         definitions=nullable("the groups that are expressions, in SQL; null if there are none"),
         outcomes=nullable("what the values of targets mean; null if they are 0 to 1"),
-        **{"cluster?": nullable("the column whose values tell which rows depend on each other")},
-        **{"segments?": {"type": "array", "items": {"type": "string"}}},
+        **{
+            "cluster?": nullable("the column whose values tell which rows depend on each other"),
+            "segments?": {"type": "array", "items": {"type": "string"}},
+            "weight_kind?": described("what weights mean for errors and intervals", {"enum": [*WEIGHT_KINDS]}),
+        },
     )
 
 

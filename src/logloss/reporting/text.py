@@ -12,7 +12,7 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..evaluate.summary import STATISTICS, Block, Plan, Summary
+from ..evaluate.summary import IMPORTANCE, STATISTICS, Block, Plan, Summary
 from . import diagnosis, segments
 from .notes import notes, number, of_hidden, of_joined, of_partial
 from .view import View
@@ -126,10 +126,15 @@ def _title(summary: Summary) -> str:
     kind = "logit" if plan.logits else "probability"
     if plan.eps is not None:
         kind += f", at least {plan.eps!r} for what happened"
-    weight = f", weighted by {plan.weight}" if plan.weight else ""
+    weight = f", weighted by {plan.weight}{_kind(plan)}" if plan.weight else ""
     where = f" with {plan.where}" if plan.where else ""
     source = summary.sources[0] if len(summary.sources) == 1 else f"{len(summary.sources):,} files"
     return _printable(f"{_subject(plan)} ({kind}){weight}, {summary.rows:,} rows{where} in {source}")
+
+
+def _kind(plan: Plan) -> str:
+    """What weights mean, if it is not the usual."""
+    return "" if plan.weight_kind == IMPORTANCE else f" ({plan.weight_kind})"
 
 
 def _printable(text: str) -> str:

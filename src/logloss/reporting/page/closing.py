@@ -102,6 +102,7 @@ def reading(summary: Summary) -> Iterator[str]:
     )
     for name, value in (
         ("weight", plan.weight),
+        ("weights mean", plan.weight_kind if plan.weight else ""),
         ("where", plan.where),
         ("groups", plan.definitions),
         ("outcomes", plan.outcomes),
