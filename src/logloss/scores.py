@@ -18,6 +18,7 @@ from .evaluate.problems import Predictions
 from .evaluate.state import State
 from .reporting.formats import FORMATS
 from .scored import Asked, Interrupted, Scores, asked_of, check_place, load, merge
+from .sources.databases import query_of
 from .sources.outcomes import Meaning
 from .sources.reading import AS_FOUND, Reading
 
@@ -40,7 +41,7 @@ __all__ = [
 
 
 def score(
-    source: Any,
+    source: Any = None,
     *,
     target: str | Sequence[str],
     probability: Predictions = None,
@@ -64,6 +65,8 @@ def score(
     header: bool = True,
     quote: str | None = None,
     format_in: str | None = None,
+    query: str | None = None,
+    database: Any = None,
     engine: str | None = None,
     resume: str | os.PathLike[str] | None = None,
     on_error: str = "fail",
@@ -89,8 +92,8 @@ def score(
     Args:
         source: a path or several (Parquet, CSV, TSV, JSON lines, Arrow IPC), where a path may be a directory, a glob,
             "@list.txt", "-" for standard input, or a URL (s3, gs, az, https); a table (Polars, pandas, PyArrow, DuckDB,
-            whatever has `__arrow_c_stream__`); a mapping from column names to arrays; an iterable of tables; or a data frame of
-            Dask or Spark or a dataset of Ray, which is scored where it is.
+            whatever has `__arrow_c_stream__`); a mapping from column names to arrays; an iterable of tables; or a data
+            frame of Dask or Spark or a dataset of Ray, which is scored where it is.
         target: column of what happened, in [0, 1].
         probability: column of predicted probabilities, in [0, 1]; 0 for something that happened gives inf. For several
             models, their names with a column each. For several labels, a pattern such as "p_*", with `target` "y_*":
@@ -124,6 +127,9 @@ def score(
         header: False for CSV whose first line is a row: the columns are then named 1, 2 and so on.
         quote: character around fields of CSV, where it is not found; "none" where quotes mean nothing.
         format_in: "csv", "tsv", "json", "parquet" or "arrow", where content and name do not tell.
+        query: SQL whose answer is scored, in place of a source.
+        database: whom `query` is for: a file of DuckDB or SQLite, a URL such as "postgresql://user@host/name", or a
+            connection (DuckDB, ADBC, SQLAlchemy, DB-API). Nothing is written to it.
         engine: "dask", "ray" or "spark": files are read by the workers of its cluster, which must all see them.
         resume: directory for the states of parts of files; a run that did not end is taken up where it was.
         on_error: "skip" leaves out files that cannot be read, and counts them; "fail" refuses them.
@@ -182,6 +188,8 @@ def score(
             quote=quote,
             format_in=format_in,
         ),
+        query=query,
+        database=database,
         engine=engine,
         resume=resume,
         on_error=on_error,
@@ -244,6 +252,8 @@ def score_and_tell(
     unmatched: str = "error",
     meaning: Meaning = Meaning(),  # noqa: B008 - it cannot change
     reading: Reading = AS_FOUND,
+    query: str | None = None,
+    database: Any = None,
     engine: str | None = None,
     resume: str | os.PathLike[str] | None = None,
     on_error: str = "fail",
@@ -258,6 +268,7 @@ def score_and_tell(
     task = Task(options, where, group, labels, key, unmatched, meaning, reading, sides)
     if on_error not in ("fail", "skip"):
         raise InvalidInputError(f"on_error must be 'fail' or 'skip'; got {on_error!r}.")
+    source = query_of(source, query, database)
     engine = engine or remote.engine_of(source)
     if engine is not None or resume is not None or on_error == "skip":
         worker = Worker(task, on_error == "skip", None if resume is None else os.fspath(resume))
