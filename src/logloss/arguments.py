@@ -216,7 +216,12 @@ def _add_comparing(commands: Any) -> None:
 
 def _add_rows(command: Any) -> None:
     """Which rows of files are scored, and what their columns mean."""
-    command.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
+    # Not "*": before Python 3.13, that takes no files where options come first.
+    command.add_argument("files", nargs="+", metavar="FILE", default=[], help=_FILES).required = False
+    query_help = "score what a database answers, instead of files"
+    command.add_argument("--query", action=_Once, metavar="SQL", help=query_help)
+    database_help = "whom --query is for: a file of DuckDB or SQLite, or a URL such as postgresql://user@host/name"
+    command.add_argument("--database", action=_Once, metavar="FILE|URL", help=database_help)
     _add_columns(command)
     kind_help = "what weights mean: importances (default), numbers of rows that are alike, or inverse variances"
     command.add_argument(

@@ -80,14 +80,14 @@ def _score(arguments: argparse.Namespace) -> Scores:
         diagnostics = {"diagnostics": arguments.diagnostics, "compare": compare, "corp": arguments.corp}
         asked = asked_of(arguments.diagnostics, **_asked(arguments))
         return score_and_tell(
-            arguments.files, tell if display else None, **_options(arguments), **diagnostics, asked=asked
+            arguments.files or None, tell if display else None, **_options(arguments), **diagnostics, asked=asked
         )
 
 
 _AS_THEY_ARE = (
     *("target", "probability", "logit", "weight", "weight_kind", "group", "where", "nulls", "invalid", "eps"),
     *("labels", "key", "unmatched", "cluster", "negative_rate", "pos_weight", "engine", "resume", "on_error"),
-    "segments",
+    *("query", "database", "segments"),
 )
 
 
@@ -110,7 +110,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     try:
         with _display() as display:
             known = _options(arguments)
-            found = compare_and_tell(arguments.files, tell if display else None, against=arguments.against, **known)
+            files = arguments.files or None
+            found = compare_and_tell(files, tell if display else None, against=arguments.against, **known)
     except Interrupted as stop:
         show(Comparisons(stop.scores))
         _complain(f"interrupted: the result is partial, of {stop.scores.summary.rows:,} rows; no state was saved")

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from .._errors import InvalidInputError, LoglossError, MissingDependencyError
 from ..evaluate.state import State
 from ..sources import open_source
+from ..sources.databases import Query
 from ..sources.files import Files
 from ..sources.urls import refuse_place
 from .local import Interrupted
@@ -104,6 +105,11 @@ def _engine(name: str | None) -> Engine:
 
 def _parts(name: str | None, worker: Worker, source: Any) -> tuple[tuple[str, ...], tuple[str, ...], list[Part]]:
     """Files in parts that any worker can read: their names, why others are left out, and the parts."""
+    if isinstance(source, Query):
+        raise InvalidInputError(
+            f"a query is answered by its database, and not by {name or 'parts'}; leave that option out, or let the "
+            "database add up, by logloss sql."
+        )
     files = open_source(source, reading=worker.task.reading)
     if not isinstance(files, Files) or any(file.found.keep is not None for file in files.files):
         raise InvalidInputError(

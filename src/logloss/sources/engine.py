@@ -31,11 +31,11 @@ _LOCKS = (
 )
 
 
-def connect(locked: bool, place: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """A database of its own, in memory or in a new file, with the processors that this process may use."""
+def connect(locked: bool, place: Path | None = None, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """A database of its own, in memory or in a file, with the processors that this process may use."""
     import duckdb
 
-    connection = duckdb.connect(place or ":memory:")
+    connection = duckdb.connect(place or ":memory:", read_only=read_only)
     for setting in (
         f"SET threads = {_processors()}",
         "SET streaming_buffer_size = '16MB'",
@@ -64,11 +64,11 @@ def mount(filesystem: Any) -> None:
 
 
 @contextmanager
-def opened(locked: bool, place: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that is closed at the end, to nothing but what is registered with it, or to a new file."""
+def opened(locked: bool, place: Path | None = None, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that is closed at the end, to nothing but what is registered with it, or to a file."""
     import duckdb
 
-    connection = connect(locked, place) if place else _shared(locked, os.getpid()).cursor()
+    connection = connect(locked, place, read_only) if place else _shared(locked, os.getpid()).cursor()
     try:
         yield connection
     finally:
