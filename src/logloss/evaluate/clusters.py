@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from .buckets import Losses
 from .sample import FEWEST_UNITS
-from .statistics import Columns, quantile
+from .statistics import INTERVALS, Columns, margins, quantile
 
 Floats = NDArray[np.float64]
 
@@ -79,7 +79,7 @@ def _with_ends(found: Columns, buckets: Any) -> Columns:
     """The same with the ends of intervals."""
     t = np.asarray(quantile(buckets - 1))
     with np.errstate(all="ignore"):
-        for name in ("log_loss", "normalized_entropy", "d2", "brier"):
-            half = t * found[f"{name}_se"]
-            found[f"{name}_low"], found[f"{name}_high"] = found[name] - half, found[name] + half
+        for name, ends in INTERVALS.items():
+            margin = margins(found[f"{name}_se"], t, found["base_rate"], found["effective_rows"])
+            found[f"{name}_low"], found[f"{name}_high"] = ends(found[name], margin)
     return found
