@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from ._errors import InvalidInputError, LoglossError
-from .arguments import USAGE, parser
+from .arguments import DEPTH, USAGE, parser
 
 if TYPE_CHECKING:
     from .pushdown import Query
@@ -31,7 +31,11 @@ def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "thresholds": [one for some in arguments.threshold for one in some],
         "prevalence": arguments.prevalence,
+        "depth": arguments.depth,
     }
+
+
+_ASKED_NOTHING: dict[str, Any] = {"thresholds": [], "prevalence": None, "depth": DEPTH}
 
 
 def _meaning(arguments: argparse.Namespace) -> Any:
@@ -83,6 +87,7 @@ def _score(arguments: argparse.Namespace) -> Scores:
 _AS_THEY_ARE = (
     *("target", "probability", "logit", "weight", "weight_kind", "group", "where", "nulls", "invalid", "eps"),
     *("labels", "key", "unmatched", "cluster", "negative_rate", "pos_weight", "engine", "resume", "on_error"),
+    "segments",
 )
 
 
@@ -123,6 +128,8 @@ def _compare(arguments: argparse.Namespace) -> int:
 def _segments(arguments: argparse.Namespace) -> int:
     from .scores import Interrupted
     from .segmenting import segments
+
+    arguments.diagnostics = not arguments.segments  # which have bins of their own
 
     def show(scores: Scores) -> None:
         found = segments(scores, arguments.depth)
@@ -170,7 +177,7 @@ def _merge(arguments: argparse.Namespace) -> Scores:
     from .scores import load, merge
 
     merged, asked = merge(*map(load, arguments.files)), _asked(arguments)
-    return merged.at(**asked) if any(asked.values()) else merged
+    return merged if asked == _ASKED_NOTHING else merged.at(**asked)
 
 
 def _report(scores: Scores, arguments: argparse.Namespace) -> None:
@@ -274,6 +281,9 @@ def _require_diagnostics(gates: Sequence[Any], arguments: argparse.Namespace) ->
     about = [gate.text for gate in gates if gate.needs_diagnostics]
     if about and not getattr(arguments, "diagnostics", arguments.command == "merge"):
         raise InvalidInputError(f"gate {about[0]!r} is about diagnostics, and none were asked for; add --diagnostics.")
+    about = [gate.text for gate in gates if gate.needs_segments]
+    if about and not (_are_states(arguments) or getattr(arguments, "segments", None)):
+        raise InvalidInputError(f"gate {about[0]!r} is about segments, and none were named; add --segments.")
 
 
 def _print(output: str) -> None:

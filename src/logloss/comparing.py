@@ -19,23 +19,13 @@ from .evaluate.plan import Problem
 from .evaluate.sample import interval
 from .evaluate.statistics import Statistics
 from .evaluate.summary import Block
-from .evaluate.verdicts import findings_of_comparison
+from .evaluate.verdicts import findings_of_comparison, findings_of_drift
 from .reporting import comparison as shown
 from .scores import Interrupted, Scores, score_and_tell
 from .sources.outcomes import Meaning
 from .sources.reading import Reading
 
 __all__ = ["Changes", "Comparisons", "Interrupted", "Progress", "compare", "compare_and_tell", "drift"]
-
-_DIFFERENCES = (
-    "log_loss",
-    "normalized_entropy",
-    "brier",
-    "miscalibration",
-    "discrimination",
-    "auc",
-    "average_precision",
-)
 
 
 class Comparisons:
@@ -108,7 +98,7 @@ def _plain(one: Paired, model: Block, baseline: Block) -> dict[str, Any]:
                 "model": _value(model, statistics["model"], name),
                 **_estimate(getattr(found, name)),
             }
-            for name in _DIFFERENCES
+            for name in shown.TITLES
         },
         "groups": [_group(group) for group in one.groups],
         "findings": [dataclasses.asdict(said) for said in findings_of_comparison(found, _both_names(one))],
@@ -181,7 +171,7 @@ def compare(
         positive: as in `score`.
         negative: as in `score`.
         ignore: as in `score`.
-        options: others of `score`: group, weight, where, nulls, invalid, cluster, labels, unmatched.
+        options: others of `score`: group, weight, where, nulls, invalid, eps, cluster, labels, unmatched.
 
     Returns:
         Comparisons, which print as a table.
@@ -288,6 +278,7 @@ class Changes:
                         "after": found.after.tolist(),
                     },
                     "statistics": {name: _estimate(one) for name, one in found.changes.items()},
+                    "findings": [dataclasses.asdict(said) for said in findings_of_drift(found)],
                 }
                 for block, found in self.found
             ],

@@ -54,7 +54,8 @@ def add(state: State, batch: Batch) -> None:
     try:
         cluster = key_columns(batch, [plan.cluster])[0] if plan.cluster is not None else None
         numbers = {name: batch.values(name) for name in plan.numbers}
-        state.add(numbers, key_columns(batch, plan.groups), batch.gaps, cluster)
+        crossed = key_columns(batch, plan.segments)
+        state.add(numbers, key_columns(batch, plan.groups), batch.gaps, cluster, crossed)
     except InvalidRowsError:
         raise _refusal(batch, plan) from None
 

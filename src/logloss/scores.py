@@ -18,6 +18,7 @@ from .evaluate.gate import Gate
 from .evaluate.ordered import Ordered, unmergeable
 from .evaluate.plan import Plan
 from .evaluate.problems import Predictions
+from .evaluate.scan import DEPTH
 from .evaluate.state import State
 from .reporting.formats import FORMATS
 from .scored import Asked, Interrupted, Scores, asked_of, check_place, load, merge
@@ -82,6 +83,8 @@ def score(
     negative_rate: float | None = None,
     pos_weight: float | None = None,
     compare: bool | None = False,
+    segments: str | Sequence[str] | None = None,
+    depth: int = DEPTH,
 ) -> Scores:
     """Score predictions of any size in one pass: log loss and what explains it, overall and per group.
 
@@ -96,9 +99,9 @@ def score(
 
     Args:
         source: a path or several (Parquet, CSV, TSV, JSON lines, Arrow IPC), where a path may be a directory, a glob,
-            "@list.txt" or "-" for standard input; a table (Polars, pandas, PyArrow, DuckDB, whatever has
-            `__arrow_c_stream__`); a mapping from column names to arrays; an iterable of tables; or a data frame of
-            Dask or Spark or a dataset of Ray, which is scored where it is.
+            "@list.txt", "-" for standard input, or a URL (s3, gs, az, https); a table (Polars, pandas, PyArrow, DuckDB,
+            whatever has `__arrow_c_stream__`); a mapping from column names to arrays; an iterable of tables; or a data
+            frame of Dask or Spark or a dataset of Ray, which is scored where it is.
         target: column of what happened, in [0, 1].
         probability: column of predicted probabilities, in [0, 1]; 0 for something that happened gives inf. For several
             models, their names with a column each. For several labels, a pattern such as "p_*", with `target` "y_*":
@@ -152,6 +155,9 @@ def score(
         pos_weight: the weight of positives in training, likewise.
         compare: whether to keep what `compare` needs of several models, the first of which is the baseline; None: if
             there are several.
+        segments: columns, or SQL with names, whose values and intersections are scanned for miscalibration, in the same
+            pass: for whom predictions are wrong, as `segments` tells. They make no result of their own, as groups do.
+        depth: how many of these columns a segment fixes at most.
 
     Returns:
         Scores, which prints as a table.
@@ -201,11 +207,12 @@ def score(
         on_error=on_error,
         diagnostics=diagnostics,
         cluster=cluster,
-        asked=asked_of(diagnostics, thresholds, prevalence),
+        asked=asked_of(diagnostics, thresholds, prevalence, depth),
         corp=corp,
         negative_rate=negative_rate,
         pos_weight=pos_weight,
         compare=compare,
+        segments=segments,
     )
 
 
@@ -265,13 +272,14 @@ def score_and_tell(
     asked: Asked = Asked(),  # noqa: B008 - it cannot change
     corp: str = "grid",
     sides: bool = False,
+    segments: str | Sequence[str] | None = None,
     **options: Any,
 ) -> Scores:
     """As `score`, and tell a function how far it is, about five times a second and from several threads.
 
     `sides`: see `engines.task`.
     """
-    task = Task(options, where, group, labels, key, unmatched, meaning, reading, sides)
+    task = Task(options, where, group, labels, key, unmatched, meaning, reading, sides, segments)
     if on_error not in ("fail", "skip"):
         raise InvalidInputError(f"on_error must be 'fail' or 'skip'; got {on_error!r}.")
     engine = engine or remote.engine_of(source)

@@ -31,7 +31,8 @@ from .elementary import exp_neg, log1p_unit, minus_log, minus_log1m, minus_log_o
 from .exact import BLOCK, MAX_LEVELS, bits, highest, lowest, split
 from .jit import entry, inline
 from .layout import address, code_of, staging_dtype
-from .ops import flip_sign, is_negative, magnitude, select
+from .ops import flip_sign, is_negative, magnitude, pointer, select
+from .places import FINE, place_of
 from .terms import (
     CERTAIN_COLUMNS,
     CERTAIN_PRODUCTS,
@@ -137,19 +138,31 @@ def _from_probabilities(p, rest, spread, m, near, far):
 
 
 @inline
+def _smaller(x, m, z):
+    """z = exp(-|x|), and m = z / (1 + z), the smaller of both probabilities."""
+    for i in range(x.size):
+        z[i] = exp_neg(-magnitude(x[i]))
+        m[i] = small_sigmoid(z[i])
+
+
+@inline
+def probabilities_of(x, p, m, z):
+    """The probabilities of logits; m and z are scratch."""
+    _smaller(x, m, z)
+    for i in range(x.size):
+        p[i] = select(is_negative(x[i]), m[i], 1.0 - m[i])
+
+
+@inline
 def _from_logits(x, p, rest, spread, side, m, near, far):
+    probabilities_of(x, p, m, near)
     bad = 0
     for i in range(x.size):
         bad += x[i] != x[i]
-        a = magnitude(x[i])
-        z = exp_neg(-a)
-        m[i] = small_sigmoid(z)
-        near[i] = log1p_unit(z)
-        far[i] = near[i] + a
+        near[i] = log1p_unit(near[i])
+        far[i] = near[i] + magnitude(x[i])
     for i in range(x.size):
-        negative = is_negative(x[i])
-        p[i] = select(negative, m[i], 1.0 - m[i])
-        rest[i] = select(negative, 1.0 - m[i], m[i])
+        rest[i] = select(is_negative(x[i]), 1.0 - m[i], m[i])
         spread[i] = rest[i] - p[i]
         side[i] = -x[i]
     return bad == 0
@@ -318,6 +331,16 @@ def _load(x, y, w, logits, row, n, columns):
 
 
 @inline
+def _place(n, certain, columns, places):
+    """The bins of a block's logits; those of certain predictions were marked."""
+    place_of(columns[Z][:n], places)
+    if certain:
+        zero, one = columns[ZERO][:n], columns[ONE][:n]
+        for i in range(n):
+            places[i] = select(zero[i] == 1.0, np.uint16(0), select(one[i] == 1.0, np.uint16(FINE + 1), places[i]))
+
+
+@inline
 def _end_of_short(segment, row, ends):
     """Where the short segments from this one on end, within a block; the row itself if it is not short."""
     stop, k = row, segment
@@ -328,15 +351,15 @@ def _end_of_short(segment, row, ends):
 
 
 @entry
-def add_rows(x, y, w, power, logits, ends, cells, segment, row, held, wide, used):
+def add_rows(x, y, w, power, logits, bins, ends, cells, segment, row, held, wide, used):
     """Add rows from `row` of segment number `segment` on to their cells.
 
     x, y, w: (address, `blocks` code) of predictions (logits or probabilities), targets and weights; address 0 for no
-    weights. power: the highest one of the weight in a term, 0 for no weights. Segment k ends before row ends[k] and
-    belongs to the cell in row cells[k] of `held`; `cells` says how that and the wide rows are given, of which used[0]
-    are in use. Returns (status, segment, row): all done; or the block
-    that starts there holds an invalid value, or needs a wide row where none is left, and nothing from there on was
-    added.
+    weights. power: the highest one of the weight in a term, 0 for no weights. bins: the address of what becomes the bin
+    of every row's logit, uint16; 0 for none. Segment k ends before row ends[k] and belongs to the cell in row cells[k]
+    of `held`; `cells` says how that and the wide rows are given, of which used[0] are in use. Returns (status, segment,
+    row): all done; or the block that starts there holds an invalid value, or needs a wide row where none is left, and
+    nothing from there on was added.
     """
     columns = carray(_scratch(0.0), (COLUMNS, BLOCK), np.float64)
     rows = carray(_turned(0.0), (BLOCK, MOST_TERMS), np.float64)
@@ -358,6 +381,8 @@ def add_rows(x, y, w, power, logits, ends, cells, segment, row, held, wide, used
         if not (good & valid):
             return INVALID, segment, row
         certain = zeros + ones > 0
+        if bins != 0:
+            _place(n, certain, columns, carray(pointer(bins + 2 * row), (n,), np.uint16))
         terms = _multiply(n, power, hard, certain, columns)
         _bound_columns(n, logits, hard, power, columns, bounds, bounds_above)
         _bound_terms(terms.size, power, bounds, lows)

@@ -6,10 +6,11 @@ exactly 1. Bins of 2^14 lie wholly in bins of 2^10, so that states of different 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from .._errors import InvalidInputError
 from .plan import FREQUENCY, PRECISION
 
-__all__ = ["COARSE", "FINE", "LIMIT", "Bins", "Floats", "Integers", "Occupied", "meant", "place_of"]
+__all__ = ["COARSE", "FINE", "LIMIT", "Bins", "Floats", "Integers", "Occupied", "logit", "meant", "place_of", "sigmoid"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -177,7 +178,7 @@ class Occupied:
     def z(self) -> Floats:
         """The logit of the mean prediction, infinite at the ends."""
         with np.errstate(divide="ignore"):
-            return np.where(self.at_end, np.where(self.place == 0, -np.inf, np.inf), np.log(self.p) - np.log1p(-self.p))
+            return np.where(self.at_end, np.where(self.place == 0, -np.inf, np.inf), logit(self.p))
 
     @cached_property
     def at_end(self) -> NDArray[np.bool_]:
@@ -235,6 +236,17 @@ class Occupied:
         """How many negatives of equal weight know as much."""
         squared = float(self.wwn.sum())
         return self.negative_weight**2 / squared if squared > 0 else 0.0
+
+
+@overload
+def logit(p: float) -> float: ...
+@overload
+def logit(p: Floats) -> Floats: ...
+def logit(p: float | Floats) -> float | Floats:
+    """log(p ÷ (1 - p)), of one number inside (0, 1) by `math`, whose digits are the same on every machine."""
+    if isinstance(p, float):
+        return math.log(p) - math.log1p(-p)
+    return np.asarray(np.log(p) - np.log1p(-p))
 
 
 def sigmoid(logits: Any) -> Floats:

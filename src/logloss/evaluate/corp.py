@@ -64,7 +64,7 @@ def plain_scores(wy: Floats, w: Floats, p: Floats) -> Floats:
 
 def entropy(q: float) -> float:
     """H(q), the log loss of always predicting q."""
-    return -math.fsum(part * math.log(part) for part in (q, 1 - q) if part > 0)
+    return -q * math.log(q) - (1 - q) * math.log1p(-q) if 0 < q < 1 else 0.0
 
 
 def _uncertainty(q: float) -> tuple[float, float]:

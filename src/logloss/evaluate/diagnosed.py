@@ -18,8 +18,7 @@ from .diagnoses import Finding
 from .diagnostics import DIAGNOSTICS, SUFFIXES, Diagnostics, diagnose, scalars
 from .recalibration import difference
 from .sample import Sample, Units
-from .scan import scan
-from .segments import Segment
+from .scan import DEPTH
 from .state import Key, State
 from .statistics import Columns
 from .verdicts import findings_of_groups
@@ -44,6 +43,8 @@ class Asked:
 
     thresholds: tuple[float, ...] = ()
     prevalence: float | None = None
+    depth: int = DEPTH
+    """The columns that a segment fixes at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +58,6 @@ class Diagnosis:
     """What tables of many groups and labels show, which costs little: of the groups in order and of the whole."""
     accused: Callable[[], tuple[Finding, ...]] = field(default=tuple)
     """Findings about groups."""
-    scanned: Callable[[], tuple[Segment, ...]] = field(default=tuple)
-    """All intersections of two group columns."""
     certain: bool = False
     """Whether only numbers are known, and not their errors: those of an average over labels."""
 
@@ -78,11 +77,6 @@ class Diagnosis:
     def findings(self) -> tuple[Finding, ...]:
         """What a person should know of the whole, and of groups."""
         return self.whole.findings + self.accused()
-
-    @cached_property
-    def segments(self) -> tuple[Segment, ...]:
-        """Single values of the group columns and pairs of them, the worst first; none of a single column."""
-        return self.scanned()
 
     @cached_property
     def brief(self) -> Columns:
@@ -128,11 +122,7 @@ def of_problem(state: State, problem: int, order: Sequence[Key], rows: Columns, 
             tests[name] = _test(state.bins(problem, key, relative=True))
         return findings_of_groups({name: test for name, test in tests.items() if test is not None})
 
-    def scanned() -> tuple[Segment, ...]:
-        several = len(state.plan.groups) > 1 and len(order) <= MOST_GROUPS
-        return scan(state, problem, 2) if several else ()
-
-    return Diagnosis(whole, groups, shown, accused, scanned)
+    return Diagnosis(whole, groups, shown, accused)
 
 
 def over_labels(state: State, problems: Sequence[int], rows: Columns, asked: Asked) -> Diagnosis | None:

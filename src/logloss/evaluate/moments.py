@@ -42,13 +42,10 @@ class MomentSums:
 
         Raises InvalidRowsError, and is then of no further use, where a value is outside its domain.
         """
-        from .._kernels import scoring
-
         self._grow(int(cells.max(initial=-1)) + 1)
-        x, y = scoring.operand(rows.predictions, "f"), scoring.operand(rows.targets, "biuf")
-        w = scoring.operand(rows.weights, "f") if rows.weights is not None else scoring.NOTHING
-        places = x.place, y.place, w.place, self._plan.power
-        if not self._stores[problem].add(*places, rows.logits, _frozen(rows.ends), _frozen(cells)):
+        x, y, w = rows.operands()
+        given = x.place, y.place, w.place, self._plan.power, rows.logits, rows.place_of_bins
+        if not self._stores[problem].add(*given, _frozen(rows.ends), _frozen(cells)):
             raise InvalidRowsError
 
     def merge(self, other: MomentSums, cells: Integers) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from .buckets import Buckets, Losses
 from .comparison import Comparison, Model, compare, holm
+from .corp import entropy
 from .diagnoses import Estimate
 from .groups import Key
 from .pairs import Differences, Pairs
@@ -118,7 +119,7 @@ def _of_groups(state: State, pairs: Pairs, number: int) -> Iterator[GroupDiffere
         rows, w, ww, q = weight = _weight(state, model, group)
         sums = _differences(state, pairs, number, group, weight)
         found = _clustered(state, model, baseline, group) if clustered else _independent(sums, rows, w, ww, q)
-        height = -q * math.log(q) - (1 - q) * math.log1p(-q) if 0 < q < 1 else math.nan
+        height = entropy(q) if 0 < q < 1 else math.nan
         yield GroupDifference(group, rows, found, found.value / height)
 
 

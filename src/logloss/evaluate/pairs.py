@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from .._errors import InvalidInputError
 from .bins import Bins
 from .buckets import drawn
-from .clip import Rows
+from .clip import Rows, floored_together
 from .plan import FREQUENCY, Plan
-from .records import JOINT, ROWS, SUM, WIDE_JOINT, WIDENED, Records, Sorted
+from .records import JOINT, ROWS, SUM, WIDE_JOINT, WIDENED, Records, Sorted, inverse
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -86,18 +86,20 @@ class Pairs:
             self._held = {}
 
     def _add(self, number: int, rows: Rows, others: Rows, cells: Integers) -> None:
-        from .._kernels import grid, scoring
-
         if not np.array_equal(rows.ends, others.ends):
             raise InvalidInputError(
                 "models are compared on the same rows, and one has a value where another has none; "
                 "leave such rows out, with nulls='drop' (--nulls drop)."
             )
-        x, other = scoring.operand(rows.predictions, "f"), scoring.operand(others.predictions, "f")
-        y = scoring.operand(rows.targets, "biuf")
-        w = scoring.operand(rows.weights, "f") if rows.weights is not None else scoring.NOTHING
-        count = int(rows.ends[-1]) if rows.ends.size else 0
-        owners = np.repeat(cells, np.diff(rows.ends, prepend=0))
+        eps = self._plan.eps
+        for mine, theirs in iter([(rows, others)]) if eps is None else floored_together(rows, others, eps):
+            self._add_part(number, mine, theirs, cells)
+
+    def _add_part(self, number: int, rows: Rows, others: Rows, cells: Integers) -> None:
+        from .._kernels import grid
+
+        (x, y, w), (other, _, _) = rows.operands(), others.operands()
+        count, owners = rows.count, rows.owners(cells)
         joint, sums = self._joint[number], self._sums[number]
         power = 1 if self._plan.power == 1 else 2
         status, row = grid.FULL, 0
@@ -136,8 +138,7 @@ class Pairs:
 
     def dump(self, cells: Integers) -> list[dict[str, Any]]:
         """For every pair, its records, those of groups in this order."""
-        numbers = np.empty(cells.size, np.int64)
-        numbers[cells] = np.arange(cells.size)
+        numbers = inverse(cells)
         return [
             {
                 "soft": self.soft[number],

@@ -99,6 +99,7 @@ class Plan:
     outcomes: str | None = None  # what values of targets mean, if not 0 and 1
     components: tuple[str, ...] = ("moments",)  # what its states keep; see `components`
     cluster: str | None = None  # whose rows depend on each other
+    segments: tuple[str, ...] = ()  # columns whose intersections are scanned for miscalibration
     weight_kind: str = IMPORTANCE
 
     def __post_init__(self) -> None:
@@ -115,10 +116,11 @@ class Plan:
                 raise InvalidInputError(
                     f"target and prediction must be different columns; both are {problem.target!r}; name the other one."
                 )
-        if len(set(self.groups)) < len(self.groups):
-            raise InvalidInputError(
-                f"a group column must be named once; got {', '.join(self.groups)}; leave out the repetition."
-            )
+        for what, columns in (("a group column", self.groups), ("a column of segments", self.segments)):
+            if len(set(columns)) < len(columns):
+                raise InvalidInputError(
+                    f"{what} must be named once; got {', '.join(columns)}; leave out the repetition."
+                )
 
     @property
     def has_models(self) -> bool:
@@ -161,8 +163,9 @@ class Plan:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The columns whose values tell rows apart, each once: groups and clusters."""
-        return tuple(dict.fromkeys([*self.groups, *([self.cluster] if self.cluster is not None else [])]))
+        """The columns whose values tell rows apart, each once: groups, segments and clusters."""
+        cluster = [self.cluster] if self.cluster is not None else []
+        return tuple(dict.fromkeys([*self.groups, *self.segments, *cluster]))
 
     def unpacked(self, places: Mapping[str, Sequence[str]]) -> Plan:
         """The plan for columns of lists, given the columns that their places became: a label for each place.

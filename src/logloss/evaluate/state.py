@@ -7,7 +7,7 @@ over files or machines, number of threads and order of merging cannot change a r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,10 @@ from .clip import Rows, floored
 from .components import COMPONENTS, Component
 from .grid import Grid, bins_of
 from .groups import Groups, Key, KeyColumn, Values
+from .intersections import Intersections
 from .moments import InvalidRowsError, MomentSums
 from .ordered import Recalibrated, unmergeable
+from .pairs import Pairs
 from .plan import FREQUENCY, MOST_ALIKE, Plan
 from .shift import shifted
 from .store import Moments
@@ -84,8 +86,9 @@ class State:
         keys: Sequence[KeyColumn] = (),
         gaps: Mapping[str, NDArray[np.bool_]] = _NONE,
         cluster: KeyColumn | None = None,
+        crossed: Sequence[KeyColumn] = (),
     ) -> None:
-        """Add rows: their columns of numbers, their columns of groups, and their clusters, of which none is missing.
+        """Add rows: their columns of numbers, of groups, their clusters, of which none is missing, and of segments.
 
         `gaps` has, for a target, the rows that do not count for it, whatever stands there. Raises InvalidRowsError, and
         is then of no further use, where another value is outside its domain.
@@ -95,21 +98,36 @@ class State:
         if order is not None:
             columns = {name: column[order] for name, column in columns.items()}
             gaps = {name: rows_[order] for name, rows_ in gaps.items()}
-        units = None if cluster is None else units_of(cluster)
-        if order is not None and units is not None:
-            units = units[order]
+        of_row: list[Any] = [None if cluster is None else units_of(cluster), self._crossed(crossed, rows)]
+        units, places = (one if one is None or order is None else one[order] for one in of_row)
         for index, problem in enumerate(self.plan.problems):
             name = self.plan.weight_of(problem)
             weights = columns[name] if name else None
             if weights is not None and self.plan.weight_kind == FREQUENCY and not _are_counts(weights):
                 raise InvalidRowsError
-            whole = Rows(columns[problem.prediction], self.plan.logits, columns[problem.target], weights, ends, units)
+            x, y = columns[problem.prediction], columns[problem.target]
+            whole = Rows(x, self.plan.logits, y, weights, ends, units, places)
             if problem.target in gaps:
                 whole = whole.where(~gaps[problem.target])
-            for part in self._floored(shifted(whole, problem.shift)):
+            whole = shifted(whole, problem.shift)
+            for part in self._floored(whole):
+                binned = part if len(self.components) == 1 else replace(part, bins=np.empty(part.count, np.uint16))
                 for component in self.components.values():
-                    component.add(index, part, cells)
+                    if not isinstance(component, Pairs):
+                        component.add(index, binned, cells)
+            if isinstance(pairs := self.components.get("pairs"), Pairs):  # which floors two models' rows together
+                pairs.add(index, whole, cells)
         self.rows += rows
+
+    def _crossed(self, keys: Sequence[KeyColumn], rows: int) -> NDArray[np.int64] | None:
+        found = self.intersections
+        return None if found is None else found.numbered.of_each(keys, rows)
+
+    @property
+    def intersections(self) -> Intersections | None:
+        """The bins of every combination of the columns of segments; None where there are none."""
+        found = self.components.get("segments")
+        return found if isinstance(found, Intersections) else None
 
     def _floored(self, rows: Rows) -> Iterator[Rows]:
         if self.plan.eps is None:

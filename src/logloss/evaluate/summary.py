@@ -19,12 +19,14 @@ from .diagnosed import NAMES as SCALARS
 from .diagnosed import of_problem as _diagnosis_of
 from .diagnoses import Diagnostics, Estimate, Finding, Threshold
 from .diagnostics import DIAGNOSTICS, Diagnostic, reasons
+from .findings import SEGMENT
 from .groups import Key, Values
 from .paired import GroupDifference, Paired, paired
 from .plan import FREQUENCY, IMPORTANCE, WEIGHT_KINDS, Plan
 from .results import Block, Result, Results
 from .sample import FEW_UNITS as FEW_BUCKETS
 from .sample import FEWEST_UNITS as FEWEST_BUCKETS
+from .scan import Scan, scan
 from .segments import Segment
 from .state import State
 from .statistics import (
@@ -52,6 +54,7 @@ __all__ = [
     "IMPORTANCE",
     "MOST_GROUPS",
     "SCALARS",
+    "SEGMENT",
     "STATISTICS",
     "WEIGHT_KINDS",
     "Asked",
@@ -65,6 +68,7 @@ __all__ = [
     "Plan",
     "Result",
     "Results",
+    "Scan",
     "Segment",
     "Statistic",
     "Statistics",
@@ -171,13 +175,21 @@ def _of_model(
         by_label.append(_table(of_groups, order, sums.total([problem])))
         errors, buckets = _with_clusters(state, problem, by_label[-1], keys)
         block = _block(model, state.plan.problems[problem].label, None, errors, grouped)
-        yield replace(block, diagnosis=_diagnosis_of(state, problem, keys, errors, asked), buckets=buckets)
+        diagnosis = _diagnosis_of(state, problem, keys, errors, asked)
+        yield replace(block, diagnosis=diagnosis, buckets=buckets, scan=_scan(state, problem, len(keys), asked.depth))
     if len(problems) > 1:
         micro = _table(lambda places: sums.total(problems, places), order, sums.total(problems))
         of = np.sum([counted(one) for one in by_label], axis=0)
         block = _block(model, None, "micro", _without_intervals(micro), grouped, of)
         yield replace(block, diagnosis=over_labels(state, problems, micro, asked))
         yield _block(model, None, "macro", macro(by_label), grouped, of)
+
+
+def _scan(state: State, problem: int, groups: int, depth: int) -> Scan | None:
+    """The segments that were asked for, else those of group columns, where these are several and not too many."""
+    asked = bool(state.plan.segments)
+    beside = "grid" in state.components and len(state.plan.groups) > 1 and groups <= MOST_GROUPS
+    return Scan(lambda: scan(state, problem, depth), asked) if asked or beside else None
 
 
 def _with_clusters(

@@ -38,15 +38,15 @@ def tables(summary: Summary, number: Number) -> Iterator[Lines]:
 
 
 def findings(summary: Summary) -> Iterator[str]:
-    """A sentence for each finding, and what holds for all numbers."""
+    """A sentence for each finding, and what holds for all numbers; segments have a table that says as much."""
     for block in _shown(summary):
-        one = block.diagnostics
+        one = block.diagnosis
         if one is None:
             continue
         name = f"{_name(block)}: " if _name(block) else ""
-        for found in block.findings:
+        for found in one.findings:
             yield f"{found.code} {name}{found.title}. {_sentence(found.evidence)}"
-        for note in one.notes:
+        for note in one.whole.notes:
             yield f"{name}{_sentence(note)}"
 
 

@@ -58,6 +58,11 @@ def _shared(locked: bool, _process: int) -> duckdb.DuckDBPyConnection:
     return connect(locked)
 
 
+def mount(filesystem: Any) -> None:
+    """Let this process's unlocked connections read what a file system of fsspec has."""
+    _shared(False, os.getpid()).register_filesystem(filesystem)
+
+
 @contextmanager
 def opened(locked: bool, place: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that is closed at the end, to nothing but what is registered with it, or to a new file."""
