@@ -51,7 +51,7 @@ def notes(summary: Summary, view: View) -> Iterator[str]:
     )
     if weak:
         lines = "one line" if weak == 1 else f"{weak:,} lines"
-        yield f"In {lines} fewer than {FEW} positives or negatives count: too few to trust the 95 % interval there."
+        yield f"In {lines} fewer than {FEW} positives or negatives count: too few for a 95 % interval there."
 
 
 def of_hidden(summary: Summary, view: View) -> Iterator[str]:

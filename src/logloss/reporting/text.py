@@ -216,7 +216,7 @@ def _measures(lines: Sequence[_Line]) -> Iterator[tuple[Any, Any]]:
         if one.shown and (not one.shown.when or any(line.values[one.shown.when] > 0 for line in lines)):
             yield one.shown, (lambda v, n=one.name: f"{v[n]:,}") if one.whole else (lambda v, n=one.name: number(v[n]))
         if one.margin:
-            yield one.margin, lambda v, n=one.name: number(v[f"{n}_high"] - v[n])
+            yield one.margin, lambda v, n=one.name: number((v[f"{n}_high"] - v[f"{n}_low"]) / 2)
 
 
 def _table(lines: Sequence[_Line], columns: Sequence[_Column]) -> Table:

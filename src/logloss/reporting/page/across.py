@@ -188,9 +188,9 @@ def _windows(one: Subject, times: Sequence[str], name: str) -> Table:
     rows = []
     for place, time in enumerate(times[-_MOST_WINDOWS:], max(0, len(times) - _MOST_WINDOWS)):
         line = _line(time, one.block, place)
-        half = float(column(one.block, "log_loss_high")[place]) - line.log_loss
+        low, high = (float(column(one.block, f"log_loss_{end}")[place]) for end in ("low", "high"))
         loss, rate = sortable(number(line.log_loss), line.log_loss), sortable(percent(line.base_rate), line.base_rate)
-        rows.append((Cell(time), sortable(whole(line.rows), line.rows), loss, margin(half), rate))
+        rows.append((Cell(time), sortable(whole(line.rows), line.rows), loss, margin((high - low) / 2), rate))
     return Table("times", "Times", columns, tuple(rows), "Rows, log loss and base rate at each", sortable=True)
 
 
