@@ -23,7 +23,8 @@ MARGINS = (-20, 40)
 STEP, POINTS = 0.5, 8
 LEAST, MOST = 0.1, 1e9  # ulp; errors beyond are drawn there
 ALL = 24 * np.log10(2)  # the error of 0, or of twice the value, next below a power of 2
-HEIGHT, LEFT = 96, 44
+WIDTH, HEIGHT = 288, 96
+LEFT, RIGHT = 44, 14
 
 Pair = tuple[np.ndarray, np.ndarray]
 Formula = Callable[[np.ndarray, np.ndarray], Pair]
@@ -125,13 +126,13 @@ def panel(title: str, errors: Errors) -> parts.Spec:
         parts.line(errors.margins, loss, parts.BLUE, across=across, up=up, clip=True),
         parts.above(title, left=LEFT),
     ]
-    return {"width": parts.WIDTH - LEFT + parts.LEFT, "height": HEIGHT, "layer": layers}
+    return {"width": WIDTH, "height": HEIGHT, "layer": layers}
 
 
 def figure(name: str) -> str:
     """The picture of a figure, as it stands in its file."""
     panels = [panel(title, measured(formula)) for title, formula in FIGURES[name].items()]
-    spec = parts.chart(left=LEFT, top=28, bottom=24, vconcat=panels, bounds="flush", spacing=46)
+    spec = parts.chart(left=LEFT + RIGHT, right=RIGHT, top=34, bottom=30, vconcat=panels, bounds="flush", spacing=54)
     said = "Largest error in ulp by the margin: " + "; ".join(FIGURES[name])
     return svg.standalone(svg.render(spec, name, said)) + "\n"
 
