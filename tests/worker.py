@@ -16,6 +16,7 @@ import polars as pl
 
 import logloss as ll
 from cases import FLOATS
+from logloss.evaluate import storage
 from reference import LOSSES, data
 
 SOURCE = Path(ll.__file__).parents[1]
@@ -88,6 +89,30 @@ def answers(n: int) -> dict[str, str]:
     return {**_of_every_loss(n), **_of_logits(n)}
 
 
+def one_answer(n: int) -> str:
+    """The bits of one call of `answers`."""
+    return digest(*ll.value_and_grad(*shared("logits", n, 1, "soft")))
+
+
+def diagnosed(n: int) -> dict[str, str]:
+    """The bits of scores with groups, clusters, hard and certain predictions, and all diagnostics."""
+    x, t = shared("logits", n, 1, "int")
+    k = np.arange(n)
+    p = np.where(k % 97 == 0, k % 2, 1 / (1 + np.exp(-x)))
+    table = {"y": t, "p": p, "x": np.where(k % 89 == 0, 800.0, x), "g": k % 7, "c": k % 50, "w": 1 + k % 3}
+    return {
+        f"diagnosed, {prediction}": digest(
+            np.frombuffer(
+                ll.score(table, target="y", group="g", cluster="c", weight="w", diagnostics=True, **prediction)
+                .to_json()
+                .encode(),
+                np.uint8,
+            )
+        )
+        for prediction in ({"probability": "p"}, {"logit": "x"})
+    }
+
+
 def _of_every_loss(n: int) -> dict[str, str]:
     found = {}
     for loss, function in LOSSES.items():
@@ -129,4 +154,6 @@ def _of_logits(n: int) -> dict[str, str]:
     for prediction in ({"probability": "p"}, {"logit": "x"}):
         scores = ll.score(frame, target="y", weight="w", **prediction)
         found[f"scores, {prediction}"] = [np.frombuffer(scores.to_json().encode(), np.uint8)]
+    binned = ll.score(frame.with_columns(pl.col("y") > 0.5), target="y", probability="p", diagnostics=True)
+    found["bins"] = [np.frombuffer(storage.dumps(binned.state, ()).encode(), np.uint8)]
     return {name: digest(*arrays) for name, arrays in found.items()}

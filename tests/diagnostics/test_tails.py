@@ -1,13 +1,16 @@
-"""Tail probabilities against SciPy and mpmath."""
+"""Tail probabilities, and what is said of one rate, against SciPy and mpmath."""
 
 from __future__ import annotations
 
 import math
 
 import mpmath
+import numpy as np
 import pytest
 import scipy.stats
 
+from logloss.evaluate.bins import logit, sigmoid
+from logloss.evaluate.corp import entropy
 from logloss.evaluate.tails import (
     chi_squared,
     normal,
@@ -27,6 +30,17 @@ def test_student(degrees, t):
 @pytest.mark.parametrize("degrees", [0.7, 1, 2, 5, 30, 199.5, 201, 1100, 1e6, 1e9])
 def test_student_quantile(degrees):
     assert student_quantile(degrees) == pytest.approx(scipy.stats.t.ppf(0.975, degrees), rel=1e-9)
+
+
+@pytest.mark.parametrize("q", [1e-300, 1e-18, 1e-5, 0.3, 0.5, 1 - 2**-53])
+def test_entropy_and_logit_of_a_rate(q):
+    with mpmath.workdps(330):
+        exact, rest = mpmath.mpf(q), 1 - mpmath.mpf(q)
+        height, odds = float(-exact * mpmath.log(exact) - rest * mpmath.log(rest)), float(mpmath.log(exact / rest))
+    assert entropy(q) == pytest.approx(height, rel=1e-15)
+    assert logit(q) == pytest.approx(odds, rel=1e-15)
+    assert logit(np.array([q]))[0] == pytest.approx(logit(q), rel=1e-15)
+    assert sigmoid(logit(q)) == pytest.approx(q, rel=1e-12)
 
 
 def test_student_of_nothing():

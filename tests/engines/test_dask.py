@@ -18,7 +18,7 @@ pytestmark = pytest.mark.engines
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
+def client(store: Any) -> Iterator[Any]:
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
@@ -37,10 +37,23 @@ def test_files(client: Any, files: list[str], tmp_path: Path, monkeypatch: pytes
     cases.check_unreadable("dask", files, tmp_path)
 
 
+def test_commands(client: Any, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_commands("dask", files[:3], tmp_path, capsys)
+
+
+def test_a_store(client: Any, folder: Path) -> None:
+    cases.check_store("dask", folder)
+
+
 @pytest.mark.parametrize("partitions", [1, 7, 64])
 def test_tables(client: Any, partitions: int) -> None:
     frame = table(5000)
     cases.check_table(dd.from_pandas(frame.to_pandas(), npartitions=partitions), frame)
+
+
+def test_all_of_a_table(client: Any, tmp_path: Path) -> None:
+    frame = table(5000)
+    cases.check_all_of_a_table(dd.from_pandas(frame.to_pandas(), npartitions=7), frame, tmp_path)
 
 
 def test_a_killed_worker(client: Any, files: list[str], tmp_path: Path) -> None:

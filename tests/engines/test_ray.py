@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore::FutureWar
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
+def cluster(store: Any) -> Iterator[None]:
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     yield
     ray.shutdown()
@@ -29,10 +30,23 @@ def test_files(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     cases.check_unreadable("ray", files, tmp_path)
 
 
+def test_commands(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_commands("ray", files[:3], tmp_path, capsys)
+
+
+def test_a_store(folder: Path) -> None:
+    cases.check_store("ray", folder)
+
+
 @pytest.mark.parametrize("blocks", [1, 7, 64])
 def test_tables(blocks: int) -> None:
     frame = table(5000)
     cases.check_table(ray.data.from_arrow(frame.to_arrow()).repartition(blocks), frame)
+
+
+def test_all_of_a_table(tmp_path: Path) -> None:
+    frame = table(5000)
+    cases.check_all_of_a_table(ray.data.from_arrow(frame.to_arrow()).repartition(7), frame, tmp_path)
 
 
 def test_a_killed_worker(files: list[str], tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def session() -> Iterator[Any]:
+def session(store: Any) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYSPARK_PYTHON", sys.executable)
         builder = SparkSession.builder.master("local-cluster[2,1,1024]").config("spark.ui.enabled", value=False)
@@ -45,10 +45,23 @@ def test_files(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     cases.check_unreadable("spark", files, tmp_path)
 
 
+def test_commands(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_commands("spark", files[:3], tmp_path, capsys)
+
+
+def test_a_store(folder: Path) -> None:
+    cases.check_store("spark", folder)
+
+
 @pytest.mark.parametrize("partitions", [1, 7, 64])
 def test_tables(session: Any, partitions: int) -> None:
     frame = table(5000)
     cases.check_table(session.createDataFrame(frame.to_arrow()).repartition(partitions), frame)
+
+
+def test_all_of_a_table(session: Any, tmp_path: Path) -> None:
+    frame = table(5000)
+    cases.check_all_of_a_table(session.createDataFrame(frame.to_arrow()).repartition(7), frame, tmp_path)
 
 
 def test_vectors(session: Any) -> None:

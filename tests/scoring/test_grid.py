@@ -15,7 +15,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from logloss._errors import InvalidInputError
 from logloss._kernels import grid as kernel
-from logloss._kernels import threads
+from logloss._kernels import places, threads
+from logloss._kernels import records as kernel_records
 from logloss.evaluate import bins, pairs, records, storage
 from logloss.evaluate.buckets import UNITS, divided
 from logloss.evaluate.units import units_of
@@ -82,6 +83,24 @@ def test_same_bits(name: str):
     sent = pickle.loads(pickle.dumps(parts[0].state))
     sent.merge(whole.state)
     assert storage.dumps(sent, ()) == storage.dumps(back, ())
+
+
+@pytest.mark.parametrize("last", [1.0, 0.25])
+def test_many_rows_of_one_bin(last: float):
+    """More than a table tallies between two emptyings; and a target that no table holds, after all others."""
+    y = (np.arange(70_000) % 3 == 0).astype(float)
+    y[-1] = last
+    rows = pl.DataFrame({"y": y, "p": np.where(np.arange(70_000) < 69_000, 0.7, 1.0)})
+    whole, *parts = (
+        score(one, target="y", probability="p", diagnostics=True) for one in (rows, *rows.iter_slices(3500))
+    )
+    assert storage.dumps(merge(*parts).state, ()) == storage.dumps(whole.state, ())
+    found = whole.state.bins(0)
+    place = int(bins.place_of(np.log(0.7 / 0.3), bins.FINE))
+    assert found.rows[[place, bins.FINE + 1]].tolist() == [69_000, 1000]
+    assert found.wp[place] == float(69_000 * Fraction(0.7))
+    assert found.wy[place] == y[:69_000].sum()
+    assert found.wy[bins.FINE + 1] == y[69_000:].sum()
 
 
 def test_a_state_that_came_by_pickle_grows():
@@ -153,6 +172,11 @@ def test_clusters_by_hand():
     assert found.log_loss == score(data, target="y", probability="p").summary.results[0].statistics.log_loss
     assert scores.summary.results.blocks[0].buckets.tolist() == [apart.size]
     assert "allow for rows of one u to depend" in str(scores)
+    three = score(data.with_columns(u=pl.col("u") % 3), target="y", probability="p", cluster="u")
+    found = three.summary.results[0].statistics
+    half = 4.302652729749464 * found.log_loss_se  # t of two degrees
+    assert_allclose(found.log_loss - found.log_loss_low, half, rtol=1e-9)
+    assert_allclose(found.log_loss_high - found.log_loss, half, rtol=1e-9)
     few = score(data.with_columns(u=pl.col("u") % 2), target="y", probability="p", cluster="u")
     assert math.isnan(few.summary.results[0].statistics.log_loss_low)
     assert "too few for any error" in str(few)
@@ -232,7 +256,7 @@ def test_saved_with_clusters(tmp_path: Any):
 def test_the_kernel_and_the_reader_agree():
     names = ["LOW_BITS", "UNIT", "PLACE_BITS", "SCALE_BITS", "SCALE_OF_ONE", "KEY", "ROWS"]
     for name in [*names, "NARROW", "WIDE", "LOSSES", "JOINT", "WIDE_JOINT", "SUM"]:
-        assert getattr(kernel, name) == getattr(records, name)
-    assert (kernel.FINE, kernel.COARSE, kernel.LIMIT) == (bins.FINE, bins.COARSE, bins.LIMIT)
+        assert getattr(kernel_records, name) == getattr(records, name)
+    assert (places.FINE, places.COARSE, places.LIMIT) == (bins.FINE, bins.COARSE, bins.LIMIT)
     sums = ["DIFFERENCE", "SQUARE", "WEIGHTED", "WINS", "DEFEATS", "BEYOND", "PAIRED"]
     assert [getattr(kernel, name) for name in sums] == [getattr(pairs, name) for name in sums]

@@ -31,7 +31,8 @@ from .elementary import exp_neg, log1p_unit, minus_log, minus_log1m, minus_log_o
 from .exact import BLOCK, MAX_LEVELS, bits, highest, lowest, split
 from .jit import entry, inline
 from .layout import address, code_of, staging_dtype
-from .ops import flip_sign, is_negative, magnitude, select
+from .ops import flip_sign, is_negative, magnitude, pointer, select
+from .places import FINE, place_of
 from .terms import (
     CERTAIN_COLUMNS,
     CERTAIN_PRODUCTS,
@@ -43,6 +44,10 @@ from .terms import (
     INFINITE,
     MOST_TERMS,
     NEAR,
+    ONCE_CERTAIN_COLUMNS,
+    ONCE_CERTAIN_PRODUCTS,
+    ONCE_COLUMNS,
+    ONCE_PRODUCTS,
     ONE,
     PAIRS,
     PLAIN_COLUMNS,
@@ -133,19 +138,31 @@ def _from_probabilities(p, rest, spread, m, near, far):
 
 
 @inline
+def _smaller(x, m, z):
+    """z = exp(-|x|), and m = z / (1 + z), the smaller of both probabilities."""
+    for i in range(x.size):
+        z[i] = exp_neg(-magnitude(x[i]))
+        m[i] = small_sigmoid(z[i])
+
+
+@inline
+def probabilities_of(x, p, m, z):
+    """The probabilities of logits; m and z are scratch."""
+    _smaller(x, m, z)
+    for i in range(x.size):
+        p[i] = select(is_negative(x[i]), m[i], 1.0 - m[i])
+
+
+@inline
 def _from_logits(x, p, rest, spread, side, m, near, far):
+    probabilities_of(x, p, m, near)
     bad = 0
     for i in range(x.size):
         bad += x[i] != x[i]
-        a = magnitude(x[i])
-        z = exp_neg(-a)
-        m[i] = small_sigmoid(z)
-        near[i] = log1p_unit(z)
-        far[i] = near[i] + a
+        near[i] = log1p_unit(near[i])
+        far[i] = near[i] + magnitude(x[i])
     for i in range(x.size):
-        negative = is_negative(x[i])
-        p[i] = select(negative, m[i], 1.0 - m[i])
-        rest[i] = select(negative, 1.0 - m[i], m[i])
+        rest[i] = select(is_negative(x[i]), 1.0 - m[i], m[i])
         spread[i] = rest[i] - p[i]
         side[i] = -x[i]
     return bad == 0
@@ -209,11 +226,14 @@ def _products(n, products, columns):
 
 
 @inline
-def _multiply(n, weighted, hard, certain, columns):
+def _multiply(n, power, hard, certain, columns):
     """Form the products of columns that are terms. Returns the columns of all terms."""
-    if not weighted:
+    if power == 0:
         _products(n, HARD_PRODUCTS if hard else PLAIN_PRODUCTS, columns)
         return HARD_COLUMNS if hard else PLAIN_COLUMNS
+    if power == 1:
+        _products(n, ONCE_CERTAIN_PRODUCTS if certain else ONCE_PRODUCTS, columns)
+        return ONCE_CERTAIN_COLUMNS if certain else ONCE_COLUMNS
     _products(n, CERTAIN_PRODUCTS if certain else WEIGHTED_PRODUCTS, columns)
     return CERTAIN_COLUMNS if certain else WEIGHTED_COLUMNS
 
@@ -260,7 +280,7 @@ def _compute(n, logits, hard, columns):
 
 
 @inline
-def _bound_columns(n, logits, hard, weighted, columns, low, high):
+def _bound_columns(n, logits, hard, power, columns, low, high):
     """For every column that is a factor, numbers with 2^low <= |its values but 0| <= 2^high."""
     low[:], high[:] = 0, 0
     m, spread, z = lowest(columns[M][:n]), lowest(columns[SPREAD][:n]), lowest(columns[Z][:n])
@@ -273,15 +293,15 @@ def _bound_columns(n, logits, hard, weighted, columns, low, high):
     low[P], low[L], low[Q] = m, m - 1 if hard else lowest(columns[L][:n]), 2 * d
     low[S], low[G], low[VS], low[VG] = d + spread, d + z, 2 * spread + m - 2, 2 * z + m - 2
     high[L], high[G], high[VS], high[VG] = far, far, -3, -1
-    if weighted:
+    if power > 0:
         low[W], high[W] = lowest(columns[W][:n]), highest(columns[W][:n])
 
 
 @inline
-def _bound_terms(count, of_columns, of_terms):
+def _bound_terms(count, power, of_columns, of_terms):
     """The bounds of products: the sums of their factors'."""
     for t in range(count):
-        of_terms[t] = of_columns[PAIRS[t, 0]] + of_columns[PAIRS[t, 1]] + POWERS[t] * of_columns[W]
+        of_terms[t] = of_columns[PAIRS[t, 0]] + of_columns[PAIRS[t, 1]] + min(POWERS[t], power) * of_columns[W]
 
 
 @inline
@@ -311,6 +331,16 @@ def _load(x, y, w, logits, row, n, columns):
 
 
 @inline
+def _place(n, certain, columns, places):
+    """The bins of a block's logits; those of certain predictions were marked."""
+    place_of(columns[Z][:n], places)
+    if certain:
+        zero, one = columns[ZERO][:n], columns[ONE][:n]
+        for i in range(n):
+            places[i] = select(zero[i] == 1.0, np.uint16(0), select(one[i] == 1.0, np.uint16(FINE + 1), places[i]))
+
+
+@inline
 def _end_of_short(segment, row, ends):
     """Where the short segments from this one on end, within a block; the row itself if it is not short."""
     stop, k = row, segment
@@ -321,16 +351,16 @@ def _end_of_short(segment, row, ends):
 
 
 @entry
-def add_rows(x, y, w, logits, ends, cells, segment, row, held, wide, used):
+def add_rows(x, y, w, power, logits, bins, ends, cells, segment, row, held, wide, used):
     """Add rows from `row` of segment number `segment` on to their cells.
 
     x, y, w: (address, `blocks` code) of predictions (logits or probabilities), targets and weights; address 0 for no
-    weights. Segment k ends before row ends[k] and belongs to the cell in row cells[k] of `held`; `cells` says how that
-    and the wide rows are given, of which used[0] are in use. Returns (status, segment, row): all done; or the block
-    that starts there holds an invalid value, or needs a wide row where none is left, and nothing from there on was
-    added.
+    weights. power: the highest one of the weight in a term, 0 for no weights. bins: the address of what becomes the bin
+    of every row's logit, uint16; 0 for none. Segment k ends before row ends[k] and belongs to the cell in row cells[k]
+    of `held`; `cells` says how that and the wide rows are given, of which used[0] are in use. Returns (status, segment,
+    row): all done; or the block that starts there holds an invalid value, or needs a wide row where none is left, and
+    nothing from there on was added.
     """
-    weighted = w[0] != 0
     columns = carray(_scratch(0.0), (COLUMNS, BLOCK), np.float64)
     rows = carray(_turned(0.0), (BLOCK, MOST_TERMS), np.float64)
     bounds, bounds_above = np.empty((2, FACTORS), np.int64)
@@ -351,10 +381,12 @@ def add_rows(x, y, w, logits, ends, cells, segment, row, held, wide, used):
         if not (good & valid):
             return INVALID, segment, row
         certain = zeros + ones > 0
-        terms = _multiply(n, weighted, hard, certain, columns)
-        _bound_columns(n, logits, hard, weighted, columns, bounds, bounds_above)
-        _bound_terms(terms.size, bounds, lows)
-        _bound_terms(terms.size, bounds_above, highs)
+        if bins != 0:
+            _place(n, certain, columns, carray(pointer(bins + 2 * row), (n,), np.uint16))
+        terms = _multiply(n, power, hard, certain, columns)
+        _bound_columns(n, logits, hard, power, columns, bounds, bounds_above)
+        _bound_terms(terms.size, power, bounds, lows)
+        _bound_terms(terms.size, power, bounds_above, highs)
         odd = outside(n, terms, columns, lows, highs)
         if scattered:
             segment, added = add_scattered(

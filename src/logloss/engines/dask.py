@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .parts import Answer, Part, Work, bundles, together
+from .parts import Answer, Part, Work, in_tree, together, told
 
 LIBRARIES = ("dask", "distributed")
 
@@ -15,14 +15,16 @@ def of_files(work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
     """The answers to parts that every worker can read."""
     import dask
 
-    yield from _answers([dask.delayed(work, pure=True)(part) for part in parts])
+    one = dask.delayed(told(work), nout=2)
+    yield from _answers([one(part) for part in parts])
 
 
 def of_table(work: Work, table: Any, columns: Sequence[str]) -> Iterator[Answer]:
     """The answers to the partitions of a Dask data frame."""
     import dask
 
-    one = dask.delayed(lambda number, frame: work(Part(number, frame, f"partition {number + 1}")))
+    both = told(work)
+    one = dask.delayed(lambda number, frame: both(Part(number, frame, f"partition {number + 1}")), nout=2)
     partitions = table[list(columns)].to_delayed()
     yield from _answers([one(number, frame) for number, frame in enumerate(partitions)])
 
@@ -33,12 +35,14 @@ def empty(table: Any) -> Any:
 
 
 def _answers(calls: Sequence[Any]) -> Iterator[Answer]:
+    """What is told of each call, and at the end the states of all, added up."""
     import dask
     import distributed
 
-    added = [dask.delayed(together)(bundle) for bundle in bundles(calls)]
+    told_at_once, states = zip(*calls, strict=True) if calls else ((), ())
+    added = in_tree(states, lambda bundle: dask.delayed(together)(list(bundle)))
     with _client() as client:
-        futures = client.compute(added)
+        futures = client.compute([*told_at_once, *added])
         try:
             for _, answer in distributed.as_completed(futures, with_results=True):
                 yield answer

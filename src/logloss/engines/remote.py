@@ -11,9 +11,11 @@ from typing import Any, Protocol
 from .._errors import InvalidInputError, LoglossError, MissingDependencyError
 from ..evaluate.state import State
 from ..sources import open_source
+from ..sources.databases import Query
 from ..sources.files import Files
+from ..sources.urls import refuse_place
 from .local import Interrupted
-from .parts import Answer, Part, Work, Worker, readable, together, unpacked
+from .parts import Answer, Part, Total, Work, Worker, no_more_than, readable
 
 ENGINES = ("dask", "ray", "spark")
 """The engines besides this machine's cores; each is a module beside this one, and an extra of its name."""
@@ -23,6 +25,9 @@ _ROOTS = {"dask": "dask", "dask_expr": "dask", "ray": "ray", "pyspark": "spark"}
 
 _ROWS = 1 << 22
 """Rows of a part: seconds of work, so that one that is lost costs little, and there is enough for many workers."""
+
+_PARTS = 1 << 12
+"""Parts of a run; if files have more rows, parts have."""
 
 
 class Engine(Protocol):
@@ -77,10 +82,11 @@ def run(name: str | None, worker: Worker, source: Any, tell: Callable[[int], Non
             )
         table = engine.empty(source)
         task.open(table)
-        answer = _added(name, engine.of_table(worker, source, task.asked(table)), tell)
-        return _found(answer, (f"the {own.capitalize()} table",), ())
+        total = _added(name, engine.of_table(worker, source, task.asked(table)), tell)
+        return Found(_state(total), (f"the {own.capitalize()} table",), ())
     names, skipped, parts = _parts(name, worker, source)
-    return _found(_added(name, engine.of_files(worker, parts), tell), names, skipped)
+    total = _added(name, engine.of_files(worker, parts), tell)
+    return Found(_state(total), names, (*skipped, *total.skipped))
 
 
 def _engine(name: str | None) -> Engine:
@@ -99,6 +105,11 @@ def _engine(name: str | None) -> Engine:
 
 def _parts(name: str | None, worker: Worker, source: Any) -> tuple[tuple[str, ...], tuple[str, ...], list[Part]]:
     """Files in parts that any worker can read: their names, why others are left out, and the parts."""
+    if isinstance(source, Query):
+        raise InvalidInputError(
+            f"a query is answered by its database, and not by {name or 'parts'}; leave that option out, or let the "
+            "database add up, by logloss sql."
+        )
     files = open_source(source, reading=worker.task.reading)
     if not isinstance(files, Files) or any(file.found.keep is not None for file in files.files):
         raise InvalidInputError(
@@ -110,26 +121,29 @@ def _parts(name: str | None, worker: Worker, source: Any) -> tuple[tuple[str, ..
         files, reasons = readable(files)
         if not files.files:
             raise InvalidInputError(f"a file must be readable; none is: {reasons[0]}")
-    if worker.resume is not None and not Path(worker.resume).is_dir():
-        raise InvalidInputError(f"resume must be a directory; {worker.resume!r} is none; make it.")
-    groups = worker.task.over(files).plan.groups
+    if worker.resume is not None:
+        refuse_place(worker.resume)
+        if not Path(worker.resume).is_dir():
+            raise InvalidInputError(f"resume must be a directory; {worker.resume!r} is none; make it.")
+    plan = worker.task.over(files).plan
     rows = None if worker.skip_unreadable else _ROWS  # a file is left out as a whole
-    parts = [Part(number, one) for number, one in enumerate(files.parts(groups, rows))]
+    cut = files.parts((*plan.groups, *plan.segments), rows)
+    parts = [Part(number, one) for number, one in enumerate(no_more_than(_PARTS, list(cut)))]
     return files.names, tuple(reasons), parts
 
 
-def _added(name: str | None, answers: Iterator[Answer], tell: Callable[[int], None] | None) -> Answer:
-    """All answers as one; with the first error the rest is given up."""
-    total = Answer(0)
+def _added(name: str | None, answers: Iterator[Answer], tell: Callable[[int], None] | None) -> Total:
+    """All answers added up; with the first error the rest is given up."""
+    total = Total()
     try:
         for answer in answers:
-            total = together([total, answer])
+            total.add(answer)
             if tell:
                 tell(answer.rows)
             if total.error:
                 break
     except KeyboardInterrupt:
-        if not total.state:
+        if total.state is None:
             raise
         raise Interrupted(_state(total)) from None
     except LoglossError:
@@ -139,16 +153,12 @@ def _added(name: str | None, answers: Iterator[Answer], tell: Callable[[int], No
     return total
 
 
-def _found(answer: Answer, names: tuple[str, ...], skipped: tuple[str, ...]) -> Found:
-    return Found(_state(answer), names, (*skipped, *filter(None, answer.skipped.split("\n"))))
-
-
-def _state(total: Answer) -> State:
+def _state(total: Total) -> State:
     if total.error:
         raise InvalidInputError(total.error)
-    if not total.state:
+    if total.state is None:
         raise InvalidInputError("there must be rows to score; there are none; check what was named.")
-    return unpacked(total.state)
+    return total.state
 
 
 def _reason(error: BaseException) -> str:

@@ -6,17 +6,19 @@ exactly 1. Bins of 2^14 lie wholly in bins of 2^10, so that states of different 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InvalidInputError
+from .plan import FREQUENCY, PRECISION
 
-__all__ = ["COARSE", "FINE", "LIMIT", "Bins", "Floats", "Integers", "Occupied", "place_of"]
+__all__ = ["COARSE", "FINE", "LIMIT", "Bins", "Floats", "Integers", "Occupied", "logit", "meant", "place_of", "sigmoid"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -124,6 +126,19 @@ class Bins:
         return Occupied(place, **sums, count=self.count, soft=self.soft)
 
 
+def meant(bins: Bins, kind: str) -> Bins:
+    """Bins whose weights are of a kind: of frequencies those of so many rows; the variance of precisions is Σw · Σw/n.
+
+    Of sums of such bins it is found anew.
+    """
+    if kind == FREQUENCY:
+        return Bins(np.rint(bins.w).astype(np.int64), bins.w, bins.w, bins.wy, bins.wy, bins.wp, bins.soft)
+    if kind == PRECISION:
+        factor = float(bins.w.sum()) / max(int(bins.rows.sum()), 1)
+        return replace(bins, ww=bins.w * factor, wwy=bins.wy * factor)
+    return bins
+
+
 @dataclass(frozen=True, eq=False)
 class Occupied:
     """The places of one cell that hold weight, in order of the prediction."""
@@ -163,7 +178,7 @@ class Occupied:
     def z(self) -> Floats:
         """The logit of the mean prediction, infinite at the ends."""
         with np.errstate(divide="ignore"):
-            return np.where(self.at_end, np.where(self.place == 0, -np.inf, np.inf), np.log(self.p) - np.log1p(-self.p))
+            return np.where(self.at_end, np.where(self.place == 0, -np.inf, np.inf), logit(self.p))
 
     @cached_property
     def at_end(self) -> NDArray[np.bool_]:
@@ -221,6 +236,17 @@ class Occupied:
         """How many negatives of equal weight know as much."""
         squared = float(self.wwn.sum())
         return self.negative_weight**2 / squared if squared > 0 else 0.0
+
+
+@overload
+def logit(p: float) -> float: ...
+@overload
+def logit(p: Floats) -> Floats: ...
+def logit(p: float | Floats) -> float | Floats:
+    """log(p ÷ (1 - p)), of one number inside (0, 1) by `math`, whose digits are the same on every machine."""
+    if isinstance(p, float):
+        return math.log(p) - math.log1p(-p)
+    return np.asarray(np.log(p) - np.log1p(-p))
 
 
 def sigmoid(logits: Any) -> Floats:

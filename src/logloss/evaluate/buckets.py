@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from .bins import COARSE, SUMS, Bins
 from .clip import Rows
-from .grid import add_to, bins_of, width_of
+from .grid import RECORD_BYTES, add_to, bins_of, by_problem, require_same_rows, width_of
 from .plan import Plan
-from .records import LOSSES, NARROW, ROWS, WIDE, Records, Sorted
+from .records import LOSSES, NARROW, ROWS, Records, Sorted, inverse
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -34,7 +34,6 @@ UNITS = 256
 _FEW, _MANY_PROBLEMS = 64, 32
 """The buckets of groups, and of each of very many problems."""
 
-_RECORD_BYTES = 46
 _LOSS_SCALE = 1024.0
 
 
@@ -77,8 +76,7 @@ class Buckets:
         self.soft[problem] |= add_to(None, self._bins[problem], rows, places)
         _add_losses(self._losses[problem], rows, places)
         if self._groups:
-            owners = np.repeat(cells, np.diff(rows.ends, prepend=0)) * _FEW + units * _FEW // UNITS
-            _add_losses(self._groups[problem], rows, owners)
+            _add_losses(self._groups[problem], rows, rows.owners(cells) * _FEW + units * _FEW // UNITS)
 
     def merge(self, other: Buckets, cells: Integers) -> None:
         """Add another run's buckets."""
@@ -108,8 +106,7 @@ class Buckets:
 
     def dump(self, cells: Integers) -> list[dict[str, Any]]:
         """For every problem, the records of its buckets, and of those of its groups in this order."""
-        numbers = np.empty(cells.size, np.int64)
-        numbers[cells] = np.arange(cells.size)
+        numbers = inverse(cells)
 
         def renumbered(owners: Integers) -> Integers:
             return np.asarray(numbers[owners // _FEW] * _FEW + owners % _FEW)
@@ -127,22 +124,16 @@ class Buckets:
     @classmethod
     def load(cls, plan: Plan, data: Any, groups: int) -> Self:
         """What `dump` wrote, decoded. Raises ValueError for what no rows can have added up to."""
-        if plan.cluster is None or len(data) != len(plan.problems):
-            raise ValueError("it must have buckets of clusters for every problem")
+        if plan.cluster is None:
+            raise ValueError("it has buckets of clusters, and its plan has no clusters")
         found = cls(plan)
-        for problem, one in enumerate(data):
-            if (one.groups is None) != (not plan.groups):
-                raise ValueError("it must have buckets of groups where there are groups")
-            width = WIDE if plan.weight or one.soft else NARROW
+        for problem, (one, width) in enumerate(by_problem(plan, data)):
             found.soft[problem] = one.soft
             found._bins[problem] = Records.load(width, one.bins, found.count, COARSE + 2)
             found._losses[problem] = Records.load(LOSSES, one.losses, found.count, 1)
-            parts = [found._losses[problem]]
             if one.groups is not None:
                 found._groups[problem] = Records.load(LOSSES, one.groups, groups * _FEW, 1)
-                parts.append(found._groups[problem])
-            if any(part.rows != found._bins[problem].rows for part in parts):
-                raise ValueError("its parts have different rows")
+        require_same_rows(found._bins, found._losses, found._groups)
         return found
 
     @staticmethod
@@ -156,22 +147,20 @@ class Buckets:
     def size(plan: Plan, groups: int) -> int:
         """The most bytes that it takes for so many groups."""
         count = count_of(plan)
-        bins = count * (COARSE + 2) * _RECORD_BYTES * width_of(plan) // NARROW
-        losses = (count + (groups * _FEW if plan.groups else 0)) * _RECORD_BYTES * LOSSES // NARROW
+        bins = count * (COARSE + 2) * RECORD_BYTES * width_of(plan) // NARROW
+        losses = (count + (groups * _FEW if plan.groups else 0)) * RECORD_BYTES * LOSSES // NARROW
         return len(plan.problems) * (bins + losses)
 
 
 def _add_losses(records: Records, rows: Rows, owners: Integers) -> None:
-    from .._kernels import grid, scoring
+    from .._kernels import grid
 
-    x, y = scoring.operand(rows.predictions, "f"), scoring.operand(rows.targets, "biuf")
-    w = scoring.operand(rows.weights, "f") if rows.weights is not None else scoring.NOTHING
-    count = int(rows.ends[-1]) if rows.ends.size else 0
+    x, y, w = rows.operands()
     status, row = grid.FULL, 0
     while status != grid.DONE:
         records.grow()
-        status, row = grid.add_losses(x.place, y.place, w.place, rows.logits, row, count, owners, *records.arrays)
-    records.added(count)
+        status, row = grid.add_losses(x.place, y.place, w.place, rows.logits, row, rows.count, owners, *records.arrays)
+    records.added(rows.count)
 
 
 def _losses(found: Sorted) -> Losses:

@@ -4,7 +4,7 @@ With sums over the rows of bucket g of G that have rows, a statistic's influence
 counted a little more, and these are independent between buckets:
 
     SE² = G/(G - 1) Σ I_g²      log loss, Brier: I_g = (Σwl - mean Σw)_g / Σw
-                                normalized entropy: I_g = (I_g of log loss - NE log((1 - q)/q) I_g of q) / H(q)
+                                normalized entropy: I_g = (I_g of log loss + NE logit(q) I_g of q) / H(q)
 
 with Student's t at G - 1 degrees of freedom. Below three buckets there is no error.
 """
@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .bins import logit
 from .buckets import Losses
 from .sample import FEWEST_UNITS
-from .statistics import Columns, quantile
+from .statistics import Columns
+from .tails import student_quantile
 
 Floats = NDArray[np.float64]
 
@@ -55,8 +57,8 @@ def _errors(one: Losses, values: dict[str, float]) -> dict[str, float]:
         found["log_loss_se"], found["log_score_z"] = _error(loss), -_standardized(one.wg)
         rate, entropy = values["base_rate"], values["log_loss"] / values["normalized_entropy"]
         if entropy > 0 and 0 < rate < 1:
-            slope = values["normalized_entropy"] * (math.log1p(-rate) - math.log(rate))
-            found["normalized_entropy_se"] = found["d2_se"] = _error((loss - slope * q) / entropy)
+            slope = values["normalized_entropy"] * logit(rate)
+            found["normalized_entropy_se"] = found["d2_se"] = _error((loss + slope * q) / entropy)
     return found
 
 
@@ -77,7 +79,7 @@ def _standardized(sums: Floats) -> float:
 
 def _with_ends(found: Columns, buckets: Any) -> Columns:
     """The same with the ends of intervals."""
-    t = np.asarray(quantile(buckets - 1))
+    t = np.array([student_quantile(degrees) for degrees in (buckets - 1).tolist()])
     with np.errstate(all="ignore"):
         for name in ("log_loss", "normalized_entropy", "d2", "brier"):
             half = t * found[f"{name}_se"]

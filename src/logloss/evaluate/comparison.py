@@ -16,7 +16,7 @@ import numpy as np
 
 from .._errors import InvalidInputError
 from .auc import influence
-from .bins import Bins, Floats
+from .bins import Bins, Floats, logit
 from .corp import entropy, left_out, sums_of_scores
 from .diagnoses import Diagnostics, Estimate
 from .diagnostics import diagnose
@@ -173,7 +173,7 @@ def _mean_difference(units: Pair, index: int, first: float, second: float) -> Es
 
 
 def _entropy_difference(units: Pair, loss: Estimate, q: float) -> Estimate:
-    """Of normalized entropy: also the base rate varies, by ∂/∂q = -(difference / H²) log((1 - q) / q)."""
+    """Of normalized entropy: also the base rate varies, by ∂/∂q = difference / H² · logit q."""
     if not loss:
         return loss
     if not 0 < q < 1:
@@ -184,7 +184,7 @@ def _entropy_difference(units: Pair, loss: Estimate, q: float) -> Estimate:
         return Estimate(value, note=why)
     apart = _apart(units, 0)
     w, wy = units[0].w.sum(axis=1), units[0].wy.sum(axis=1)
-    slope = -value / height * (math.log1p(-q) - math.log(q))
+    slope = value / height * logit(q)
     alone = (apart - apart.sum() / w.sum() * w) / height / w.sum()
     own = alone + slope * (wy - q * w) / w.sum()
     # What the base rate adds comes from buckets; the difference itself keeps the error that it has.

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .._errors import InvalidInputError
-from .bins import LIMIT, Floats, Occupied, place_of, sigmoid
+from .bins import LIMIT, Floats, Occupied, logit, place_of, sigmoid
 from .diagnoses import DecisionCurve, Decisions, Estimate, Threshold
 from .reliability import wilson
 from .sample import Z95, Sample, Units, missing
@@ -45,7 +45,7 @@ def checked(thresholds: Any, prevalence: float | None) -> None:
 
 def _first(thresholds: Floats, count: int) -> Any:
     """The place of the bin of each threshold."""
-    return place_of(np.log(thresholds) - np.log1p(-thresholds), count)
+    return place_of(logit(thresholds), count)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ are summed without rounding, whatever their magnitude.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -15,17 +16,37 @@ from numpy.typing import NDArray
 from .bins import COARSE, FINE, Bins
 from .clip import Rows
 from .plan import Plan
-from .records import NARROW, ROWS, WIDE, Records, Sorted
+from .records import NARROW, ROWS, WIDE, Records, Sorted, inverse
 
 Integers = NDArray[np.int64]
 
-_FEW_BYTES = 46
+_MANY = 1 << 12
+"""Rows from which on a table of all bins is worth its 262 kB, for as long as they are added."""
+
+RECORD_BYTES = 46
 """A record without weights, with what finds it."""
 
 
 def width_of(plan: Plan) -> int:
     """The words of a plan's records, until a target is neither 0 nor 1."""
     return WIDE if plan.weight else NARROW
+
+
+def by_problem(plan: Plan, data: Any) -> Iterator[tuple[Any, int]]:
+    """What a component wrote of every problem, and the width of its bins. Raises ValueError for other problems."""
+    if len(data) != len(plan.problems):
+        raise ValueError("it must have something for every problem")
+    for one in data:
+        if (one.groups is None) != (not plan.groups):
+            raise ValueError("it must have something for groups where there are groups")
+        yield one, WIDE if plan.weight or one.soft else NARROW
+
+
+def require_same_rows(*parts: list[Records]) -> None:
+    """Refuse records of which a problem's have not the same rows in all of these; there may be none of groups."""
+    for found in zip(*(part for part in parts if part), strict=True):
+        if len({one.rows for one in found}) > 1:
+            raise ValueError("its parts have different rows")
 
 
 class Grid:
@@ -43,8 +64,7 @@ class Grid:
         if not self._groups:
             self.soft[problem] |= add_to(whole, None, rows, None)
             return
-        owners = np.repeat(cells, np.diff(rows.ends, prepend=0))
-        self.soft[problem] |= add_to(whole, self._groups[problem], rows, owners)
+        self.soft[problem] |= add_to(whole, self._groups[problem], rows, rows.owners(cells))
 
     def merge(self, other: Grid, cells: Integers) -> None:
         """Add another run's bins."""
@@ -68,8 +88,7 @@ class Grid:
 
     def dump(self, cells: Integers) -> list[dict[str, Any]]:
         """For every problem, the records of the whole and of the groups in this order."""
-        numbers = np.empty(cells.size, np.int64)
-        numbers[cells] = np.arange(cells.size)
+        numbers = inverse(cells)
         found = []
         for problem, whole in enumerate(self._whole):
             groups = self._groups[problem].sorted(lambda owners: numbers[owners]).dump() if self._groups else None
@@ -79,19 +98,13 @@ class Grid:
     @classmethod
     def load(cls, plan: Plan, data: Any, groups: int) -> Self:
         """What `dump` wrote, decoded. Raises ValueError for what no rows can have added up to."""
-        if len(data) != len(plan.problems):
-            raise ValueError("it must have bins for every problem")
         found = cls(plan)
-        for problem, one in enumerate(data):
-            if (one.groups is None) != (not plan.groups):
-                raise ValueError("it must have bins for groups where there are groups")
-            width = WIDE if plan.weight or one.soft else NARROW
+        for problem, (one, width) in enumerate(by_problem(plan, data)):
             found.soft[problem] = one.soft
             found._whole[problem] = Records.load(width, one.whole, min(groups, 1), FINE + 2)
             if one.groups is not None:
                 found._groups[problem] = Records.load(width, one.groups, groups, COARSE + 2)
-                if found._groups[problem].rows != found._whole[problem].rows:
-                    raise ValueError("its groups have other rows than the whole")
+        require_same_rows(found._whole, found._groups)
         return found
 
     @staticmethod
@@ -104,21 +117,23 @@ class Grid:
     @staticmethod
     def size(plan: Plan, groups: int) -> int:
         """The most bytes that it takes for so many groups of many rows each; groups of few rows take less."""
-        record = _FEW_BYTES * width_of(plan) // NARROW
+        record = RECORD_BYTES * width_of(plan) // NARROW
         return len(plan.problems) * record * (FINE + 2 + (groups * (COARSE + 2) if plan.groups else 0))
 
 
 def add_to(whole: Records | None, parts: Records | None, rows: Rows, owners: NDArray[Any] | None) -> bool:
     """Add valid rows to the fine bins of the whole and to the coarse ones of their owners; whether some were soft."""
-    from .._kernels import grid, scoring
+    from .._kernels import grid
 
-    x, y = scoring.operand(rows.predictions, "f"), scoring.operand(rows.targets, "biuf")
-    w = scoring.operand(rows.weights, "f") if rows.weights is not None else scoring.NOTHING
+    x, y, w = rows.operands()
+    given = x.place, y.place, w.place, rows.logits, rows.place_of_bins
     numbers = np.zeros(0, np.int64) if owners is None else np.ascontiguousarray(owners, np.int64)
-    count, soft = int(rows.ends[-1]) if rows.ends.size else 0, False
+    soft = False
     used = [one for one in (whole, parts) if one is not None]
     nothing = Records(NARROW)
     nothing.slots = np.empty(0, np.int32)
+    many = whole is not None and whole.width == NARROW and rows.count >= _MANY
+    table = np.zeros(grid.TABLE if many else 0, np.int64)
     status, row = grid.FULL, 0
     while status != grid.DONE:
         for one in used:
@@ -126,11 +141,12 @@ def add_to(whole: Records | None, parts: Records | None, rows: Rows, owners: NDA
                 one.grow()
             else:
                 one.widen()
-        soft |= status == grid.SOFT
+        if status == grid.SOFT:
+            soft, table = True, table[:0]  # which is empty by then
         arrays = [*(whole or nothing).arrays, *(parts or nothing).arrays]
-        status, row = grid.add_rows(x.place, y.place, w.place, rows.logits, row, count, numbers, *arrays)
+        status, row = grid.add_rows(*given, row, rows.count, numbers, table, *arrays)
     for one in used:
-        one.added(count)
+        one.added(rows.count)
     return soft or (rows.weights is not None and _is_soft(rows.targets))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .bins import Floats, sigmoid
+from .bins import Floats, logit, sigmoid
 
 __all__ = ["Fit", "fit"]
 
@@ -55,7 +55,7 @@ def fit(columns: Floats, wy: Floats, w: Floats, offset: Any = 0.0, start: Floats
     q = float(wy.sum() / w.sum())
     beta = np.zeros(size) if start is None else start
     if start is None and not np.any(shift):
-        beta[0] = math.log(q) - math.log1p(-q)
+        beta[0] = logit(q)
     best = _likelihood(columns @ beta + shift, wy, w)
     inverse = np.full((size, size), math.nan)
     refusal = "the fit has not converged"

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 LOW_BITS, UNIT, PLACE_BITS, SCALE_BITS, SCALE_OF_ONE = 38, 60, 15, 9, 160
 KEY, ROWS = 0, 1
 NARROW, WIDE, LOSSES, JOINT, WIDE_JOINT, SUM = 5, 12, 15, 7, 14, 4
-"""As in `_kernels.grid`, which needs a compiler; a test holds that they are the same."""
+"""As in `_kernels.records`, which needs a compiler; a test holds that they are the same."""
 
 PAIRS = {
     NARROW: (3,),
@@ -42,6 +42,13 @@ _USUAL_SCALE = 24
 """Weights of 2^±192: the squares of their sums are no extreme numbers."""
 
 _SIGNED = {LOSSES: (11, 13), SUM: (2,)}
+
+
+def inverse(cells: Integers) -> Integers:
+    """The number that each group gets where they are written in this order."""
+    numbers = np.empty(cells.size, np.int64)
+    numbers[cells] = np.arange(cells.size)
+    return numbers
 
 
 class Records:
@@ -83,10 +90,10 @@ class Records:
                 self.words = self.words.copy()
             self.words.resize((room, self.width), refcheck=False)  # new places hold 0
         if 2 * needed > self.slots.size:
-            from .._kernels import grid
+            from .._kernels import records as kernel
 
             self.slots = np.full(1 << (2 * len(self.words) - 1).bit_length(), -1, np.int32)
-            grid.fill(self.slots, self.words, self.count)
+            kernel.fill(self.slots, self.words, self.count)
 
     def added(self, rows: int) -> None:
         """So many numbers were added to sums, which carry before they overflow."""
@@ -122,7 +129,7 @@ class Records:
 
     def merge(self, other: Records, owner: Callable[[Integers], Integers]) -> None:
         """Add another run's records; `owner` gives the number here of an owner there."""
-        from .._kernels import grid
+        from .._kernels import records as kernel
 
         if self.width < other.width:
             self.widen()
@@ -135,7 +142,7 @@ class Records:
         added = other.words[: other.count]
         keys = added[:, KEY].copy()
         shift = PLACE_BITS + SCALE_BITS
-        grid.merge((owner(keys >> shift) << shift) | (keys & ((1 << shift) - 1)), added, *self.arrays)
+        kernel.merge((owner(keys >> shift) << shift) | (keys & ((1 << shift) - 1)), added, *self.arrays)
         self.carry()
         self._sorted = None
 
@@ -176,9 +183,9 @@ class Records:
         _require_possible(keys, words, width, owners, places)
         found.grow(len(words))
         packed = (keys[0] << SCALE_BITS | keys[2] + SCALE_OF_ONE) << PLACE_BITS | keys[1]
-        from .._kernels import grid
+        from .._kernels import records as kernel
 
-        grid.merge(packed, np.concatenate([packed[:, None], words], axis=1), *found.arrays)
+        kernel.merge(packed, np.concatenate([packed[:, None], words], axis=1), *found.arrays)
         return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InvalidInputError
-from .bins import Bins, Floats, Occupied
+from .bins import Bins, Floats, Occupied, logit, sigmoid
 from .diagnoses import Estimate
 from .tails import normal_quantile, student, student_quantile
 
@@ -53,8 +53,8 @@ def interval(value: float, se: float, *, degrees: float = math.inf, scale: Scale
     if scale == "log" and value > 0:
         low, high = value * math.exp(-t * se / value), _exp(math.log(value) + t * se / value)
     elif scale == "logit" and 0 < value < 1:
-        middle, half = math.log(value) - math.log1p(-value), t * se / (value * (1 - value))
-        low, high = _sigmoid(middle - half), _sigmoid(middle + half)
+        middle, half = logit(float(value)), t * se / (value * (1 - value))
+        low, high = sigmoid([middle - half, middle + half]).tolist()
     else:
         low, high = value - t * se, value + t * se
     return Estimate(value, se, low, high, **more)
@@ -69,10 +69,6 @@ def compared(estimate: Estimate, against: float = 0.0, degrees: float = math.inf
 
 def _exp(x: float) -> float:
     return math.exp(x) if x < 709 else math.inf
-
-
-def _sigmoid(x: float) -> float:
-    return 1 / (1 + _exp(-x))
 
 
 @dataclass(frozen=True, eq=False)

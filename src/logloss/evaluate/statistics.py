@@ -82,7 +82,7 @@ class Found:
     def effective(self) -> Floats:
         """(Σw)² ÷ Σw²."""
         found = self.sums.quotient(lambda m: m["w"] * m["w"], lambda m: m["ww"] * m["one"])
-        return np.where(self.sums.overflowed("ww"), math.nan, found)
+        return np.where(self.sums.overflowed("ww"), math.nan, found / self.sums.factor)
 
     @cached_property
     def q(self) -> Floats:
@@ -162,7 +162,9 @@ class Found:
     def standardized(self, total: str, variance: str) -> Floats:
         """total / sqrt(variance), about standard normal if the predictions are calibrated."""
         unknown = self.sums.overflowed(total, variance)
-        return np.where(unknown, math.nan, over(self.sums.sum(total), _root(self.sums.sum(variance))))
+        return np.where(
+            unknown, math.nan, over(self.sums.sum(total), _root(self.sums.sum(variance) * self.sums.factor))
+        )
 
 
 class Shown(NamedTuple):

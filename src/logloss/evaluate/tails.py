@@ -51,7 +51,7 @@ def student(t: float, degrees: float) -> float:
     return _incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t), t * t / (degrees + t * t))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def student_quantile(degrees: float) -> float:
     """The t with P(|T| >= t) = 0.05."""
     if not degrees > 0:

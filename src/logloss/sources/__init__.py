@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .._errors import InvalidInputError
 from .batch import Batch
+from .databases import Answer, Query
 from .derived import Derived, inner_paths
 from .files import Files
 from .frames import from_tables
@@ -91,6 +92,8 @@ def open_source(
 def _open(source: Any, reading: Reading) -> Source:
     if isinstance(source, Files):  # a part of files that were found before
         return source
+    if isinstance(source, Query):
+        return Answer.to(source)
     if isinstance(source, (str, os.PathLike)):
         return Files.of([os.fspath(source)], reading)
     if isinstance(source, (list, tuple)) and all(isinstance(path, (str, os.PathLike)) for path in source):

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from .paths import CHUNK, Found
+from .paths import Found
+from .stores import CHUNK
 
 _SYSTEM, _OTHER = b"\n", b"\r\n"
 
@@ -37,7 +38,7 @@ def with_one_end(found: Found) -> Found | None:
 def _parts(found: Found) -> Iterator[bytes]:
     """The text in parts that end between two ends of lines."""
     held = b""
-    with gzip.open(found.path) if found.compression == "gzip" else found.path.open("rb") as file:
+    with found.open() as raw, gzip.open(raw) if found.compression == "gzip" else raw as file:
         while part := file.read(CHUNK):
             part = held + part
             held = b"\r" if part.endswith(b"\r") else b""

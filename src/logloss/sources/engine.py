@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -29,11 +31,11 @@ _LOCKS = (
 )
 
 
-def connect(locked: bool, place: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """A database of its own, in memory or in a new file, with the processors that this process may use."""
+def connect(locked: bool, place: Path | None = None, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """A database of its own, in memory or in a file, with the processors that this process may use."""
     import duckdb
 
-    connection = duckdb.connect(place or ":memory:")
+    connection = duckdb.connect(place or ":memory:", read_only=read_only)
     for setting in (
         f"SET threads = {_processors()}",
         "SET streaming_buffer_size = '16MB'",
@@ -56,17 +58,39 @@ def _shared(locked: bool, _process: int) -> duckdb.DuckDBPyConnection:
     return connect(locked)
 
 
+def mount(filesystem: Any) -> None:
+    """Let this process's unlocked connections read what a file system of fsspec has."""
+    _shared(False, os.getpid()).register_filesystem(filesystem)
+
+
 @contextmanager
-def opened(locked: bool, place: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that is closed at the end, to nothing but what is registered with it, or to a new file."""
+def opened(locked: bool, place: Path | None = None, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that is closed at the end, to nothing but what is registered with it, or to a file."""
     import duckdb
 
-    connection = connect(locked, place) if place else _shared(locked, os.getpid()).cursor()
+    connection = connect(locked, place, read_only) if place else _shared(locked, os.getpid()).cursor()
     try:
         yield connection
     finally:
         with suppress(duckdb.Error):  # a thread may still be reading what nobody wants any more
             connection.close()
+
+
+@contextmanager
+def stored(memory: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in a directory that goes with it, also where nobody reads to the end.
+
+    `memory`: how much it may take before it spills to the disk, as "1GB"; its own default, most of the machine's,
+    without.
+    """
+    directory = tempfile.mkdtemp(prefix="logloss-")
+    try:
+        with opened(locked=False, place=Path(directory) / "rows.db") as connection:
+            if memory:
+                connection.execute(f"SET memory_limit = {literal(memory)}")
+            yield connection
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def literal(text: str) -> str:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidInputError
@@ -33,7 +29,7 @@ class Joined:
     """The rows of predictions that have labels, with the columns of both.
 
     A column that both have, but for the keys, is called "predictions.x" and "labels.x". `counts` is filled when rows
-    are read.
+    are read. Of the columns in `alike`, which both have, the values must be the same.
     """
 
     predictions: Source
@@ -41,6 +37,7 @@ class Joined:
     keys: tuple[str, ...]
     drop: bool = False
     counts: dict[str, int] = field(default_factory=dict)
+    alike: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, predictions: Source, labels: Source, key: Any, unmatched: str) -> Joined:
@@ -87,10 +84,12 @@ class Joined:
 
     def batches(self, wanted: Wanted) -> Iterator[Batch]:
         """The rows of the predictions that have labels, in no order; they remember their numbers."""
-        with _database() as connection:
-            columns = [self._store(connection, side, wanted) for side in (0, 1)]
+        with engine.stored() as connection:
+            columns = [self._store(connection, side, self._more(wanted)) for side in (0, 1)]
             self._refuse_duplicates(connection)
             self._count(connection)
+            self._refuse_contradictions(connection, columns)
+            columns = [{place: one for place, one in names.items() if one in self._given(wanted)} for names in columns]
             chosen = [name for names in columns for name in names]
             query = f"SELECT {', '.join(['predictions.row', *chosen])} FROM predictions JOIN labels {self._using()}"
             names = ["row", *(name for names in columns for name in names.values())]
@@ -99,6 +98,36 @@ class Joined:
             for frame in engine.stream(connection, query, BATCH_ROWS):
                 frame.columns = names
                 yield Batch(frame.drop("row"), name, 0, frame["row"])
+
+    def _given(self, wanted: Wanted) -> set[str]:
+        return {*wanted.named, *map(typed_name, wanted.typed)}
+
+    def _more(self, wanted: Wanted) -> Wanted:
+        """What is read: the columns that must be alike of both sides, as numbers or as texts, as they are wanted."""
+
+        def both(names: Sequence[str]) -> tuple[str, ...]:
+            pairs = [[f"{side}.{one}" for side in _SIDES] for one in self.alike]
+            return tuple(dict.fromkeys([*names, *(one for pair in pairs if {*pair} & {*names} for one in pair)]))
+
+        return replace(wanted, numbers=both(wanted.numbers), texts=both(wanted.texts))
+
+    def _refuse_contradictions(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[dict[str, str]]) -> None:
+        """Refuse rows of one key that differ in a column of which both sides must say the same."""
+        keys = ", ".join(f"k{place}" for place in range(len(self.keys)))
+        of = [{name: place for place, name in side.items()} for side in columns]
+        for name in self.alike:
+            mine, theirs = (of[side].get(f"{_SIDES[side]}.{name}") for side in (0, 1))
+            if mine is None or theirs is None:
+                continue
+            query = f"SELECT {keys}, predictions.row + 1, {mine}, {theirs} FROM predictions JOIN labels {self._using()}"
+            query += f" WHERE {mine} IS DISTINCT FROM {theirs} ORDER BY predictions.row LIMIT 1"
+            for found in engine.fetch(connection, query):
+                row, here, there = found[-3:]
+                raise InvalidInputError(
+                    f"column {name!r} must say the same on both sides; of {self._shown(found)} it is {here!r} in row "
+                    f"{row:,} of {self.predictions.names[0]} (counted from 1) and {there!r} in {self.labels.names[0]}; "
+                    "correct one of them, or leave the column out of the baseline's."
+                )
 
     def _using(self) -> str:
         return f"USING ({', '.join(f'k{place}' for place in range(len(self.keys)))})"
@@ -163,17 +192,6 @@ class Joined:
         keys = ", ".join(f"k{place}" for place in range(len(self.keys)))
         found = engine.fetch(connection, f"SELECT {keys} FROM {table} ANTI JOIN {other} {self._using()} LIMIT 1")
         return f", such as {self._shown(found[0])}" if found else ""
-
-
-@contextmanager
-def _database() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database in a directory that goes with it, also where nobody reads to the end."""
-    directory = tempfile.mkdtemp(prefix="logloss-")
-    try:
-        with engine.opened(locked=False, place=Path(directory) / "join.db") as connection:
-            yield connection
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _as_text(column: pl.Series) -> pl.Series:

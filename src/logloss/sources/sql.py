@@ -57,6 +57,17 @@ def group_by(given: Any, columns: Sequence[str]) -> tuple[Any, tuple[Expression,
     return names, tuple(part for part in parts if isinstance(part, Expression))
 
 
+def once(found: Sequence[Expression]) -> tuple[Expression, ...]:
+    """Each expression once, though it be named for several purposes. Raises InvalidInputError for two of one name."""
+    by_name: dict[str, Expression] = {}
+    for one in found:
+        if (known := by_name.setdefault(one.name, one)) != one:
+            raise InvalidInputError(
+                f"a name must stand for one expression; {one.name!r} is {known.text} and {one.text}; change one."
+            )
+    return tuple(by_name.values())
+
+
 def _parts(text: str, columns: Sequence[str]) -> list[str | Expression]:
     pieces = text.split(",")
     if text in columns:
