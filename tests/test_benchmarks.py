@@ -43,6 +43,11 @@ def test_the_benchmark_of_scoring_runs(tmp_path: Path):
     measured = json.loads((tmp_path / "measured.json").read_text(encoding="utf-8"))
     assert [one["rows"] for one in measured["facts"]["scaling"]] == [10_000, 20_000]
     assert all(one["seconds"] > 0 and one["peak_bytes"] > 1e7 for one in measured["facts"]["scaling"])
+    ways = {one["way"]: one for one in measured["facts"]["diagnostics"]}
+    assert {"read", "score", "diagnostics"} <= ways.keys()  # and the report, where its libraries are installed
+    assert {one["rows"] for one in ways.values()} == {20_000}
+    assert all(one["seconds"] > 0 for one in ways.values())
+    assert ways["read"]["peak_bytes"] < ways["diagnostics"]["peak_bytes"]
     assert len(measured["tables"]) == 4  # Parquet, CSV, JSON lines and arrays
     named = " ".join(result["name"] for table in measured["tables"] for result in table["results"])
     absent = {name for table in measured["tables"] for name in table["absent"]}
