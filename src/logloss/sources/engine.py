@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -115,6 +116,19 @@ def failures() -> tuple[type[BaseException], ...]:
     import polars as pl
 
     return duckdb.Error, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError
+
+
+_NO_MEMORY = re.compile(
+    r"out of memory|cannot allocate memory|allocation failure|failed to allocate|could not allocate|bad_alloc"
+    r"|spawn worker thread|resource temporarily unavailable",
+    re.IGNORECASE,
+)
+
+
+def require_memory(error: BaseException, name: str) -> None:
+    """Raise MemoryError if that is what a library lacked: such a file is a whole one, and is never left out."""
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        raise MemoryError(f"{reason(error)}, while {name} was read") from error
 
 
 def is_conversion(error: BaseException) -> bool:

@@ -172,6 +172,12 @@ def _database() -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         with engine.opened(locked=False, place=Path(directory) / "join.db") as connection:
             yield connection
+    except engine.failures() as error:
+        engine.require_memory(error, "the labels")
+        raise InvalidInputError(
+            f"predictions and labels are joined in a temporary database; that failed ({engine.reason(error)}); "
+            "set TMPDIR to a folder with room for both."
+        ) from error
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
