@@ -93,6 +93,25 @@ _FILES = (
 )
 
 
+_A_FILE = {
+    "bash": "_shtab_compgen_files",
+    "zsh": "_files",
+    "tcsh": "f",
+    "fish": "(__fish_complete_path (commandline -ct))",
+}
+_A_DIRECTORY = {
+    "bash": "_shtab_compgen_dirs",
+    "zsh": "_files -/",
+    "tcsh": "d",
+    "fish": "(__fish_complete_directories)",
+}
+_COMPLETED = {
+    **dict.fromkeys(["FILE", "FILE.html", "STATE", "BEFORE", "AFTER"], _A_FILE),
+    "DIRECTORY": _A_DIRECTORY,
+}
+"""How shells complete what stands for a file, by its metavar."""
+
+
 class _Once(argparse.Action):
     """An option that is given once: of two values, neither is what was meant."""
 
@@ -183,7 +202,17 @@ def parser() -> argparse.ArgumentParser:
         _add_asked(command)
     for command in (score, merge, sql):
         _add_output(command)
+    for command in commands.choices.values():
+        _say_what_are_files(command)
     return found
+
+
+def _say_what_are_files(command: argparse.ArgumentParser) -> None:
+    """For shtab, which writes completions for shells: which arguments are files or directories, by their metavars."""
+    for action in command._actions:
+        kind = _COMPLETED.get(str(action.metavar))
+        if kind:
+            action.complete = kind  # type: ignore[attr-defined]
 
 
 def _add_comparing(commands: Any) -> None:

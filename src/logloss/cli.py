@@ -12,7 +12,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .scores import Scores
 
 DONE, GATE_FAILED, INTERNAL, INTERRUPTED = 0, 1, 101, 130
+_LESS = "allow more, or name fewer groups or files at once and add up their states (logloss merge)"
 
 
 def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -309,7 +310,9 @@ def _forget_stdout() -> None:
 def _complain(message: str) -> None:
     # One line, whatever a file name or a reader's message holds.
     if sys.stderr is not None:
-        sys.stderr.write(f"logloss: {' '.join(message.split())}\n")
+        with suppress(OSError):  # where nobody can be told, the exit code still tells
+            sys.stderr.write(f"logloss: {' '.join(message.split())}\n")
+            sys.stderr.flush()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -318,6 +321,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(argv)
     except LoglossError as error:
         _complain(str(error))
+        return USAGE
+    except MemoryError as error:
+        what = str(error).rstrip(".") or "some was refused"
+        _complain(f"there must be memory for this run; it ran out ({what}); {_LESS}.")
         return USAGE
     except KeyboardInterrupt:
         _complain("interrupted")

@@ -146,9 +146,11 @@ def _added(name: str | None, answers: Iterator[Answer], tell: Callable[[int], No
         if total.state is None:
             raise
         raise Interrupted(_state(total)) from None
-    except LoglossError:
+    except (LoglossError, MemoryError):
         raise
     except Exception as error:
+        if name is None:  # this machine's own defects
+            raise
         raise InvalidInputError(f"the run on {name} failed: {_reason(error)}.") from error
     return total
 

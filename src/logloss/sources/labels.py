@@ -84,7 +84,7 @@ class Joined:
 
     def batches(self, wanted: Wanted) -> Iterator[Batch]:
         """The rows of the predictions that have labels, in no order; they remember their numbers."""
-        with engine.stored() as connection:
+        with engine.stored("predictions and labels are joined") as connection:
             columns = [self._store(connection, side, self._more(wanted)) for side in (0, 1)]
             self._refuse_duplicates(connection)
             self._count(connection)
