@@ -131,7 +131,7 @@ def check_killed(engine: Any, files: list[str], folder: Path, generations: int =
     worker = Worker(Task({"target": "y", "logit": "z"}))
     _, _, pieces = remote._parts("any", worker, files)
     answers = engine.of_files(killed_once(worker, 2, str(mark), generations), pieces)
-    state = remote._state(remote._added("any", answers, None))
+    state = remote._state(remote._added("any", engine, answers, None))
     assert mark.exists()
     assert state.rows == ll.score(files, target="y", logit="z").summary.rows
     assert pickle.loads(pickle.dumps(worker)) == worker

@@ -143,6 +143,32 @@ def test_an_engine_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
         ll.score(str(ACS), engine="ray", **COLUMNS)
 
 
+@pytest.mark.engines
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of a pipe that PySpark leaves
+def test_a_java_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(
+        ll.InvalidInputError, match=r"the run on spark failed: Spark needs Java 17 or later .* install one"
+    ):
+        ll.score(str(ACS), engine="spark", **COLUMNS)
+
+
+def test_a_worker_without_the_package() -> None:
+    from logloss.engines import dask, spark
+
+    said = "Thrown from the Python worker.\n  import x\nModuleNotFoundError: No module named 'logloss.x'\n\tat"
+    found = [remote._reason(engine, RuntimeError(said)) for engine in (dask, spark)]
+    assert found[0] == "a worker has no logloss; install the same versions on every worker"
+    assert found[1].startswith(
+        "the Python of a worker has no logloss; install the same versions on every worker; PYSPA"
+    )
+    assert remote._reason(dask, RuntimeError("one\n two.\n")) == "two"
+
+
 def test_the_command_line(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["score", *files, "--target", "y", "--logit", "z", "--json"]
     assert main([*arguments, "--resume", str(tmp_path)]) == 0

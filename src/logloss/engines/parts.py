@@ -24,6 +24,9 @@ from .task import Task
 
 T = TypeVar("T")
 
+ABSENT = r"No module named '(\w+)"
+"""What Python says on a worker that lacks a package, whatever an engine makes of that."""
+
 
 @dataclass(frozen=True)
 class Part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..sources.databases import Query
 from ..sources.files import Files
 from ..sources.urls import refuse_place
 from .local import Interrupted
-from .parts import Answer, Part, Total, Work, Worker, no_more_than, readable
+from .parts import ABSENT, Answer, Part, Total, Work, Worker, no_more_than, readable
 
 ENGINES = ("dask", "ray", "spark")
 """The engines besides this machine's cores; each is a module beside this one, and an extra of its name."""
@@ -30,10 +31,16 @@ _PARTS = 1 << 12
 """Parts of a run; if files have more rows, parts have."""
 
 
+_REASONS = {ABSENT: "a worker has no {0}; install the same versions on every worker"}
+"""As those of an engine, of any of them."""
+
+
 class Engine(Protocol):
     """What the module of an engine has: transport, and nothing of states or rows."""
 
     LIBRARIES: tuple[str, ...]
+    REASONS: dict[str, str]
+    """Of what the engine says when it fails, a pattern, and what that means and helps; `{0}` is the pattern's group."""
 
     def of_files(self, work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
         """The answers to parts of files that every worker can read, some perhaps added up."""
@@ -82,10 +89,10 @@ def run(name: str | None, worker: Worker, source: Any, tell: Callable[[int], Non
             )
         table = engine.empty(source)
         task.open(table)
-        total = _added(name, engine.of_table(worker, source, task.asked(table)), tell)
+        total = _added(name, engine, engine.of_table(worker, source, task.asked(table)), tell)
         return Found(_state(total), (f"the {own.capitalize()} table",), ())
     names, skipped, parts = _parts(name, worker, source)
-    total = _added(name, engine.of_files(worker, parts), tell)
+    total = _added(name, engine, engine.of_files(worker, parts), tell)
     return Found(_state(total), names, (*skipped, *total.skipped))
 
 
@@ -132,7 +139,7 @@ def _parts(name: str | None, worker: Worker, source: Any) -> tuple[tuple[str, ..
     return files.names, tuple(reasons), parts
 
 
-def _added(name: str | None, answers: Iterator[Answer], tell: Callable[[int], None] | None) -> Total:
+def _added(name: str | None, engine: Engine, answers: Iterator[Answer], tell: Callable[[int], None] | None) -> Total:
     """All answers added up; with the first error the rest is given up."""
     total = Total()
     try:
@@ -151,7 +158,7 @@ def _added(name: str | None, answers: Iterator[Answer], tell: Callable[[int], No
     except Exception as error:
         if name is None:  # this machine's own defects
             raise
-        raise InvalidInputError(f"the run on {name} failed: {_reason(error)}.") from error
+        raise InvalidInputError(f"the run on {name} failed: {_reason(engine, error)}.") from error
     return total
 
 
@@ -163,9 +170,11 @@ def _state(total: Total) -> State:
     return total.state
 
 
-def _reason(error: BaseException) -> str:
-    """What an engine says, or where it says the cause: in its last line."""
-    if "No module named 'logloss'" in str(error):
-        return "a worker has no logloss; install the same version on every worker"
+def _reason(engine: Engine, error: BaseException) -> str:
+    """What an error is known to mean, or what the engine says, in its last line."""
+    said = f"{type(error).__name__}: {error}"
+    for pattern, meaning in (_REASONS | engine.REASONS).items():
+        if found := re.search(pattern, said):
+            return meaning.format(*found.groups())
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__).rstrip(".")
