@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 
 import logloss as ll
+from engines.conftest import table
 from logloss.engines import parts, remote
 from logloss.engines.parts import Answer, Part, Work, Worker
 from logloss.engines.task import Task
@@ -38,6 +40,51 @@ def check_store(engine: str, folder: Path) -> None:
     )
     with pytest.raises(ll.InvalidInputError, match=r"no column 'x' in s3://logs/clicks/day=2026-11-02/part-0\.csv"):
         ll.score("s3://logs/clicks/*/part-0.csv", engine=engine, target="x", logit="z")
+
+
+LABELLED: dict[str, Any] = {"key": "id", "target": "y", "logit": "z", "group": "country,kind", "cluster": "age"}
+
+
+def labelled(folder: Path) -> tuple[list[str], str]:
+    """Predictions in three files, one of them empty and one of texts, and their labels in another order."""
+    frame = table(2500).with_row_index("id")
+    labels = frame.select("id", "y", kind=pl.col("age") % 3).sample(fraction=1, shuffle=True, seed=1)
+    labels.write_csv(folder / "labels.csv")
+    names = [str(folder / name) for name in ("a.parquet", "b.csv", "c.parquet")]
+    rest = frame.drop("y")
+    rest[:1800].write_parquet(names[0], row_group_size=100)
+    rest[1800:].write_csv(names[1])
+    rest[:0].write_parquet(names[2])
+    return names, str(folder / "labels.csv")
+
+
+def check_labels(engine: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
+    """Labels in other files: the counts, the digits and the errors of one machine, whatever the parts."""
+    names, labels = labelled(folder)
+    monkeypatch.setattr(remote, "_ROWS", 700)
+    call: dict[str, Any] = {**LABELLED, "engine": engine, **options}
+    other = str(folder / "others.csv")
+    pl.read_csv(labels).filter(pl.col("id") > 20).with_columns(pl.col("id") - 10).write_csv(other)  # 11 to 2489
+    twice = str(folder / "twice.parquet")
+    pl.read_csv(names[1]).filter(pl.col("id") == 1900).write_parquet(twice)
+    said: list[str] = []
+    for where in ("here", "there"):
+        for source in (names, [*names, twice]):
+            with pytest.raises(ll.InvalidInputError) as raised:
+                ll.score(source, labels=other, **(call if where == "there" else LABELLED))
+            said.append(re.sub(r"such as id = '\d+'", "such as …", str(raised.value)))
+    assert said[:2] == said[2:]
+    assert "alone in predictions: 21, such as …; leave" in said[0]
+    assert "a key must stand in one row of the predictions; id = '1900' stands in 2; " in said[1]
+    dropped = {"labels": other, "unmatched": "drop"}
+    found = ll.score(names, **dropped, **call)
+    assert found.to_json() == ll.score(names, **dropped, **LABELLED).to_json()
+    assert found.summary.joined == {"matched": 2479, "only_in_predictions": 21, "only_in_labels": 0}
+    bad = str(folder / "bad.parquet")
+    pl.read_parquet(names[0]).with_columns(z=pl.when(pl.col("id") == 1500).then(None).otherwise("z")).write_parquet(bad)
+    for options in (LABELLED, call):
+        with pytest.raises(ll.InvalidInputError, match=r"row 1,501 of .*bad\.parquet"):
+            ll.score(bad, labels=labels, unmatched="drop", **options)
 
 
 def check_table(table: Any, frame: pl.DataFrame) -> None:

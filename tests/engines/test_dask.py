@@ -37,6 +37,10 @@ def test_files(client: Any, files: list[str], tmp_path: Path, monkeypatch: pytes
     cases.check_unreadable("dask", files, tmp_path)
 
 
+def test_labels(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases.check_labels("dask", tmp_path, monkeypatch)
+
+
 def test_a_store(client: Any, folder: Path) -> None:
     cases.check_store("dask", folder)
 

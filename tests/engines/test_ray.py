@@ -30,6 +30,10 @@ def test_files(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     cases.check_unreadable("ray", files, tmp_path)
 
 
+def test_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases.check_labels("ray", tmp_path, monkeypatch)
+
+
 def test_a_store(folder: Path) -> None:
     cases.check_store("ray", folder)
 

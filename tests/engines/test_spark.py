@@ -45,6 +45,10 @@ def test_files(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     cases.check_unreadable("spark", files, tmp_path)
 
 
+def test_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases.check_labels("spark", tmp_path, monkeypatch)
+
+
 def test_a_store(folder: Path) -> None:
     cases.check_store("spark", folder)
 
