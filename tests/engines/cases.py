@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 
 import logloss as ll
 from engines.conftest import table
-from logloss.engines import parts, remote
+from logloss.cli import main
+from logloss.engines import remote
 from logloss.engines.parts import Answer, Part, Work, Worker
 from logloss.engines.task import Task
 
@@ -87,9 +89,38 @@ def check_labels(engine: str | None, folder: Path, monkeypatch: pytest.MonkeyPat
             ll.score(bad, labels=labels, unmatched="drop", **options)
 
 
+def check_commands(engine: str, files: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What each command prints, and the page of a report, are to the byte those of one machine."""
+    page, columns = folder / "report.html", ["--target", "y", "--group", "country"]
+    models = [*columns, "--logit", "old=w", "--logit", "new=z", "--cluster", "age", "--weight", "w", "--json"]
+    commands = [
+        ["compare", *files, *models],
+        ["segments", *files, *columns, "--logit", "z", "--depth", "1", "--json"],
+        ["report", *files, *columns, "--logit", "z", "-o", str(page)],
+    ]
+    for command in commands:
+        shown = set()
+        for more in ([], ["--engine", engine]):
+            assert main([*command, *more]) == 0
+            written = page.read_text(encoding="utf-8") if page.exists() else ""
+            shown.add((capsys.readouterr().out, written.replace(f" --engine {engine}", "")))
+        ((printed, written),) = shown
+        assert json.loads(printed) if "--json" in command else "<h2" in written
+
+
 def check_table(table: Any, frame: pl.DataFrame) -> None:
     """A table of the engine's own, found by its type."""
     assert ll.score(table, **WEIGHTED).summary.results == ll.score(frame, **WEIGHTED).summary.results
+
+
+def check_all_of_a_table(table: Any, frame: pl.DataFrame, folder: Path) -> None:
+    """A report, its segments, and a comparison."""
+    columns: dict[str, Any] = {"target": "y", "group": "country"}
+    reports = [ll.report(one, folder / "report.html", logit="z", **columns) for one in (table, frame)]
+    assert reports[0].summary.results == reports[1].summary.results
+    assert ll.segments(reports[0]).to_json() == ll.segments(reports[1]).to_json()
+    compared = [ll.compare(one, logit={"old": "w", "new": "z"}, **columns).to_dict() for one in (table, frame)]
+    assert compared[0]["comparisons"] == compared[1]["comparisons"]
 
 
 def check_bad_value(engine: str, files: list[str], folder: Path) -> None:
@@ -146,7 +177,8 @@ def check_killed(engine: Any, files: list[str], folder: Path, generations: int =
     mark = folder / "killed"
     worker = Worker(Task({"target": "y", "logit": "z"}))
     _, _, pieces = remote._parts("any", worker, files)
-    total = parts.together(engine.of_files(killed_once(worker, 2, str(mark), generations), pieces))
+    answers = engine.of_files(killed_once(worker, 2, str(mark), generations), pieces)
+    state = remote._state(remote._added("any", engine, answers, None))
     assert mark.exists()
-    assert remote._state(total).rows == ll.score(files, target="y", logit="z").summary.rows
+    assert state.rows == ll.score(files, target="y", logit="z").summary.rows
     assert pickle.loads(pickle.dumps(worker)) == worker

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..sources.databases import Query
 from ..sources.files import Files
 from ..sources.urls import refuse_place
 from .local import Interrupted
-from .parts import Answer, Part, Work, Worker, readable, together, unpacked
+from .parts import ABSENT, Answer, Part, Total, Work, Worker, no_more_than, readable
 
 ENGINES = ("dask", "ray", "spark")
 """The engines besides this machine's cores; each is a module beside this one, and an extra of its name."""
@@ -26,11 +27,20 @@ _ROOTS = {"dask": "dask", "dask_expr": "dask", "ray": "ray", "pyspark": "spark"}
 _ROWS = 1 << 22
 """Rows of a part: seconds of work, so that one that is lost costs little, and there is enough for many workers."""
 
+_PARTS = 1 << 12
+"""Parts of a run; if files have more rows, parts have."""
+
+
+_REASONS = {ABSENT: "a worker has no {0}; install the same versions on every worker"}
+"""As those of an engine, of any of them."""
+
 
 class Engine(Protocol):
     """What the module of an engine has: transport, and nothing of states or rows."""
 
     LIBRARIES: tuple[str, ...]
+    REASONS: dict[str, str]
+    """Of what the engine says when it fails, a pattern, and what that means and helps; `{0}` is the pattern's group."""
 
     def of_files(self, work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
         """The answers to parts of files that every worker can read, some perhaps added up."""
@@ -78,18 +88,20 @@ def run(name: str | None, worker: Worker, source: Any, tell: Callable[[int], Non
             )
         table = engine.empty(source)
         task.open(table)
-        answer = _added(name, engine.of_table(worker, source, task.asked(table)), tell)
-        return _found(answer, (f"the {own.capitalize()} table",), ())
+        total = _added(name, engine, engine.of_table(worker, source, task.asked(table)), tell)
+        return Found(_state(total), (f"the {own.capitalize()} table",), ())
     if task.labels is not None and worker.skip_unreadable:
         raise InvalidInputError(
             "on_error must be 'fail' where labels are joined, as every key is accounted for; got 'skip'; leave it out."
         )
     names, skipped, parts = _parts(name, worker, source)
-    if task.labels is None:
-        return _found(_added(name, engine.of_files(worker, parts), tell), names, skipped)
-    labels, counts = _compared(name, worker, Files(tuple(file for part in parts for file in part.source.files)))
-    worker = replace(worker, task=replace(task, part=True), labels=labels.stamps)
-    found = _found(_added(name, engine.of_files(worker, parts), tell), (*names, *labels.names), ())
+    counts: dict[str, int] = {}
+    if task.labels is not None:
+        files = Files(tuple(file for part in parts for file in part.source.files))
+        labels, counts = _compared(name, worker, files)
+        worker, names = replace(worker, task=replace(task, part=True), labels=labels.stamps), (*names, *labels.names)
+    total = _added(name, engine, engine.of_files(worker, parts), tell)
+    found = Found(_state(total), names, (*skipped, *total.skipped))
     found.state.joined = counts
     return found
 
@@ -150,46 +162,44 @@ def _parts(name: str | None, worker: Worker, source: Any) -> tuple[tuple[str, ..
             raise InvalidInputError(f"resume must be a directory; {worker.resume!r} is none; make it.")
     groups = worker.task.over(files).plan.groups
     rows = None if worker.skip_unreadable else _ROWS  # a file is left out as a whole
-    parts = [Part(number, one) for number, one in enumerate(files.parts(groups, rows))]
+    parts = [Part(number, one) for number, one in enumerate(no_more_than(_PARTS, list(files.parts(groups, rows))))]
     return files.names, tuple(reasons), parts
 
 
-def _added(name: str | None, answers: Iterator[Answer], tell: Callable[[int], None] | None) -> Answer:
-    """All answers as one; with the first error the rest is given up."""
-    total = Answer(0)
+def _added(name: str | None, engine: Engine, answers: Iterator[Answer], tell: Callable[[int], None] | None) -> Total:
+    """All answers added up; with the first error the rest is given up."""
+    total = Total()
     try:
         for answer in answers:
-            total = together([total, answer])
+            total.add(answer)
             if tell:
                 tell(answer.rows)
             if total.error:
                 break
     except KeyboardInterrupt:
-        if not total.state:
+        if total.state is None:
             raise
         raise Interrupted(_state(total)) from None
     except LoglossError:
         raise
     except Exception as error:
-        raise InvalidInputError(f"the run on {name} failed: {_reason(error)}.") from error
+        raise InvalidInputError(f"the run on {name or 'this machine'} failed: {_reason(engine, error)}.") from error
     return total
 
 
-def _found(answer: Answer, names: tuple[str, ...], skipped: tuple[str, ...]) -> Found:
-    return Found(_state(answer), names, (*skipped, *filter(None, answer.skipped.split("\n"))))
-
-
-def _state(total: Answer) -> State:
+def _state(total: Total) -> State:
     if total.error:
         raise InvalidInputError(total.error)
-    if not total.state:
+    if total.state is None:
         raise InvalidInputError("there must be rows to score; there are none; check what was named.")
-    return unpacked(total.state)
+    return total.state
 
 
-def _reason(error: BaseException) -> str:
-    """What an engine says, or where it says the cause: in its last line."""
-    if "No module named 'logloss'" in str(error):
-        return "a worker has no logloss; install the same version on every worker"
+def _reason(engine: Engine, error: BaseException) -> str:
+    """What an error is known to mean, or what the engine says, in its last line."""
+    said = f"{type(error).__name__}: {error}"
+    for pattern, meaning in (_REASONS | engine.REASONS).items():
+        if found := re.search(pattern, said):
+            return meaning.format(*found.groups())
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__).rstrip(".")
