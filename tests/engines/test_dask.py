@@ -39,12 +39,16 @@ def test_files(client: Any, files: list[str], tmp_path: Path, monkeypatch: pytes
     cases.check_unreadable("dask", files, tmp_path)
 
 
-def test_commands(client: Any, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cases.check_commands("dask", files[:3], tmp_path, capsys)
+def test_labels(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases.check_labels("dask", tmp_path, monkeypatch)
 
 
 def test_a_store(client: Any, folder: Path) -> None:
     cases.check_store("dask", folder)
+
+
+def test_commands(client: Any, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_commands("dask", files[:3], tmp_path, capsys)
 
 
 @pytest.mark.parametrize("partitions", [1, 7, 64])

@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import logloss as ll
@@ -98,6 +99,18 @@ def test_a_run_is_taken_up_and_a_changed_file_is_done_again(tmp_path: Path, monk
     assert len(done) == 7
 
 
+def test_labels_in_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken up again, and done again where labels have changed."""
+    (states := tmp_path / "states").mkdir()
+    cases.check_labels(None, tmp_path, monkeypatch, resume=states)
+    names, labels = cases.labelled(tmp_path)
+    done = len(list(states.iterdir()))
+    pl.read_csv(labels).with_columns(y=1 - pl.col("y")).write_csv(labels)
+    found = ll.score(names, labels=labels, resume=states, **cases.LABELLED)
+    assert found.to_json() == ll.score(names, labels=labels, **cases.LABELLED).to_json()
+    assert len(list(states.iterdir())) > done
+
+
 def test_files_that_cannot_be_read(files: list[str], tmp_path: Path) -> None:
     cases.check_unreadable(None, files, tmp_path)
     cut = tmp_path / "cut.parquet"
@@ -114,9 +127,13 @@ def test_files_that_cannot_be_read(files: list[str], tmp_path: Path) -> None:
         ({"engine": "flink"}, "an engine must be one of dask, ray, spark; got 'flink'"),
         ({"resume": "/no/such"}, "resume must be a directory; '/no/such' is none; make it"),
         ({"on_error": "drop"}, "on_error must be 'fail' or 'skip'; got 'drop'"),
-        ({"on_error": "skip", "labels": str(ACS), "key": "year"}, "labels are joined on one machine"),
+        ({"on_error": "skip", "labels": str(ACS), "key": "year"}, "on_error must be 'fail' where labels are joined"),
+        (
+            {"engine": "dask", "labels": {"year": [2015]}, "key": "year"},
+            "dask must be given labels in files",
+        ),
     ],
-    ids=["engine", "resume", "on_error", "labels"],
+    ids=["engine", "resume", "on_error", "labels", "labels in memory"],
 )
 def test_what_is_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(ll.InvalidInputError, match=message):

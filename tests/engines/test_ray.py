@@ -33,12 +33,16 @@ def test_files(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     cases.check_unreadable("ray", files, tmp_path)
 
 
-def test_commands(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cases.check_commands("ray", files[:3], tmp_path, capsys)
+def test_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases.check_labels("ray", tmp_path, monkeypatch)
 
 
 def test_a_store(folder: Path) -> None:
     cases.check_store("ray", folder)
+
+
+def test_commands(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_commands("ray", files[:3], tmp_path, capsys)
 
 
 @pytest.mark.parametrize("blocks", [1, 7, 64])

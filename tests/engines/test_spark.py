@@ -45,12 +45,16 @@ def test_files(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     cases.check_unreadable("spark", files, tmp_path)
 
 
-def test_commands(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cases.check_commands("spark", files[:3], tmp_path, capsys)
+def test_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases.check_labels("spark", tmp_path, monkeypatch)
 
 
 def test_a_store(folder: Path) -> None:
     cases.check_store("spark", folder)
+
+
+def test_commands(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_commands("spark", files[:3], tmp_path, capsys)
 
 
 @pytest.mark.parametrize("partitions", [1, 7, 64])

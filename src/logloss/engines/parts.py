@@ -64,6 +64,8 @@ class Worker:
     task: Task
     skip_unreadable: bool = False
     resume: str | None = None
+    labels: tuple[str, ...] = ()
+    """What differs once labels elsewhere have changed."""
 
     def __call__(self, part: Part) -> Answer:
         """The answer to a part; files that may be left out, or were done before, are done one by one."""
@@ -109,7 +111,7 @@ class Worker:
         if self.resume is None:
             return None
         (file,) = part.source.files
-        asked = (self.task, file.name, file.first, file.rows, file.found.stamp, part.source.texts)
+        asked = (self.task, file.name, file.first, file.rows, file.found.stamp, part.source.texts, self.labels)
         return Path(self.resume) / f"{hashlib.sha256(repr(asked).encode()).hexdigest()[:32]}.json"
 
 

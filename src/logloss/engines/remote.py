@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -76,13 +76,12 @@ def run(name: str | None, worker: Worker, source: Any, tell: Callable[[int], Non
     Raises InvalidInputError for what is wrong with the data or the cluster, and Interrupted on Ctrl-C.
     """
     task = worker.task
-    if task.labels is not None:
-        raise InvalidInputError(
-            f"labels are joined on one machine, in one run; this one is on {name or 'parts'}; "
-            "join them before, or leave the other option out."
-        )
     engine, own = _engine(name), engine_of(source)
     if own is not None:
+        if task.labels is not None:
+            raise InvalidInputError(
+                f"labels are joined with files; this is a table of {own}; join them there, or leave labels out."
+            )
         if own != name or worker.resume or worker.skip_unreadable:
             raise InvalidInputError(
                 f"a table of {own} is scored by {own}, all of it; leave out engine, resume and on_error, or name files."
@@ -91,9 +90,38 @@ def run(name: str | None, worker: Worker, source: Any, tell: Callable[[int], Non
         task.open(table)
         total = _added(name, engine, engine.of_table(worker, source, task.asked(table)), tell)
         return Found(_state(total), (f"the {own.capitalize()} table",), ())
+    if task.labels is not None and worker.skip_unreadable:
+        raise InvalidInputError(
+            "on_error must be 'fail' where labels are joined, as every key is accounted for; got 'skip'; leave it out."
+        )
     names, skipped, parts = _parts(name, worker, source)
+    counts: dict[str, int] = {}
+    if task.labels is not None:
+        files = Files(tuple(file for part in parts for file in part.source.files))
+        labels, counts = _compared(name, worker, files)
+        worker, names = replace(worker, task=replace(task, part=True), labels=labels.stamps), (*names, *labels.names)
     total = _added(name, engine, engine.of_files(worker, parts), tell)
-    return Found(_state(total), names, (*skipped, *total.skipped))
+    found = Found(_state(total), names, (*skipped, *total.skipped))
+    found.state.joined = counts
+    return found
+
+
+def _compared(name: str | None, worker: Worker, files: Files) -> tuple[Files, dict[str, int]]:
+    """The labels, once all keys have been compared here, as no part knows those of others; and how many match."""
+    joined = worker.task.joined(files)
+    assert joined is not None
+    labels = joined.labels
+    if not isinstance(labels, Files) or not _for_all(labels):
+        raise InvalidInputError(
+            f"{name or 'a run in parts'} must be given labels in files, which its workers read each by itself; "
+            f"got {labels.names[0]}; write it to files."
+        )
+    return labels, joined.compare()
+
+
+def _for_all(files: Files) -> bool:
+    """Whether other processes can read the files."""
+    return all(file.found.keep is None for file in files.files)
 
 
 def _engine(name: str | None) -> Engine:
@@ -118,7 +146,7 @@ def _parts(name: str | None, worker: Worker, source: Any) -> tuple[tuple[str, ..
             "database add up, by logloss sql."
         )
     files = open_source(source, reading=worker.task.reading)
-    if not isinstance(files, Files) or any(file.found.keep is not None for file in files.files):
+    if not isinstance(files, Files) or not _for_all(files):
         raise InvalidInputError(
             f"{name or 'a run in parts'} must be given files, which its workers read each by itself"
             f"{', or a table of its own' if name else ''}; got {files.names[0]}; write it to files."

@@ -206,6 +206,11 @@ class Files:
         return any(file.found.is_elsewhere for file in self.files)
 
     @property
+    def stamps(self) -> tuple[str, ...]:
+        """What differs once the files have changed."""
+        return tuple(file.found.stamp for file in self.files)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of the files, in the order in which they are read."""
         return tuple(file.name for file in self.files)
