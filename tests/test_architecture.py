@@ -45,9 +45,9 @@ SCORING = {
     "segmenting": {"_errors", "evaluate", "reporting", "scores"},
     "explaining": {"_errors", "losses", "dialects", "sources", "reporting"},
     "pushdown": {"_errors", "_kernels", "evaluate", "sources", "scored"},
-    "arguments": {"engines", "pushdown", "reporting"},
+    "arguments": {"_parser", "engines", "pushdown", "reporting"},
     "cli": {
-        *{"", "_errors", "_kernels"},  # "": the version
+        *{"", "_errors", "_kernels", "_parser"},  # "": the version
         *{"arguments", "scores", "comparing", "segmenting", "pushdown", "explaining", "reporting"},
     },
     "__main__": {"cli"},

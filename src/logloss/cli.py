@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from ._errors import InvalidInputError, LoglossError
-from .arguments import DEPTH, USAGE, parser
+from ._parser import USAGE
+from .arguments import DEPTH, parser
 
 if TYPE_CHECKING:
     from .pushdown import Query

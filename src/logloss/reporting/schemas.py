@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from ..evaluate.summary import WEIGHT_KINDS
 from . import comparison, explanation
 from .schema import COUNT, NUMBER, NUMBERS, STRING, described, finding, nullable, segments, structure
 
@@ -69,6 +70,7 @@ def _compare() -> dict[str, Any]:
         "input": structure("what was read", sources=_STRINGS, rows=COUNT, dropped=dropped),
         "partial": described("whether the run was interrupted", {"type": "boolean"}),
         "weight": nullable("the column of weights"),
+        "weight_kind": described("what weights mean for errors and intervals", {"enum": [*WEIGHT_KINDS]}),
         "cluster": nullable("the column whose values tell which rows depend on each other"),
         "groups": _STRINGS,
         "comparisons": _several("every model against the first, of each label", **pair),
