@@ -12,6 +12,7 @@ from typing import Any
 from ._errors import InvalidInputError
 from .engines.progress import Progress
 from .evaluate.diagnoses import Estimate
+from .evaluate.distribution import MurphyDifference
 from .evaluate.drift import Drift
 from .evaluate.drift import drift as _drift
 from .evaluate.paired import GroupDifference, Paired
@@ -100,9 +101,18 @@ def _plain(one: Paired, model: Block, baseline: Block) -> dict[str, Any]:
             }
             for name in shown.TITLES
         },
+        "murphy": _murphy(found.murphy),
         "groups": [_group(group) for group in one.groups],
         "findings": [dataclasses.asdict(said) for said in findings_of_comparison(found, _both_names(one))],
     }
+
+
+def _murphy(found: MurphyDifference | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    columns = {name: getattr(found, name).tolist() for name in ("threshold", "difference", "low", "high")}
+    runs = {name: [list(run) for run in getattr(found, name)] for name in ("better", "worse")}
+    return {**columns, **runs, "note": found.reason}
 
 
 def _both_names(one: Paired) -> tuple[str, str]:

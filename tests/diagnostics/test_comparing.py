@@ -37,6 +37,25 @@ def losses(p, y):
     return -np.where(y == 1, np.log(p), np.log1p(-p))
 
 
+def test_elementary_scores_are_those_of_rows(pair, compared):
+    p, q, y = pair
+    found = compared.murphy
+    for place in range(0, found.threshold.size, 7):
+        theta = found.threshold[place]
+        exact = [np.mean(np.where(y == 1, (1 - theta) * (one < theta), theta * (one >= theta))) for one in (p, q)]
+        assert found.difference[place] == pytest.approx(exact[0] - exact[1], abs=1e-12)
+    (low, high) = max(found.better, key=lambda run: run[1] - run[0])
+    assert low < 0.2
+    assert high > 0.8
+    known = np.isfinite(found.low)
+    assert known.mean() > 0.4
+    assert not (found.low[known] >= found.difference[known]).any()
+    alone = compare(Model(both(p, y)[0]), Model(both(q, y)[0])).murphy
+    assert "takes buckets" in alone.reason
+    assert np.isnan(alone.low).all()
+    assert (alone.better, alone.worse) == ((), ())
+
+
 def test_differences_are_those_of_rows(pair, compared):
     p, q, y = pair
     loss = losses(p, y) - losses(q, y)

@@ -15,6 +15,7 @@ from logloss.evaluate.auc import area
 from logloss.evaluate.corp import isotonic
 from logloss.evaluate.cumulative import cumulative
 from logloss.evaluate.decisions import net_benefits
+from logloss.evaluate.distribution import elementary, murphy_difference
 from logloss.evaluate.recalibration import in_the_large, line
 from logloss.evaluate.reliability import errors
 from logloss.evaluate.sample import Sample, Units
@@ -142,3 +143,27 @@ def test_the_test_of_clusters_errs_as_often_as_it_says():
         brownian.append(cumulative(Sample(one.bins)).ecce.p_value < 0.05)
     assert np.mean(clustered) <= 0.12
     assert np.mean(brownian) >= 0.3
+
+
+def test_differences_of_elementary_scores():
+    """Of a model and a noisier one, at each threshold by itself, of independent rows and of clusters."""
+    for clusters in (None, 10):
+        inside: list[np.ndarray] = []
+        for seed in range(121):
+            rows = 500_000 if seed == 0 else 1500
+            rng = np.random.default_rng(seed)
+            z = rng.normal(0.0, 1.2, rows) if clusters is None else np.repeat(rng.normal(0.0, 1.2, rows // 10), 10)
+            y = (rng.random(rows) < 1 / (1 + np.exp(-z))).astype(float)
+            units = np.arange(rows) // (clusters or 1) % 128
+            models = [1 / (1 + np.exp(-one)) for one in (z, z + rng.normal(0.0, 0.7, rows))]
+            fine = [both(p, y, units=units, buckets=128)[0] for p in models]
+            if seed == 0:
+                theta, *scores = elementary(fine[0].coarser(64))[0], *(elementary(one.coarser(64))[1] for one in fine)
+                truth = dict(zip(theta.round(9).tolist(), (scores[0] - scores[1]).tolist(), strict=True))
+                continue
+            coarse = [both(p, y, units=units, buckets=128)[1].coarser(64) for p in models]
+            found = murphy_difference((fine[0], fine[1]), (coarse[0], coarse[1]), "")
+            known = np.isfinite(found.low) & (found.threshold > 0.1) & (found.threshold < 0.9)
+            exact = np.array([truth[one] for one in found.threshold.round(9).tolist()])
+            inside.append(((found.low <= exact) & (exact <= found.high))[known])
+        assert 0.92 <= np.mean(np.concatenate(inside)) <= 0.975, clusters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 import subprocess
 import sys
@@ -37,6 +38,9 @@ CHARTS = {
     ),
     "series": lambda name: charts.series([name, "b"], [Series(name, [1, 2], [0, 1], [2, 3], 2, True, "points")]),
     "forest": lambda name: charts.forest([name, "b"], [1, -1], [0, -2], [2, 0], title=name, sides=(name, "worse")),
+    "murphy_difference": lambda name: charts.murphy_difference(
+        [0.1, 0.4, 0.8], [1, -1, 0], [0, math.nan, -1], [2, math.nan, 1], sides=(name, "worse")
+    ),
 }
 
 

@@ -20,6 +20,7 @@ from .bins import Bins, Floats, logit
 from .corp import entropy, left_out, sums_of_scores
 from .diagnoses import Diagnostics, Estimate
 from .diagnostics import diagnose
+from .distribution import MurphyDifference, murphy_difference
 from .ranking import precision_left_out
 from .sample import INFINITE, NO_ROWS, Units, compared, interval, missing
 from .tails import normal_quantile
@@ -52,6 +53,8 @@ class Comparison:
     """Share of rows on which the first has the smaller loss."""
     ties: float = math.nan
     losses: float = math.nan
+    murphy: MurphyDifference | None = None
+    """Elementary scores over thresholds; None where no row counts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +138,16 @@ def compare(
         wins=wins,
         ties=1 - wins - losses,
         losses=losses,
+        murphy=_murphy(first, second, units),
     )
 
 
 Pair = tuple[Units, Units] | None
+
+
+def _murphy(first: Model, second: Model, units: Pair) -> MurphyDifference:
+    both = None if first.buckets is None or second.buckets is None else (first.buckets, second.buckets)
+    return murphy_difference((first.bins, second.bins), both, _no_error(units))
 
 
 def _with_error(value: float, units: Pair, se: float) -> Estimate:

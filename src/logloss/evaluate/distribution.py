@@ -1,20 +1,26 @@
 """How predictions are distributed, per outcome; and Murphy's diagram of elementary scores.
 
 M(θ) = [θ FP(θ) + (1 - θ) FN(θ)] / W, with FP the negatives with p >= θ and FN the positives below (Ehm et al. 2016). It
-is exact at the edges of bins. NB(θ) = q - M(θ) / (1 - θ), ∫ M dz is the log loss and ∫ 2 M dθ the Brier score.
+is exact at the edges of bins. NB(θ) = q - M(θ) / (1 - θ), ∫ M dz is the log loss and ∫ 2 M dθ the Brier score. Every
+proper score is such a mean of elementary ones, so that a model below another at all θ is better by any of them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .bins import Bins, Floats, Occupied, sigmoid
+from .bins import COARSE, Bins, Floats, Integers, Occupied, sigmoid
 from .diagnoses import Distribution, Murphy
+from .sample import FEW_UNITS
 from .smooth import thinned
+from .tails import student_quantile
 
-__all__ = ["distribution", "murphy"]
+__all__ = ["MurphyDifference", "distribution", "murphy", "murphy_difference"]
 
 BARS = 40
 LEVELS = np.array([0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
@@ -41,12 +47,17 @@ def _quantiles(p: Floats, weight: Floats, total: float) -> Floats:
 
 def elementary(bins: Bins) -> tuple[Floats, Floats]:
     """θ and M(θ) at every edge of the bins."""
-    weight = float(bins.w.sum())
     theta = sigmoid(bins.edges())
+    false_positives, false_negatives = _mistakes(bins)
+    return theta, theta * false_positives + (1 - theta) * false_negatives
+
+
+def _mistakes(bins: Bins) -> tuple[Floats, Floats]:
+    """FP(θ) / W and FN(θ) / W at every edge; of several cells, what each has of those of all."""
+    weight = float(bins.w.sum())
     negatives = bins.w - bins.wy
-    false_positives = np.cumsum(negatives[::-1])[::-1][1:]
-    false_negatives = np.cumsum(bins.wy)[:-1]
-    return theta, (theta * false_positives + (1 - theta) * false_negatives) / weight
+    false_positives = np.cumsum(negatives[..., ::-1], axis=-1)[..., ::-1][..., 1:]
+    return false_positives / weight, np.cumsum(bins.wy, axis=-1)[..., :-1] / weight
 
 
 def murphy(bins: Bins) -> Murphy:
@@ -55,11 +66,69 @@ def murphy(bins: Bins) -> Murphy:
     if not weight > 0:
         return Murphy(np.empty(0), np.empty(0), np.empty(0))
     theta, score = elementary(bins)
-    filled = np.flatnonzero(bins.w > 0)
-    first, last = max(int(filled[0]) - 1, 0), min(int(filled[-1]), theta.size - 1)
-    if first >= last:
-        first, last = max(first - 1, 0), min(last + 1, theta.size - 1)
-    kept = first + thinned(theta[first : last + 1], EDGES)
+    kept = _kept(theta, bins.w)
     q = float(bins.wy.sum()) / weight
     t = theta[kept]
     return Murphy(t, score[kept], np.where(t <= q, t * (1 - q), (1 - t) * q))
+
+
+def _kept(theta: Floats, w: Floats) -> Integers:
+    """Up to 200 of the edges, around where predictions lie."""
+    filled = np.flatnonzero(w > 0)
+    first, last = max(int(filled[0]) - 1, 0), min(int(filled[-1]), theta.size - 1)
+    if first >= last:
+        first, last = max(first - 1, 0), min(last + 1, theta.size - 1)
+    return np.asarray(first + thinned(theta[first : last + 1], EDGES))
+
+
+@dataclass(frozen=True, eq=False)
+class MurphyDifference:
+    """Elementary scores of one model minus those of another, each with a 95 % interval of its own (pointwise)."""
+
+    threshold: Floats
+    difference: Floats
+    low: Floats
+    high: Floats
+    reason: str = ""
+    """Why there are no intervals."""
+
+    @property
+    def better(self) -> tuple[tuple[float, float], ...]:
+        """The thresholds, from and to, at which the first has the smaller score beyond chance."""
+        return tuple(_runs(self.threshold, self.high < 0))
+
+    @property
+    def worse(self) -> tuple[tuple[float, float], ...]:
+        """Those at which it has the larger one."""
+        return tuple(_runs(self.threshold, self.low > 0))
+
+
+def _runs(threshold: Floats, choice: Any) -> Iterator[tuple[float, float]]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], choice, [False]]).astype(np.int8)))
+    for start, end in edges.reshape(-1, 2).tolist():
+        yield float(threshold[start]), float(threshold[end - 1])
+
+
+def murphy_difference(bins: tuple[Bins, Bins], buckets: tuple[Bins, Bins] | None, why: str) -> MurphyDifference:
+    """The diagram of one model minus that of another, on the same rows.
+
+    Its error comes from the influence of buckets that both share, I_g = d_g - d w_g, with d_g what g has of the
+    difference d, and w_g of the weight. Where fewer than ten know a difference of positives, or of negatives, there is
+    none: an outcome that was not seen would change it most. `why` there are no errors at all, if that is so.
+    """
+    count = min(COARSE, *(one.count for one in buckets or bins))
+    cells = [one.coarser(count) for one in buckets or bins]
+    theta, w = sigmoid(cells[0].edges()), np.atleast_2d(cells[0].w).sum(axis=1)
+    flagged, missed = (np.atleast_2d(a - b) for a, b in zip(*map(_mistakes, cells), strict=True))
+    apart = theta * flagged + (1 - theta) * missed
+    total = apart.sum(axis=0)
+    kept = _kept(theta, sum(np.atleast_2d(one.w).sum(axis=0) for one in cells))
+    unknown = np.full(kept.size, math.nan)
+    if buckets is None or why:
+        return MurphyDifference(theta[kept], total[kept], unknown, unknown, why)
+    used = w > 0
+    influence = apart[used][:, kept] - total[kept] * (w[used] / w.sum())[:, None]
+    groups = int(used.sum())
+    half = student_quantile(groups - 1.0) * np.sqrt(groups / (groups - 1) * (influence**2).sum(axis=0))
+    half[np.minimum(*((one[:, kept] != 0).sum(axis=0) for one in (flagged, missed))) < FEW_UNITS] = math.nan
+    return MurphyDifference(theta[kept], total[kept], total[kept] - half, total[kept] + half)

@@ -19,6 +19,7 @@ from .diagnosed import NAMES as SCALARS
 from .diagnosed import of_problem as _diagnosis_of
 from .diagnoses import Diagnostics, Estimate, Finding, Threshold
 from .diagnostics import DIAGNOSTICS, Diagnostic, reasons
+from .distribution import MurphyDifference
 from .findings import SEGMENT
 from .groups import Key, Values
 from .paired import GroupDifference, Paired, paired
@@ -64,6 +65,7 @@ __all__ = [
     "Estimate",
     "Finding",
     "GroupDifference",
+    "MurphyDifference",
     "Paired",
     "Plan",
     "Result",

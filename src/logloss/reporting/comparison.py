@@ -41,6 +41,9 @@ def render(found: dict[str, Any], width: int, color: bool, top: int) -> str:
     return _printed([*parts, _NOTE], width, color)
 
 
+_MOST_RUNS = 3
+"""Ranges of thresholds that are named."""
+
 _COLUMNS = ("", "baseline", "model", "difference", "95 % interval", "p")
 
 
@@ -69,8 +72,28 @@ def _lines(one: dict[str, Any]) -> Iterator[Sequence[str]]:
 def _shares(one: dict[str, Any]) -> Iterator[str]:
     wins, ties, losses = (f"{100 * one[name]:.1f} %" for name in ("wins", "ties", "losses"))
     yield f"{one['model']} has the smaller loss on {wins} of rows, the larger on {losses}, the same on {ties}."
+    yield from _dominance(one)
     if math.isfinite(one["rows_needed"]):
         yield f"A difference like this would be found in 80 of 100 samples of {one['rows_needed']:,.0f} rows."
+
+
+def _dominance(one: dict[str, Any]) -> Iterator[str]:
+    """At which thresholds a model has the better elementary score."""
+    found = one["murphy"]
+    if found is None or found["note"]:
+        return
+    said = [
+        f"{word} at thresholds {', '.join(f'{low:.3g} to {high:.3g}' for low, high in found[word][:_MOST_RUNS])}"
+        f"{' and others' * (len(found[word]) > _MOST_RUNS)}"
+        for word in ("better", "worse")
+        if found[word]
+    ]
+    everywhere = bool(found["better"]) != bool(found["worse"])
+    tail = ", nowhere the reverse" if everywhere else ""
+    if said:
+        yield f"By elementary scores {one['model']} is {', '.join(said)}{tail} (95 % at each by itself)."
+    else:
+        yield "Elementary scores differ at no threshold beyond chance (95 % at each by itself)."
 
 
 def _groups(one: dict[str, Any], names: Sequence[str], top: int) -> Any:

@@ -63,6 +63,7 @@ def _compare() -> dict[str, Any]:
             "model minus baseline",
             **{name: _estimate(title, **value) for name, title in comparison.TITLES.items()},
         ),
+        "murphy": _murphy(),
         "groups": {"type": "array", "items": group},
         "findings": _FINDINGS,
     }
@@ -75,6 +76,22 @@ def _compare() -> dict[str, Any]:
         "groups": _STRINGS,
         "comparisons": _several("every model against the first, of each label", **pair),
     }
+
+
+def _murphy() -> dict[str, Any]:
+    """Elementary scores over thresholds."""
+    runs = {"type": "array", "items": NUMBERS}
+    found = structure(
+        "elementary scores of the model minus the baseline's (Murphy's diagram), 95 % intervals pointwise",
+        threshold=NUMBERS,
+        difference=NUMBERS,
+        low=NUMBERS,
+        high=NUMBERS,
+        better=described("thresholds, from and to, at which the model's is the smaller one beyond chance", runs),
+        worse=described("those at which it is the larger one", runs),
+        note=described("why there are no intervals; else empty", STRING),
+    )
+    return {"anyOf": [found, {"type": "null"}]}
 
 
 def _drift() -> dict[str, Any]:

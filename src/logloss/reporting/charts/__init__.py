@@ -1,7 +1,7 @@
 """Charts: functions of plain arrays that return a Vega-Lite specification, for page, notebook and file alike."""
 
 from .calibration import difference, reliability
-from .comparison import forest, series
+from .comparison import forest, murphy_difference, series
 from .decisions import decision_curve
 from .decomposition import decomposition
 from .discrimination import precision_recall, roc
@@ -11,6 +11,7 @@ __all__ = [
     "decomposition",
     "difference",
     "forest",
+    "murphy_difference",
     "precision_recall",
     "reliability",
     "roc",

@@ -8,7 +8,27 @@ from functools import partial
 from typing import NamedTuple
 
 from ..phrases import interval, number
-from .parts import BLUE, INK, MUTED, Numbers, Spec, chart, ends, layer, rows, signed, silent
+from .parts import (
+    BLUE,
+    INK,
+    MUTED,
+    WIDTH,
+    Numbers,
+    Spec,
+    above,
+    across,
+    band,
+    chart,
+    ends,
+    layer,
+    line,
+    rows,
+    signed,
+    silent,
+    up,
+    words,
+    zoomed,
+)
 
 _WIDTH, _HEIGHT, _ROW, _NAMES = 344, 92, 22, 118
 
@@ -111,3 +131,25 @@ def forest(
     return chart(
         left=_NAMES, right=8, top=26, bottom=42, width=352 - _NAMES - 8, height=_ROW * len(names), layer=layers
     )
+
+
+def murphy_difference(
+    thresholds: Numbers, values: Numbers, low: Numbers, high: Numbers, *, sides: tuple[str, str]
+) -> Spec:
+    """Elementary scores of one model minus another's over thresholds, with a band; `sides` name below and above 0."""
+    least = max((abs(value) for value in values), default=0.0) * 0.05 or 1e-9
+    domain = ends([*low, *values], [*high, *values], least)
+    shown = zoomed(thresholds)
+    x, y = across("x", "threshold probability", shown), up("y", domain, format=".3~f", **signed())
+    left = shown[0] + 0.02 * (shown[1] - shown[0])
+    layers = [
+        layer(rows(y=[0]), "rule", {"y": y}, stroke=MUTED, strokeWidth=1),
+        band(thresholds, low, high, across=x, up=y, fillOpacity=0.18),
+        line(thresholds, values, across=x, up=y),
+        above("difference of elementary scores, thousandths"),
+        *(
+            words(left, end + way * 0.04 * (domain[1] - domain[0]), text, MUTED, across=shown, up=domain)
+            for end, way, text in ((domain[0], 1, f"▾ {sides[0]}"), (domain[1], -1, f"▴ {sides[1]}"))
+        ),
+    ]
+    return chart(width=WIDTH, height=WIDTH // 2, layer=layers)

@@ -13,14 +13,17 @@ from .across import margin
 from .figures import Figure
 from .sections import BETTER, Answer, Part, Section, estimate
 from .subjects import Subject, column, group_name
-from .tables import Cell, Column, Table, data, sortable
+from .tables import Cell, Column, Table, data, numbers, sampled, sortable
 
 if TYPE_CHECKING:
-    from ...evaluate.summary import Block, Estimate, Paired, Summary
+    from ...evaluate.summary import Block, Estimate, MurphyDifference, Paired, Summary
 
 _MOST_PAIRS = 6
 _MOST_LINES = 24
 """Groups of a figure: those with the most rows."""
+
+_SCALES = 1, 1000, 1000, 1000
+"""Thresholds as they are, scores in thousandths."""
 
 _NAME = 18
 """Characters of a name that fit beside a figure."""
@@ -93,6 +96,8 @@ def _needed(one: Paired) -> str:
 def _figures(one: Paired, summary: Summary) -> Iterator[Figure | Table]:
     if one.groups:
         yield _forest(one, summary)
+    if one.found.murphy is not None:
+        yield _murphy(one, one.found.murphy)
     rows = []
     for title, name in _STATISTICS:
         told: Estimate = getattr(one.found, name)
@@ -134,6 +139,35 @@ def _forest(one: Paired, summary: Summary) -> Figure:
     alt = f"Differences of log loss in {some(len(shown), 'group')} and over all rows. {title}."
     table = data("forest", "Data of the differences by group, in thousandths", columns)
     return Figure("forest", title, subtitle, alt, spec, (table,))
+
+
+def _murphy(one: Paired, told: MurphyDifference) -> Figure:
+    """The difference of Murphy's diagrams."""
+    arrays = [(scale * array).tolist() for scale, array in zip(_SCALES, _arrays(told), strict=True)]
+    spec = charts.murphy_difference(*arrays, sides=("better", "worse"))
+    columns = sampled(arrays, _MOST_LINES)
+    names = ("threshold", "difference", "95 % from", "to")
+    table = data(
+        "murphy", "Data of the elementary scores, in thousandths", dict(zip(names, map(numbers, columns), strict=True))
+    )
+    title = _dominance(told)
+    subtitle = f"{_name(one)}: elementary scores, of which every proper score is a mean; 95\u00a0% at each threshold"
+    return Figure(
+        "murphy", title, subtitle, f"Difference of elementary scores over thresholds. {title}.", spec, (table,)
+    )
+
+
+def _arrays(told: MurphyDifference) -> tuple[Any, ...]:
+    return told.threshold, told.difference, told.low, told.high
+
+
+def _dominance(told: MurphyDifference) -> str:
+    """Where the model has the better elementary score, beyond chance."""
+    if told.reason or not (told.better or told.worse):
+        return "No threshold at which the scores differ beyond chance"
+    if told.better and told.worse:
+        return "Better at some thresholds, worse at others"
+    return f"{'Better' if told.better else 'Worse'} wherever the scores differ beyond chance"
 
 
 def _by_group(one: Paired) -> str:
