@@ -17,7 +17,7 @@ import msgspec
 
 from logloss import cli
 from logloss.evaluate import documents, storage
-from logloss.reporting import schema
+from logloss.reporting import schema, schemas
 from test_public_surface import parsers
 
 MODULES = ("logloss", "logloss.boosting", "logloss.keras", "logloss.scorers", "logloss.streaming", "logloss.torch")
@@ -84,7 +84,14 @@ def surface() -> dict[str, Any]:
         "dialects": {module: dialect(module) for module in DIALECTS},
         "commands": commands,
         "exit codes": {name.lower(): getattr(cli, name) for name in codes},
-        "JSON": {"version": schema.SCHEMA_VERSION, "schema": digest(schema.schema())},
+        "JSON": {
+            "version": schema.SCHEMA_VERSION,
+            "schema": digest(schema.schema()),
+            **{
+                name: {"version": one[0], "schema": digest(schemas.schema(name))}
+                for name, one in schemas.SCHEMAS.items()
+            },
+        },
         "states": {
             "format": storage.FORMAT,
             "versions": list(storage.VERSIONS),

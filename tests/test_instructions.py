@@ -1,4 +1,4 @@
-"""The same bits with every instruction set that this processor has."""
+"""The same bits with every instruction set that this processor has, and with none: uncompiled."""
 
 from __future__ import annotations
 
@@ -12,23 +12,34 @@ import pytest
 
 import logloss as ll
 from instructions import SETS, runnable
-from worker import answers
+from worker import answers, diagnosed
 
 N = 300_500  # two tasks of the general kernels
 CODE = f"import json, worker; print(json.dumps([worker.assembly(), worker.answers({N})]))"
 
-pytestmark = pytest.mark.skipif(not runnable(), reason="no instruction set of this processor is known")
+FEW = 500  # two blocks, the second not a whole one
+UNCOMPILED = f"""
+import json, types
+import uncompiled, worker
+from logloss._kernels import scoring
+assert type(scoring.add_rows) is types.FunctionType
+found = {{**worker.answers({FEW}), **worker.diagnosed({FEW})}}
+one = worker.one_answer({FEW})
+uncompiled.forget_to_fuse()
+print(json.dumps([found, one != worker.one_answer({FEW})]))
+"""
 
 
-def start(environment: dict[str, str], threads: int) -> subprocess.Popen[str]:
+def start(environment: dict[str, str], threads: int, code: str = CODE) -> subprocess.Popen[str]:
     """The same calls in a process of its own."""
     path = os.pathsep.join([str(Path(ll.__file__).parents[1]), str(Path(__file__).parent)])
     settings = {"PYTHONPATH": path, "LOGLOSS_NUM_THREADS": str(threads), **environment}
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", CODE], env={**os.environ, **settings}, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-W", "error", "-c", code], env={**os.environ, **settings}, stdout=subprocess.PIPE, text=True
     )
 
 
+@pytest.mark.skipif(not runnable(), reason="no instruction set of this processor is known")
 def test_the_same_bits_with_every_instruction_set():
     """Elements, gradients, Hessians, sums, denominators and scores, with one thread and with three."""
     processes = {name: start(SETS[name].environment, 1 + 2 * (k % 2)) for k, name in enumerate(runnable())}
@@ -40,6 +51,18 @@ def test_the_same_bits_with_every_instruction_set():
         assert not SETS[name].uses_more(code), name
         assert there.keys() == here.keys()
         assert [key for key in here if there[key] != here[key]] == [], name
+
+
+def test_the_same_bits_uncompiled():
+    """The kernels' source as Python runs it (`uncompiled`), against machine code; a fused step too few shows."""
+    process = start({"NUMBA_DISABLE_JIT": "1"}, 1, UNCOMPILED)
+    here = {**answers(FEW), **diagnosed(FEW)}
+    output, _ = process.communicate(timeout=1800)
+    assert process.returncode == 0
+    there, noticed = json.loads(output)
+    assert there.keys() == here.keys()
+    assert [key for key in here if there[key] != here[key]] == []
+    assert noticed
 
 
 @pytest.mark.parametrize(

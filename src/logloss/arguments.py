@@ -6,11 +6,15 @@ Heavy modules are imported only when they are needed, so that `--help` is quick.
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
 from typing import Any, NoReturn
 
 USAGE = 2
 """The exit code of a mistake in arguments."""
+
+DEPTH = 2
+"""As in `evaluate.scan`, which takes long to import; a test holds that they are the same."""
 
 _EXAMPLES = """\
 examples:
@@ -37,6 +41,7 @@ _REPORT_EXAMPLES = """\
 examples:
   logloss report predictions.parquet --target clicked --probability p -o report.html
   logloss report predictions.parquet --target y --probability p --group sex,region --threshold 0.2 -o report.html
+  logloss report predictions.parquet --target y --probability p --segments sex,region,age --depth 3 -o whom.html
   logloss report 'logs/**/*.parquet' --target y --probability p --group "day = date_trunc('day', ts)" -o drift.html
   logloss report predictions.parquet --target y --probability old=p1 --probability new=p2 -o models.html
   logloss report monday.json tuesday.json -o week.html      of states that --save-state wrote
@@ -64,8 +69,9 @@ examples:
 
 _SEGMENTS_EXAMPLES = """\
 examples:
-  logloss segments predictions.parquet --target y --probability p --group sex,region,age
-  logloss segments predictions.parquet --target y --probability p --group sex,region,age --depth 3 --json
+  logloss segments predictions.parquet --target y --probability p --segments sex,region,age
+  logloss segments predictions.parquet --target y --probability p --segments sex,region,age --depth 3 --json
+  logloss segments monday.json      of a state that score --segments --save-state wrote
 """
 
 _DRIFT_EXAMPLES = """\
@@ -83,8 +89,27 @@ examples:
 
 _FILES = (
     "Parquet, CSV, TSV, JSON lines (.gz, .zst) or Arrow IPC; a directory, a quoted glob, @list.txt, "
-    "or - for standard input; directories such as day=2026-11-01 become columns"
+    "or - for standard input; also s3://, gs://, az:// and https://; directories such as day=2026-11-01 become columns"
 )
+
+
+_A_FILE = {
+    "bash": "_shtab_compgen_files",
+    "zsh": "_files",
+    "tcsh": "f",
+    "fish": "(__fish_complete_path (commandline -ct))",
+}
+_A_DIRECTORY = {
+    "bash": "_shtab_compgen_dirs",
+    "zsh": "_files -/",
+    "tcsh": "d",
+    "fish": "(__fish_complete_directories)",
+}
+_COMPLETED = {
+    **dict.fromkeys(["FILE", "FILE.html", "STATE", "BEFORE", "AFTER"], _A_FILE),
+    "DIRECTORY": _A_DIRECTORY,
+}
+"""How shells complete what stands for a file, by its metavar."""
 
 
 class _Once(argparse.Action):
@@ -104,6 +129,13 @@ class _Parser(argparse.ArgumentParser):
         # No abbreviations: a new option must not change what an old script means.
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The arguments; of words that mean nothing here, what to write instead."""
+        found, rest = self.parse_known_args(args, namespace)
+        if rest:
+            _command(self, found.command).error(_misplaced(rest[0], _command(self, found.command)))
+        return found
+
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
@@ -113,6 +145,23 @@ class _Parser(argparse.ArgumentParser):
             examples = self.epilog
             text = examples + "\n" + text.replace(examples, "").rstrip() + "\n"
         return text
+
+
+def _command(whole: argparse.ArgumentParser, name: str | None) -> argparse.ArgumentParser:
+    """The parser of a command, or that of all."""
+    for action in whole._actions:
+        if isinstance(action, argparse._SubParsersAction) and name is not None:
+            chosen: argparse.ArgumentParser = action.choices[name]
+            return chosen
+    return whole
+
+
+def _misplaced(word: str, command: argparse.ArgumentParser) -> str:
+    if not word.startswith("-"):
+        return f"{word!r} belongs to no option; an option takes one value, and is given again for another"
+    option = word.partition("=")[0]
+    similar = difflib.get_close_matches(option, list(command._option_string_actions), n=1)
+    return f"there is no option {option}" + (f"; did you mean {similar[0]}" if similar else "")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -128,16 +177,21 @@ def parser() -> argparse.ArgumentParser:
     )
     for command in (score, report):
         _add_rows(command)
+        corp_help = "plain decomposition: of bins (default), or of all rows in order, sorted on disk; not to be merged"
+        command.add_argument("--corp", choices=("grid", "exact"), default="grid", help=corp_help)
     score.add_argument(
         "--diagnostics",
         action="store_true",
         help="also calibration, decomposition, ranking and use: slope, ICI, ECE, MCB, DSC, AUC, net benefit and others",
     )
+    for command in (score, report):
+        _add_segments(command)
     report.set_defaults(diagnostics=True, format=None, top=0, sort=None)
     report.add_argument("-o", "--output", action=_Once, required=True, metavar="FILE.html", help="where it goes")
     merge = commands.add_parser("merge", help="add up saved states of parts of the data", epilog=_MERGE_EXAMPLES)
     merge.add_argument("files", nargs="+", metavar="STATE", help="file that --save-state wrote")
     merge.add_argument("--save-state", action=_Once, metavar="FILE", help="also write the sum of the states")
+    _add_depth(merge)
     _add_comparing(commands)
     _add_explain(commands)
     sql = _add_sql(commands)
@@ -148,7 +202,17 @@ def parser() -> argparse.ArgumentParser:
         _add_asked(command)
     for command in (score, merge, sql):
         _add_output(command)
+    for command in commands.choices.values():
+        _say_what_are_files(command)
     return found
+
+
+def _say_what_are_files(command: argparse.ArgumentParser) -> None:
+    """For shtab, which writes completions for shells: which arguments are files or directories, by their metavars."""
+    for action in command._actions:
+        kind = _COMPLETED.get(str(action.metavar))
+        if kind:
+            action.complete = kind  # type: ignore[attr-defined]
 
 
 def _add_comparing(commands: Any) -> None:
@@ -167,9 +231,10 @@ def _add_comparing(commands: Any) -> None:
     segments = commands.add_parser(
         "segments", help="for whom are predictions wrong? intersections of columns", epilog=_SEGMENTS_EXAMPLES
     )
+    for command in (compare, segments):
+        command.set_defaults(threshold=[], prevalence=None, segments=None, corp="grid")
     _add_rows(segments)
-    segments.set_defaults(diagnostics=True, threshold=[], prevalence=None)
-    segments.add_argument("--depth", type=int, metavar="N", default=2, help="columns of a segment at most (default: 2)")
+    _add_segments(segments)
     segments.add_argument("--top", type=int, metavar="N", default=50, help="segments shown, the worst (default: 50)")
     drift = commands.add_parser("drift", help="what changed between two saved states", epilog=_DRIFT_EXAMPLES)
     for name in ("before", "after"):
@@ -180,8 +245,17 @@ def _add_comparing(commands: Any) -> None:
 
 def _add_rows(command: Any) -> None:
     """Which rows of files are scored, and what their columns mean."""
-    command.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
+    # Not "*": before Python 3.13, that takes no files where options come first.
+    command.add_argument("files", nargs="+", metavar="FILE", default=[], help=_FILES).required = False
+    query_help = "score what a database answers, instead of files"
+    command.add_argument("--query", action=_Once, metavar="SQL", help=query_help)
+    database_help = "whom --query is for: a file of DuckDB or SQLite, or a URL such as postgresql://user@host/name"
+    command.add_argument("--database", action=_Once, metavar="FILE|URL", help=database_help)
     _add_columns(command)
+    kind_help = "what weights mean: importances (default), numbers of rows that are alike, or inverse variances"
+    command.add_argument(
+        "--weight-kind", choices=("importance", "frequency", "precision"), default="importance", help=kind_help
+    )
     values: Any = {"action": "append", "metavar": "VALUE[,VALUE…]"}
     command.add_argument("--positive", help="what the target says where it is neither 0 nor 1, as yes or 2", **values)
     command.add_argument("--negative", help="likewise; without it, the one other value there is", **values)
@@ -249,6 +323,19 @@ def _add_sql(commands: Any) -> Any:
     command.add_argument("--result", action=_Once, metavar="FILE", help=result_help)
     command.set_defaults(save_state=None)
     return command
+
+
+def _add_segments(command: Any) -> None:
+    """Whose intersections are scanned."""
+    segments_help = 'for whom are predictions wrong? scan the values of these columns, or of "name = SQL", and their'
+    segments_help += " intersections, in the same pass"
+    command.add_argument("--segments", action="append", metavar="COLUMN[,COLUMN…]", help=segments_help)
+    _add_depth(command)
+
+
+def _add_depth(command: Any) -> None:
+    depth_help = f"columns of a segment at most (default: {DEPTH})"
+    command.add_argument("--depth", type=int, metavar="N", default=DEPTH, help=depth_help)
 
 
 def _add_asked(command: Any) -> None:

@@ -12,26 +12,31 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from ._errors import InvalidInputError, LoglossError
-from .arguments import USAGE, parser
+from .arguments import DEPTH, USAGE, parser
 
 if TYPE_CHECKING:
     from .pushdown import Query
     from .scores import Scores
 
 DONE, GATE_FAILED, INTERNAL, INTERRUPTED = 0, 1, 101, 130
+_LESS = "allow more, or name fewer groups or files at once and add up their states (logloss merge)"
 
 
 def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "thresholds": [one for some in arguments.threshold for one in some],
         "prevalence": arguments.prevalence,
+        "depth": arguments.depth,
     }
+
+
+_ASKED_NOTHING: dict[str, Any] = {"thresholds": [], "prevalence": None, "depth": DEPTH}
 
 
 def _meaning(arguments: argparse.Namespace) -> Any:
@@ -73,16 +78,17 @@ def _score(arguments: argparse.Namespace) -> Scores:
 
     with _display() as display:
         compare = None if arguments.command == "report" else False
-        diagnostics = {"diagnostics": arguments.diagnostics, "compare": compare}
+        diagnostics = {"diagnostics": arguments.diagnostics, "compare": compare, "corp": arguments.corp}
         asked = asked_of(arguments.diagnostics, **_asked(arguments))
         return score_and_tell(
-            arguments.files, tell if display else None, **_options(arguments), **diagnostics, asked=asked
+            arguments.files or None, tell if display else None, **_options(arguments), **diagnostics, asked=asked
         )
 
 
 _AS_THEY_ARE = (
-    *("target", "probability", "logit", "weight", "group", "where", "nulls", "invalid", "eps", "labels", "key"),
-    *("unmatched", "cluster", "negative_rate", "pos_weight", "engine", "resume", "on_error"),
+    *("target", "probability", "logit", "weight", "weight_kind", "group", "where", "nulls", "invalid", "eps"),
+    *("labels", "key", "unmatched", "cluster", "negative_rate", "pos_weight", "engine", "resume", "on_error"),
+    *("query", "database", "segments"),
 )
 
 
@@ -105,7 +111,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     try:
         with _display() as display:
             known = _options(arguments)
-            found = compare_and_tell(arguments.files, tell if display else None, against=arguments.against, **known)
+            files = arguments.files or None
+            found = compare_and_tell(files, tell if display else None, against=arguments.against, **known)
     except Interrupted as stop:
         show(Comparisons(stop.scores))
         _complain(f"interrupted: the result is partial, of {stop.scores.summary.rows:,} rows; no state was saved")
@@ -123,6 +130,8 @@ def _compare(arguments: argparse.Namespace) -> int:
 def _segments(arguments: argparse.Namespace) -> int:
     from .scores import Interrupted
     from .segmenting import segments
+
+    arguments.diagnostics = not arguments.segments  # which have bins of their own
 
     def show(scores: Scores) -> None:
         found = segments(scores, arguments.depth)
@@ -170,7 +179,7 @@ def _merge(arguments: argparse.Namespace) -> Scores:
     from .scores import load, merge
 
     merged, asked = merge(*map(load, arguments.files)), _asked(arguments)
-    return merged.at(**asked) if any(asked.values()) else merged
+    return merged if asked == _ASKED_NOTHING else merged.at(**asked)
 
 
 def _report(scores: Scores, arguments: argparse.Namespace) -> None:
@@ -218,10 +227,12 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _run_command(arguments: argparse.Namespace) -> int:
     from .reporting.formats import format_of
-    from .scores import Gate, Interrupted, check_place
+    from .scores import Gate, Interrupted, check_place, unmergeable
 
     gates = [Gate.of(text) for text in arguments.fail_if]  # before hours of reading
     _require_diagnostics(gates, arguments)
+    if getattr(arguments, "corp", "grid") == "exact" and (arguments.save_state or _are_states(arguments)):
+        raise unmergeable()
     _view(arguments)  # refuses an order that there is not
     if arguments.output is not None:
         _require_format(format_of(arguments.output), arguments)
@@ -272,6 +283,9 @@ def _require_diagnostics(gates: Sequence[Any], arguments: argparse.Namespace) ->
     about = [gate.text for gate in gates if gate.needs_diagnostics]
     if about and not getattr(arguments, "diagnostics", arguments.command == "merge"):
         raise InvalidInputError(f"gate {about[0]!r} is about diagnostics, and none were asked for; add --diagnostics.")
+    about = [gate.text for gate in gates if gate.needs_segments]
+    if about and not (_are_states(arguments) or getattr(arguments, "segments", None)):
+        raise InvalidInputError(f"gate {about[0]!r} is about segments, and none were named; add --segments.")
 
 
 def _print(output: str) -> None:
@@ -296,7 +310,9 @@ def _forget_stdout() -> None:
 def _complain(message: str) -> None:
     # One line, whatever a file name or a reader's message holds.
     if sys.stderr is not None:
-        sys.stderr.write(f"logloss: {' '.join(message.split())}\n")
+        with suppress(OSError):  # where nobody can be told, the exit code still tells
+            sys.stderr.write(f"logloss: {' '.join(message.split())}\n")
+            sys.stderr.flush()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -305,6 +321,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(argv)
     except LoglossError as error:
         _complain(str(error))
+        return USAGE
+    except MemoryError as error:
+        what = str(error).rstrip(".") or "some was refused"
+        _complain(f"there must be memory for this run; it ran out ({what}); {_LESS}.")
         return USAGE
     except KeyboardInterrupt:
         _complain("interrupted")

@@ -19,23 +19,13 @@ from .evaluate.plan import Problem
 from .evaluate.sample import interval
 from .evaluate.statistics import Statistics
 from .evaluate.summary import Block
-from .evaluate.verdicts import findings_of_comparison
+from .evaluate.verdicts import findings_of_comparison, findings_of_drift
 from .reporting import comparison as shown
 from .scores import Interrupted, Scores, score_and_tell
 from .sources.outcomes import Meaning
 from .sources.reading import Reading
 
 __all__ = ["Changes", "Comparisons", "Interrupted", "Progress", "compare", "compare_and_tell", "drift"]
-
-_DIFFERENCES = (
-    "log_loss",
-    "normalized_entropy",
-    "brier",
-    "miscalibration",
-    "discrimination",
-    "auc",
-    "average_precision",
-)
 
 
 class Comparisons:
@@ -57,6 +47,7 @@ class Comparisons:
             "input": {"sources": list(summary.sources), "rows": summary.rows, "dropped": summary.dropped},
             "partial": summary.partial,
             "weight": summary.plan.weight,
+            "weight_kind": summary.plan.weight_kind,
             "cluster": summary.plan.cluster,
             "groups": list(summary.plan.groups),
             "comparisons": [_plain(one, self._of(one.model), self._of(one.baseline)) for one in self.pairs],
@@ -107,7 +98,7 @@ def _plain(one: Paired, model: Block, baseline: Block) -> dict[str, Any]:
                 "model": _value(model, statistics["model"], name),
                 **_estimate(getattr(found, name)),
             }
-            for name in _DIFFERENCES
+            for name in shown.TITLES
         },
         "groups": [_group(group) for group in one.groups],
         "findings": [dataclasses.asdict(said) for said in findings_of_comparison(found, _both_names(one))],
@@ -148,7 +139,7 @@ def _regression(one: Paired, margin: float) -> str:
 
 
 def compare(
-    source: Any,
+    source: Any = None,
     *,
     target: str | Sequence[str],
     probability: Any = None,
@@ -180,7 +171,7 @@ def compare(
         positive: as in `score`.
         negative: as in `score`.
         ignore: as in `score`.
-        options: others of `score`: group, weight, where, nulls, invalid, cluster, labels, unmatched.
+        options: others of `score`: group, weight, where, nulls, invalid, eps, cluster, labels, unmatched.
 
     Returns:
         Comparisons, which print as a table.
@@ -287,6 +278,7 @@ class Changes:
                         "after": found.after.tolist(),
                     },
                     "statistics": {name: _estimate(one) for name, one in found.changes.items()},
+                    "findings": [dataclasses.asdict(said) for said in findings_of_drift(found)],
                 }
                 for block, found in self.found
             ],

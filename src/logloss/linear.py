@@ -36,15 +36,15 @@ def linear_binary_cross_entropy(
     gradients (`torch.no_grad`) only the loss is computed.
 
     Args:
-        inputs: X, shape (rows, features): the last layer's inputs. NumPy arrays, or tensors on the CPU; float16,
-            bfloat16, float32 or float64. Under autocast, products are in its type.
+        inputs: X, shape (rows, features): the last layer's inputs. NumPy arrays, or tensors on the CPU or on a CUDA
+            device; float16, bfloat16, float32 or (not on a GPU) float64. Under autocast, products are in its type.
         linear_weight: W, shape (labels, features), as `torch.nn.Linear` has it; of the same dtype.
         targets: shape (rows, labels), in [0, 1]: a dense array of bool, any integer or any float; `Positives`, which
             never become dense; a SciPy sparse matrix; or a matrix of integers (rows, width) with the positive labels of
             each row, filled up with -1, where width is not the number of labels.
         linear_bias: b, shape (labels,), of the same dtype; or None.
-        chunk_size: the most labels of a chunk; None: as many as fit the cache, 8 MiB of logits. The loss does not
-            depend on it.
+        chunk_size: the most labels of a chunk; None: as many as fit the cache, 8 MiB of logits (on a GPU the bytes of
+            a float32 dX, at least 64 MiB). The loss does not depend on it.
         on_weight_grad: called as ``on_weight_grad(start, stop, grad)`` with the gradient of W[start:stop] when these
             have been read for the last time, so that an optimiser may change them; dW is then never held, and W.grad
             stays None. It runs in the forward: the backward's upstream gradient must be 1.

@@ -54,7 +54,8 @@ def add(state: State, batch: Batch) -> None:
     try:
         cluster = key_columns(batch, [plan.cluster])[0] if plan.cluster is not None else None
         numbers = {name: batch.values(name) for name in plan.numbers}
-        state.add(numbers, key_columns(batch, plan.groups), batch.gaps, cluster)
+        crossed = key_columns(batch, plan.segments)
+        state.add(numbers, key_columns(batch, plan.groups), batch.gaps, cluster, crossed)
     except InvalidRowsError:
         raise _refusal(batch, plan) from None
 
@@ -116,7 +117,8 @@ def _remedy(domain: Domain, value: float, values: NDArray[np.float64]) -> str:
 
 def _outside(batch: Batch, domain: Domain) -> _Rows:
     values = batch.numbers(domain.column)
-    return ~((values >= domain.low) & (values <= domain.high))
+    inside = (values >= domain.low) & (values <= domain.high)
+    return ~(inside & (values == np.floor(values)) if domain.whole else inside)
 
 
 def _first_outside(batch: Batch, domain: Domain) -> int | None:

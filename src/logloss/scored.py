@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import places
 from ._errors import InvalidInputError
 from .evaluate import storage
 from .evaluate.decisions import checked
+from .evaluate.ordered import unmergeable
+from .evaluate.scan import DEPTH, checked_depth
 from .evaluate.state import State
 from .evaluate.summary import Asked, Summary, summarize
-from .reporting import frames, json, places, rows, text
+from .reporting import frames, json, rows, text
 from .reporting.formats import FORMATS, Format, format_of
 from .reporting.view import TOP, View
 from .sources.paths import shown
 from .sources.processes import require_own_threads
+from .sources.urls import public, refuse_place
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,9 +50,11 @@ class Scores:
         self.state = state
         self.summary: Summary = summarize(state, sources, partial, skipped, approximate, asked)
 
-    def at(self, *, thresholds: float | Sequence[float] = (), prevalence: float | None = None) -> Scores:
-        """The same with other thresholds and prevalence for their diagnostics: nothing is read again."""
-        asked = asked_of(self.summary.diagnosed, thresholds, prevalence)
+    def at(
+        self, *, thresholds: float | Sequence[float] = (), prevalence: float | None = None, depth: int = DEPTH
+    ) -> Scores:
+        """The same with other thresholds and prevalence, and other segments: nothing is read again."""
+        asked = asked_of(self.summary.diagnosed, thresholds, prevalence, depth)
         found = self.summary
         return Scores(self.state, found.sources, found.partial, found.skipped, found.approximate, asked)
 
@@ -88,7 +94,7 @@ class Scores:
         `top` and `sort` are for tables: how many groups, by which statistic; `command` is for reports (.html): how the
         results were asked for. Raises InvalidInputError if it cannot be written, or if no format has this ending.
         """
-        self._write(format_of(os.fspath(path)), path, View(top=top, sort=sort, command=command))
+        self._write(format_of(os.fspath(path)), path, View(top=top, sort=sort, command=public(command)))
 
     def report(self, path: str | os.PathLike[str], *, command: str = "") -> None:
         """Write the report: one HTML file that needs nothing else. `score` with diagnostics=True fills all of it.
@@ -96,7 +102,7 @@ class Scores:
         `command` is what it says that it was made by. Raises InvalidInputError if it cannot be written, and
         MissingDependencyError without the libraries of `logloss[report]`.
         """
-        self._write(FORMATS["html"], path, View(command=command))
+        self._write(FORMATS["html"], path, View(command=public(command)))
 
     def _write(self, chosen: Format, path: str | os.PathLike[str], view: View) -> None:
         check_place(path)
@@ -122,7 +128,8 @@ class Scores:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to a file that `load` and `logloss merge` read; half a file never replaces a whole one.
 
-        Raises InvalidInputError if it cannot be written, or if the scores are those of an interrupted run.
+        Raises InvalidInputError if it cannot be written, or if the scores are those of an interrupted run, or have an
+        exact decomposition.
         """
         if self.summary.partial:
             raise InvalidInputError(
@@ -133,6 +140,8 @@ class Scores:
                 "only exact states can be saved; a database added these up, and they would not merge to the bit; "
                 "save the rows that it returned."
             )
+        if self.summary.exact:
+            raise unmergeable()
         check_place(path)
         places.write(Path(path), shown(Path(path)), storage.dumps(self.state, self.summary.sources).encode())
 
@@ -221,11 +230,17 @@ def load(path: str | os.PathLike[str]) -> Scores:
 
 def check_place(path: str | os.PathLike[str]) -> None:
     """Raise InvalidInputError if nothing can be written there."""
+    refuse_place(os.fspath(path))
     places.check(Path(path), shown(Path(path)))
 
 
-def asked_of(diagnostics: bool, thresholds: float | Sequence[float], prevalence: float | None) -> Asked:
-    """What is asked of diagnostics. Raises InvalidInputError for what lies outside (0, 1), or needs diagnostics."""
+def asked_of(
+    diagnostics: bool, thresholds: float | Sequence[float], prevalence: float | None, depth: int = DEPTH
+) -> Asked:
+    """What is asked of diagnostics and segments.
+
+    Raises InvalidInputError for what lies outside (0, 1) or needs diagnostics, and for a depth below 1.
+    """
     given = (thresholds,) if isinstance(thresholds, (int, float)) else tuple(thresholds)
     for name, one in (("thresholds", given), ("prevalence", prevalence)):
         if one not in ((), None) and not diagnostics:
@@ -234,4 +249,4 @@ def asked_of(diagnostics: bool, thresholds: float | Sequence[float], prevalence:
                 "add diagnostics=True (--diagnostics), or leave them out."
             )
     checked(given, prevalence)
-    return Asked(tuple(map(float, given)), prevalence)
+    return Asked(tuple(map(float, given)), prevalence, checked_depth(depth))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ._errors import InvalidInputError
@@ -13,13 +13,20 @@ from .engines.parts import Worker
 from .engines.progress import Meter, Progress
 from .engines.remote import ENGINES
 from .engines.task import Task
+from .evaluate import ordered
 from .evaluate.gate import Gate
+from .evaluate.ordered import Ordered, unmergeable
+from .evaluate.plan import Plan
 from .evaluate.problems import Predictions
+from .evaluate.scan import DEPTH
 from .evaluate.state import State
 from .reporting.formats import FORMATS
 from .scored import Asked, Interrupted, Scores, asked_of, check_place, load, merge
+from .sources.batch import Batch
+from .sources.databases import query_of
 from .sources.outcomes import Meaning
 from .sources.reading import AS_FOUND, Reading
+from .sources.sorting import sorter
 
 __all__ = [
     "ENGINES",
@@ -36,17 +43,19 @@ __all__ = [
     "report",
     "score",
     "score_and_tell",
+    "unmergeable",
 ]
 
 
 def score(
-    source: Any,
+    source: Any = None,
     *,
     target: str | Sequence[str],
     probability: Predictions = None,
     logit: Predictions = None,
     group: str | Sequence[str] | None = None,
     weight: str | Sequence[str] | None = None,
+    weight_kind: str = "importance",
     where: str | None = None,
     nulls: str = "error",
     invalid: str = "error",
@@ -64,6 +73,8 @@ def score(
     header: bool = True,
     quote: str | None = None,
     format_in: str | None = None,
+    query: str | None = None,
+    database: Any = None,
     engine: str | None = None,
     resume: str | os.PathLike[str] | None = None,
     on_error: str = "fail",
@@ -71,9 +82,12 @@ def score(
     cluster: str | None = None,
     thresholds: float | Sequence[float] = (),
     prevalence: float | None = None,
+    corp: str = "grid",
     negative_rate: float | None = None,
     pos_weight: float | None = None,
     compare: bool | None = False,
+    segments: str | Sequence[str] | None = None,
+    depth: int = DEPTH,
 ) -> Scores:
     """Score predictions of any size in one pass: log loss and what explains it, overall and per group.
 
@@ -88,9 +102,9 @@ def score(
 
     Args:
         source: a path or several (Parquet, CSV, TSV, JSON lines, Arrow IPC), where a path may be a directory, a glob,
-            "@list.txt" or "-" for standard input; a table (Polars, pandas, PyArrow, DuckDB, whatever has
-            `__arrow_c_stream__`); a mapping from column names to arrays; an iterable of tables; or a data frame of
-            Dask or Spark or a dataset of Ray, which is scored where it is.
+            "@list.txt", "-" for standard input, or a URL (s3, gs, az, https); a table (Polars, pandas, PyArrow, DuckDB,
+            whatever has `__arrow_c_stream__`); a mapping from column names to arrays; an iterable of tables; or a data
+            frame of Dask or Spark or a dataset of Ray, which is scored where it is.
         target: column of what happened, in [0, 1].
         probability: column of predicted probabilities, in [0, 1]; 0 for something that happened gives inf. For several
             models, their names with a column each. For several labels, a pattern such as "p_*", with `target` "y_*":
@@ -102,6 +116,9 @@ def score(
             "country, young = age < 30".
         weight: column of weights, in [0, 1e300]; for labels with weights of their own a pattern such as "w_*", a list
             of columns in the order of the targets, or a column of lists.
+        weight_kind: what weights mean for errors and intervals; estimates are the same. "importance": how much a row
+            counts, as an inverse probability of being sampled; "frequency": that so many rows are alike, in whole
+            numbers; "precision": the inverse of a row's variance, up to a factor.
         where: condition in SQL about the columns of a row; other rows are left out.
         nulls: "drop" leaves out rows that lack a value in one of the columns, and counts them; "error" refuses them. Of
             several labels, a row counts for those of which it has target, prediction and weight.
@@ -124,6 +141,9 @@ def score(
         header: False for CSV whose first line is a row: the columns are then named 1, 2 and so on.
         quote: character around fields of CSV, where it is not found; "none" where quotes mean nothing.
         format_in: "csv", "tsv", "json", "parquet" or "arrow", where content and name do not tell.
+        query: SQL whose answer is scored, in place of a source.
+        database: whom `query` is for: a file of DuckDB or SQLite, a URL such as "postgresql://user@host/name", or a
+            connection (DuckDB, ADBC, SQLAlchemy, DB-API). Nothing is written to it.
         engine: "dask", "ray" or "spark": files are read by the workers of its cluster, which must all see them.
         resume: directory for the states of parts of files; a run that did not end is taken up where it was.
         on_error: "skip" leaves out files that cannot be read, and counts them; "fail" refuses them.
@@ -134,11 +154,16 @@ def score(
         thresholds: probabilities between 0 and 1 at which rows would be flagged, for `diagnostics`.
         prevalence: the share of positives that net benefit assumes, if it is not the base rate, as for cases and
             controls.
+        corp: "exact" finds the plain decomposition of `diagnostics` from all rows in the order of their predictions,
+            sorted on disk; "grid" from bins, which lose up to 1e-4 of it. Exact ones cannot be saved or merged.
         negative_rate: the share of negatives that the model was trained on, in (0, 1]: predictions are scored as they
             are, and beside it corrected for that, as by `correct_prior`.
         pos_weight: the weight of positives in training, likewise.
         compare: whether to keep what `compare` needs of several models, the first of which is the baseline; None: if
             there are several.
+        segments: columns, or SQL with names, whose values and intersections are scanned for miscalibration, in the same
+            pass: for whom predictions are wrong, as `segments` tells. They make no result of their own, as groups do.
+        depth: how many of these columns a segment fixes at most.
 
     Returns:
         Scores, which prints as a table.
@@ -165,6 +190,7 @@ def score(
         probability=probability,
         logit=logit,
         weight=weight,
+        weight_kind=weight_kind,
         group=group,
         nulls=nulls,
         invalid=invalid,
@@ -182,15 +208,19 @@ def score(
             quote=quote,
             format_in=format_in,
         ),
+        query=query,
+        database=database,
         engine=engine,
         resume=resume,
         on_error=on_error,
         diagnostics=diagnostics,
         cluster=cluster,
-        asked=asked_of(diagnostics, thresholds, prevalence),
+        asked=asked_of(diagnostics, thresholds, prevalence, depth),
+        corp=corp,
         negative_rate=negative_rate,
         pos_weight=pos_weight,
         compare=compare,
+        segments=segments,
     )
 
 
@@ -244,25 +274,50 @@ def score_and_tell(
     unmatched: str = "error",
     meaning: Meaning = Meaning(),  # noqa: B008 - it cannot change
     reading: Reading = AS_FOUND,
+    query: str | None = None,
+    database: Any = None,
     engine: str | None = None,
     resume: str | os.PathLike[str] | None = None,
     on_error: str = "fail",
     asked: Asked = Asked(),  # noqa: B008 - it cannot change
+    corp: str = "grid",
     sides: bool = False,
+    segments: str | Sequence[str] | None = None,
     **options: Any,
 ) -> Scores:
     """As `score`, and tell a function how far it is, about five times a second and from several threads.
 
     `sides`: see `engines.task`.
     """
-    task = Task(options, where, group, labels, key, unmatched, meaning, reading, sides)
+    task = Task(options, where, group, labels, key, unmatched, meaning, reading, sides, segments)
     if on_error not in ("fail", "skip"):
         raise InvalidInputError(f"on_error must be 'fail' or 'skip'; got {on_error!r}.")
+    source = query_of(source, query, database)
     engine = engine or remote.engine_of(source)
+    _require_corp(corp, options, engine=engine, resume=resume, on_error=None if on_error == "fail" else on_error)
     if engine is not None or resume is not None or on_error == "skip":
         worker = Worker(task, on_error == "skip", None if resume is None else os.fspath(resume))
         return _in_parts(engine, worker, source, asked, tell)
-    return _at_once(task, source, asked, tell)
+    return _at_once(task, source, asked, tell, corp == "exact")
+
+
+def _require_corp(corp: str, options: dict[str, Any], **others: Any) -> None:
+    """Refuse a decomposition that there is not, and options that an exact one does not go with."""
+    if corp not in ("grid", "exact"):
+        raise InvalidInputError(f"corp must be 'grid' or 'exact'; got {corp!r}; choose one.")
+    if corp == "grid":
+        return
+    if not options.get("diagnostics"):
+        raise InvalidInputError(
+            "corp='exact' is about the decomposition of diagnostics, and none were asked for; "
+            "add diagnostics=True (--diagnostics), or leave it out."
+        )
+    for name, given in {**others, "eps": options.get("eps")}.items():
+        if given is not None:
+            raise InvalidInputError(
+                f"corp='exact' sorts the predictions of all rows, as they are, on this machine; got {name}={given!r}; "
+                f"leave {name} out, or say corp='grid' (--corp grid)."
+            )
 
 
 def _in_parts(
@@ -285,7 +340,7 @@ def _in_parts(
     return Scores(found.state, found.names, skipped=found.skipped, asked=asked)
 
 
-def _at_once(task: Task, source: Any, asked: Asked, tell: Callable[[Progress], None] | None) -> Scores:
+def _at_once(task: Task, source: Any, asked: Asked, tell: Callable[[Progress], None] | None, exact: bool) -> Scores:
     """The scores of a run that the threads of this process do together."""
     meter = Meter(tell) if tell else None
     run = task.open(source, meter.read if meter else None)
@@ -293,7 +348,7 @@ def _at_once(task: Task, source: Any, asked: Asked, tell: Callable[[Progress], N
         meter.total = run.source.total()
     plan, batches = run.start()
     try:
-        state = local.partial(batches, plan, meter)
+        state = _ordered(plan, batches, meter) if exact else local.partial(batches, plan, meter)
     except local.Interrupted as stop:
         if stop.state.rows == 0:
             raise
@@ -301,6 +356,18 @@ def _at_once(task: Task, source: Any, asked: Asked, tell: Callable[[Progress], N
     _require_rows(state, run.names, task.where)
     state.joined = run.joined()
     return Scores(state, run.names, asked=asked)
+
+
+def _ordered(plan: Plan, batches: Iterator[Batch], meter: Meter | None) -> State:
+    """The state of these batches, with the decomposition of all their rows in order."""
+    with sorter() as order:
+        try:
+            state = local.partial(batches, plan, meter, lambda plan: State(plan, {ordered.NAME: Ordered(plan, order)}))
+        except local.Interrupted as stop:
+            del stop.state.components[ordered.NAME]  # who sorts goes with this run
+            raise
+        ordered.recalibrate(state)
+    return state
 
 
 def _require_rows(state: State, names: tuple[str, ...], where: str | None) -> None:

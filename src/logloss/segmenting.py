@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .evaluate.scan import scan
+from .evaluate.scan import DEPTH, columns_of, scan
 from .evaluate.segments import Segment
 from .reporting import segments as shown
 from .scores import Scores
@@ -16,7 +16,7 @@ class Segments:
     """The result of `segments`: prints as a table, and gives plain data for programs.
 
     Attributes:
-        scores: the scores whose groups were scanned.
+        scores: the scores whose segments these are.
         found: the segments of every model and label, the worst first.
     """
 
@@ -30,19 +30,11 @@ class Segments:
     def to_dict(self) -> dict[str, Any]:
         """All numbers, in the structure of `logloss segments --json`; numbers that are not finite stay floats."""
         plan = self.scores.state.plan
-        return {
-            "columns": list(plan.groups),
-            "depth": self.depth,
-            "scans": [
-                {
-                    "model": problem.model,
-                    "label": problem.label,
-                    "reason": found[0].test.reason if found else "",
-                    "segments": [_plain(one) for one in found],
-                }
-                for problem, found in zip(plan.problems, self.found, strict=True)
-            ],
-        }
+        scans = [
+            (problem.model, problem.label, found[0].test.reason if found else "", found)
+            for problem, found in zip(plan.problems, self.found, strict=True)
+        ]
+        return shown.document(columns_of(self.scores.state), self.depth, scans)
 
     def to_json(self) -> str:
         """The output of `logloss segments --json`."""
@@ -58,31 +50,8 @@ class Segments:
     __repr__ = __str__
 
 
-def _plain(one: Segment) -> dict[str, Any]:
-    return {
-        "segment": one.name,
-        "rows": one.rows,
-        "weight": one.weight,
-        "observed": one.observed,
-        "predicted": one.predicted,
-        "difference": one.difference.value,
-        "difference_low": one.difference.low,
-        "difference_high": one.difference.high,
-        "shrunken": one.shrunken.value,
-        "shrunken_low": one.shrunken.low,
-        "shrunken_high": one.shrunken.high,
-        "at_least": one.at_least,
-        "ecce_sigma": one.test.value,
-        "p": one.test.p_value,
-        "adjusted_p": one.p_adjusted,
-        "detectable": one.detectable.value,
-        "found": one.found,
-        "note": one.test.reason,
-    }
-
-
-def segments(scores: Scores, depth: int = 2) -> Segments:
-    """For whom predictions are wrong: all values of the group columns, and all intersections of up to `depth` columns.
+def segments(scores: Scores, depth: int = DEPTH) -> Segments:
+    """For whom predictions are wrong: all values of some columns, and all intersections of up to `depth` columns.
 
     Each segment is tested by its cumulated errors, C_k = Σ_{b <= k}(y - p) / W in order of the prediction, whose range
     is that of a Brownian motion if predictions are calibrated; p-values are adjusted for all segments (Holm). The list
@@ -90,19 +59,19 @@ def segments(scores: Scores, depth: int = 2) -> Segments:
     other segments suggest, so that tiny segments do not win. Numeric columns of many values are cut into five pieces.
 
     Args:
-        scores: scores with diagnostics, of groups by several columns: score(…, group=["a", "b"], diagnostics=True).
+        scores: scores of score(…, segments=["a", "b"]); or with diagnostics, and then the groups' columns are scanned.
         depth: how many columns a segment fixes at most, at least 1.
 
     Returns:
         Segments, which print as a table.
 
     Raises:
-        InvalidInputError: there are no groups or no diagnostics, or there are more than 10,000 segments.
+        InvalidInputError: there are no such columns, or no diagnostics for groups; or more than 10,000 segments.
 
     Example:
         >>> import logloss as ll
         >>> rows = {"y": [1, 0, 0, 0] * 200, "p": [0.25] * 800, "a": ["u", "v"] * 400, "b": ["s"] * 400 + ["t"] * 400}
-        >>> scores = ll.score(rows, target="y", probability="p", group=["a", "b"], diagnostics=True)
+        >>> scores = ll.score(rows, target="y", probability="p", segments=["a", "b"])
         >>> [(one.name, round(one.difference.value, 2)) for one in ll.segments(scores, depth=1).found[0] if one.found]
         [('a = v', -0.25), ('a = u', 0.25)]
 

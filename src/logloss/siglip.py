@@ -37,7 +37,7 @@ def siglip_loss(
 
     Args:
         image_features: U, shape (images, features), normalised where the model normalises: NumPy arrays, or tensors on
-            the CPU; float16, bfloat16, float32 or float64.
+            the CPU or on a CUDA device; float16, bfloat16, float32 or (not on a GPU) float64.
         text_features: V, shape (texts, features), of the same dtype; as many as there are images, or another number.
         logit_scale: t, one number: as it multiplies (open_clip's models keep its logarithm).
         logit_bias: b, one number; None is 0.

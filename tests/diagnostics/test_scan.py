@@ -11,9 +11,13 @@ import pytest
 
 import logloss as ll
 from diagnostics.rows import ACS, binned, simulated
+from logloss import arguments
 from logloss.cli import main
 from logloss.evaluate.bins import COARSE
+from logloss.evaluate.scan import DEPTH
 from logloss.evaluate.segments import segments
+from logloss.reporting import formats
+from logloss.reporting.view import View
 
 NAMES = {"target": "y", "probability": "p"}
 
@@ -71,6 +75,7 @@ def test_numbers_of_many_values_are_cut(rows, scores):
 
 
 def test_depth(scores):
+    assert arguments.DEPTH == DEPTH
     counts = [len(ll.segments(scores, depth).found[0]) for depth in (1, 2, 3, 9)]
     assert counts == [3 + 4 + 5, 12 + 12 + 15 + 20, 12 + 12 + 15 + 20 + 60, 12 + 12 + 15 + 20 + 60]
 
@@ -101,7 +106,7 @@ def test_clusters_are_not_tested(rows):
     ],
 )
 def test_what_cannot_be_scanned(rows, options, depth, said):
-    table = rows.with_columns(text=pl.int_range(rows.height).cast(pl.String)).head(11_000)
+    table = rows.with_columns(text="n" + pl.int_range(rows.height).cast(pl.String)).head(11_000)
     with pytest.raises(ll.InvalidInputError, match=said):
         ll.segments(ll.score(table, **NAMES, **options), depth)
 
@@ -121,6 +126,102 @@ def test_the_command(rows, tmp_path, capsys):
     assert "The first 2 of 19 segments" in text
     assert main(["segments", *named, "--depth", "0"]) == 2
     assert "got depth 0" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def named(rows):
+    return ll.score(rows, **NAMES, segments=["a", "b", "age"], group="a")
+
+
+def test_named_segments_are_those_of_groups(scores, named):
+    """In the same pass as the scores of other groups, and to the bit."""
+    assert plain(ll.segments(named)) == plain(ll.segments(scores))
+    assert [one.group for one in named.summary.results] == [("u",), ("v",), ("w",), None]
+    assert named.to_dict()["segments"] == ll.segments(named).to_dict()
+    deeper = named.at(depth=3)
+    assert deeper.to_dict()["segments"] == ll.segments(named, 3).to_dict()
+
+
+def plain(found):
+    return json.dumps(found.to_dict()["scans"])
+
+
+def test_states_of_segments_add_and_are_saved(rows, named, tmp_path):
+    """The same bits for any split and order, through files too; texts and whole numbers agree as those of groups do."""
+    parts = [rows[10_000:], rows[:3000], rows[3000:10_000]]
+    options = {**NAMES, "segments": ["a", "b", "age"], "group": "a"}
+    for number, part in enumerate(parts):
+        ll.score(part, **options).save(tmp_path / f"{number}.json")
+    merged = ll.merge(*(ll.load(tmp_path / f"{number}.json") for number in range(3)))
+    assert merged.to_dict()["segments"] == named.to_dict()["segments"]
+    merged.save(tmp_path / "all.json")
+    named.save(tmp_path / "whole.json")
+    saved = [json.loads((tmp_path / name).read_text()) for name in ("all.json", "whole.json")]
+    assert saved[0]["components"] == saved[1]["components"]
+    with pytest.raises(ll.InvalidInputError, match="their segments differ"):
+        ll.merge(named, ll.score(rows, **{**options, "segments": "a"}))
+
+
+def test_segments_of_text_files_are_those_of_tables(rows, named, tmp_path):
+    """Numbers of many values are cut, though groups of text files are texts; codes with leading zeros are none."""
+    rows.with_columns(zip=pl.format("0{}", pl.col("age"))).write_csv(tmp_path / "rows.csv")
+    found = ll.score(str(tmp_path / "rows.csv"), **NAMES, segments="a,b,age,zip", depth=1)
+    assert found.state.plan.segments == ("a", "b", "age", "zip")
+    (tmp_path / "parts").mkdir()
+    in_parts = ll.score(str(tmp_path / "rows.csv"), **NAMES, segments="a,b,age,zip", depth=1, resume=tmp_path / "parts")
+    assert in_parts.to_dict()["segments"] == found.to_dict()["segments"]
+    names = {one.name: one.rows for one in ll.segments(found, 1).found[0]}
+    of_table = {one.name: one.rows for one in ll.segments(named, 1).found[0]}
+    assert of_table.items() <= names.items()
+    assert sum(name.startswith("zip = 0") for name in names) == rows["age"].n_unique()
+
+
+def test_segments_of_expressions_weights_labels_and_gaps():
+    """Each label has its own; rows without one of its values are a segment, and a row counts for labels that it has."""
+    p, y, _ = simulated(3, 4000)
+    table = pl.DataFrame({"y_a": y, "y_b": np.where(np.arange(4000) < 100, np.nan, 1 - y), "p_a": p, "p_b": 1 - p})
+    table = table.with_columns(y_b=pl.col("y_b").fill_nan(None), w=pl.lit(2.0), g=pl.Series([None, "x"] * 2000))
+    options = {"target": "y_*", "probability": "p_*", "nulls": "error", "weight": "w"}
+    found = ll.score(table.with_columns(y_b=pl.col("y_b").fill_null(0)), **options, segments="g, sure = p_a > 0.5")
+    one, other = ({s.name: s for s in scan} for scan in ll.segments(found).found)
+    assert {"g = null", "g = x", "sure = True"} <= one.keys() == other.keys()
+    assert one["g = x"].rows == 2000
+    assert one["g = x"].weight == 4000
+    dropped = ll.score(table, **{**options, "nulls": "drop"}, segments="sure = p_a > 0.5")
+    rows = [sum(s.rows for s in scan) for scan in ll.segments(dropped, 1).found]
+    assert rows == [4000, 3900]
+
+
+def test_what_segments_find_is_told_in_every_format(rows, named, tmp_path, capsys):
+    codes = [one.code for one in named.summary.results.blocks[0].findings]
+    assert codes
+    assert set(codes) == {"LL302"}
+    for format_ in (str(named), formats.render("md", named.summary, View())):
+        assert "segments tested predictions are wrong beyond chance (LL302)" in format_
+        assert "a = v, b = 2" in format_
+        assert "The first 10 of 59 segments" in format_
+    rows.write_parquet(tmp_path / "rows.parquet")
+    command = ["score", str(tmp_path / "rows.parquet"), "--target", "y", "--probability", "p"]
+    assert main([*command, "--segments", "a,b", "--fail-if", "LL302", "--quiet"]) == 1
+    assert "gate 'LL302' failed: a = v, b = 2" in capsys.readouterr().err
+    assert main([*command, "--fail-if", "LL302"]) == 2
+    assert "add --segments" in capsys.readouterr().err
+    assert main([*command, "--segments", "a", "--depth", "0"]) == 2
+    assert "got depth 0" in capsys.readouterr().err
+
+
+def test_too_many_segments_cost_no_result(rows):
+    table = rows.head(11_000).with_columns(text="n" + pl.int_range(11_000).cast(pl.String))
+    found = ll.score(table, **NAMES, segments=["text"])
+    assert found.to_dict()["segments"]["scans"][0]["segments"] == []
+    assert "there are no segments to test: at most 10,000" in str(found)
+
+
+def test_one_name_stands_for_one_expression(rows):
+    with pytest.raises(ll.InvalidInputError, match="must stand for one expression; 'old' is"):
+        ll.score(rows, **NAMES, group="old = age > 50", segments="old = age > 60, a")
+    same = ll.score(rows, **NAMES, group="old = age > 50", segments="old = age > 50, a")
+    assert same.state.plan.definitions.count("old") == 1
 
 
 def test_the_example_file():

@@ -5,11 +5,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 
-from diagnostics.rows import binned, simulated
-from logloss.evaluate.bins import COARSE
+from diagnostics.rows import binned, logit, simulated
+from logloss import score
+from logloss.evaluate.bins import COARSE, place_of
+from logloss.evaluate.comparison import holm
+from logloss.evaluate.scan import scan
 from logloss.evaluate.segments import Segment, segments
+
+NAMES = {"target": "y", "probability": "p"}
 
 
 def sound(seed, count, sizes, *, weights=None, shift=0.0):
@@ -92,6 +98,70 @@ def test_few_events_are_not_tested():
     assert "10 expected events" in found.test.reason
     assert math.isnan(found.p_adjusted)
     assert not found.found
+
+
+def crossed(seed, *, off=1.0):
+    """Rows of three columns with rare events, so that every pair has few; the odds of one pair are off by a factor."""
+    rng = np.random.default_rng(seed)
+    z, keys = rng.normal(-5.0, 1.0, 8000), rng.integers(0, [6, 5, 4], (8000, 3))
+    p = 1 / (1 + np.exp(-z))
+    wrong = (keys[:, 0] == 1) & (keys[:, 1] == 2)
+    y = rng.random(p.size) < np.minimum(np.where(wrong, p * off, p), 1)
+    return pl.DataFrame({"y": y.astype(float), "p": p, **{name: keys[:, k] for k, name in enumerate("abc")}})
+
+
+def scanned(table):
+    return {one.name: one for one in scan(score(table, **NAMES, segments=["a", "b", "c"]).state, 0, 2)}
+
+
+def test_few_events_are_tested_as_a_direct_simulation_does():
+    """Outcomes of every row are drawn, segments are cut by hand, and the largest of their tests is compared."""
+    table = crossed(2, off=4.0)
+    found = {name: one for name, one in scanned(table).items() if one.test.method.startswith("max-T")}
+    assert len(found) > 40
+    p, place = table["p"].to_numpy(), place_of(logit(table["p"].to_numpy()), COARSE)
+    draws = np.random.default_rng(5).random((1500, p.size)) < p
+    largest, alone = np.zeros(1500), {}
+    for name, one in found.items():
+        chosen = np.ones(p.size, bool)
+        for part in name.split(", "):
+            chosen &= table[part[0]].to_numpy() == int(part[4:])
+        assert 3 <= min(p[chosen].sum(), (1 - p[chosen]).sum()) < 10
+        order = np.flatnonzero(chosen)[np.argsort(place[chosen], kind="stable")]
+        last = np.append(np.diff(place[order]) > 0, True)
+        curves = np.cumsum(draws[:, order] - p[order], axis=1)[:, last]
+        spans = np.maximum(curves.max(1), 0) - np.minimum(curves.min(1), 0)
+        spans /= math.sqrt(np.sum(p[chosen] * (1 - p[chosen])))
+        alone[name], largest = np.mean(spans >= one.test.value), np.maximum(largest, spans)
+    share = len(found) / sum(not math.isnan(one.p_adjusted) for one in scanned(table).values())
+    assert len({one.test.method for one in found.values()}) == 1
+    for name, one in found.items():
+        assert one.test.p_value == pytest.approx(alone[name], abs=0.06)
+        together = min(1.0, np.mean(largest >= one.test.value) / min(share, 0.9))
+        assert one.p_adjusted == pytest.approx(together, abs=0.06)
+    assert found["a = 1, b = 2"].found
+
+
+def test_sound_models_with_few_events_are_rarely_accused():
+    """Of 10 sound data sets of 90 overlapping segments; one by one, nearly all would be."""
+    found = [scanned(crossed(seed)).values() for seed in range(100, 110)]
+    assert sum(any(one.found for one in some) for some in found) <= 2
+    assert sum(any(one.test.p_value < 0.05 for one in some) for some in found) >= 7
+
+
+def test_many_events_keep_their_test_beside_few():
+    """Both families together: p-values of many events are those of Holm, divided by their share of the error."""
+    found = scanned(crossed(2))
+    many = {name: one for name, one in found.items() if one.test.method == "Holm"}
+    few = [one for one in found.values() if one.test.method.startswith("max-T")]
+    share = min(max(len(few) / (len(few) + len(many)), 0.1), 0.9)
+    adjusted = holm([one.test.p_value for one in many.values()])
+    for one, p_value in zip(many.values(), adjusted, strict=True):
+        assert one.p_adjusted == pytest.approx(min(1.0, p_value / (1 - share)), rel=1e-12)
+    weighted = score(crossed(2).with_columns(w=2.0), **NAMES, weight="w", segments=["a", "b", "c"])
+    of_weights = [one for one in scan(weighted.state, 0, 2) if one.events < 10]
+    assert of_weights
+    assert all("10 expected events" in one.test.reason for one in of_weights)
 
 
 def test_nothing_to_scan():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+
+from engines import stores
 
 ROOT = Path(__file__).parent.parent.parent
 ACS = ROOT / "examples" / "acs_employment_predictions.parquet"
@@ -41,3 +45,17 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
             part.write_ndjson(name := name + ".jsonl")
         found.append(name)
     return found
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of all kinds, partitioned by day."""
+    stores.write(root := tmp_path_factory.mktemp("stores"))
+    return root
+
+
+@pytest.fixture(scope="session")
+def store(folder: Path) -> Iterator[Any]:
+    """The same files in a bucket, and a client of its server."""
+    with stores.served(folder) as client:
+        yield client

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import dask.dataframe as dd
 import distributed
 import pytest
 
+import logloss as ll
 from engines import cases
 from engines.conftest import table
 from logloss.engines import dask as engine
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.engines
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
+def client(store: Any) -> Iterator[Any]:
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
@@ -37,11 +39,39 @@ def test_files(client: Any, files: list[str], tmp_path: Path, monkeypatch: pytes
     cases.check_unreadable("dask", files, tmp_path)
 
 
+def test_labels(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases.check_labels("dask", tmp_path, monkeypatch)
+
+
+def test_a_store(client: Any, folder: Path) -> None:
+    cases.check_store("dask", folder)
+
+
+def test_commands(client: Any, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_commands("dask", files[:3], tmp_path, capsys)
+
+
 @pytest.mark.parametrize("partitions", [1, 7, 64])
 def test_tables(client: Any, partitions: int) -> None:
     frame = table(5000)
     cases.check_table(dd.from_pandas(frame.to_pandas(), npartitions=partitions), frame)
 
 
+def test_all_of_a_table(client: Any, tmp_path: Path) -> None:
+    frame = table(5000)
+    cases.check_all_of_a_table(dd.from_pandas(frame.to_pandas(), npartitions=7), frame, tmp_path)
+
+
 def test_a_killed_worker(client: Any, files: list[str], tmp_path: Path) -> None:
     cases.check_killed(engine, files, tmp_path)
+
+
+def test_partitions_that_differ_and_another_python(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = table(50).to_pandas()
+    parts = [dask.delayed(whole), dask.delayed(whole.drop(columns="z"))]
+    frame = dd.from_delayed(parts, meta=whole, verify_meta=False)
+    with pytest.raises(ll.InvalidInputError, match="a partition of the data frame has no column 'z'; give all"):
+        ll.score(frame, target="y", logit="z")
+    monkeypatch.setattr(engine, "_PYTHON", "3.99.1")
+    with pytest.raises(ll.InvalidInputError, match=r"run the Python of the client, 3\.99\.1; .* runs 3\..*; "):
+        ll.score(dd.from_pandas(whole, npartitions=1), target="y", logit="z")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import logloss as ll
@@ -25,6 +26,42 @@ def test_parts_add_to_the_whole(files: list[str], tmp_path: Path, monkeypatch: p
     assert found.to_json() == ll.score(files, **cases.WEIGHTED).to_json()
 
 
+def test_a_run_has_no_more_parts_than_that(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts hold more rows then, of a file or of several, and a run that is taken up has a state for each file."""
+    monkeypatch.setattr(remote, "_ROWS", 600)
+    monkeypatch.setattr(remote, "_PARTS", 4)
+    worker = Worker(Task({"target": "y", "logit": "z"}, group="country"))
+    _, _, pieces = remote._parts(None, worker, files)
+    cuts = [[(Path(one.name).name, one.first, one.rows) for one in piece.source.files] for piece in pieces]
+    assert cuts == [  # of 1000, 1, 400, 3000, 50, 700 and 2000 rows; text is not cut
+        [("part0.parquet", 0, 1000), ("part1.csv", 0, None), ("part2.jsonl", 0, None)],
+        [("part3.parquet", 0, 2400)],
+        [("part3.parquet", 2400, 600), ("part4.csv", 0, None), ("part5.jsonl", 0, None), ("part6.parquet", 0, 600)],
+        [("part6.parquet", 600, 1400)],
+    ]
+    total = parts.together(map(worker, pieces))
+    expected = ll.score(files, target="y", logit="z", group="country")
+    assert storage.dumps(parts.unpacked(total.state), ()) == storage.dumps(expected.state, ())
+    for options in ({"resume": tmp_path}, {"resume": tmp_path}, {"on_error": "skip"}):
+        found = ll.score(files, target="y", logit="z", group="country", **options)
+        assert found.to_json() == expected.to_json()
+    assert len(list(tmp_path.iterdir())) == 9
+
+
+def test_states_are_added_up_in_a_tree() -> None:
+    """Every one once, never more than a few at a time, and few are left."""
+    sizes: list[int] = []
+
+    def add(some: Sequence[frozenset[int]]) -> frozenset[int]:
+        sizes.append(len(some))
+        return frozenset().union(*some)
+
+    for count in (1, 8, 9, 64, 65, 600):
+        left = parts.in_tree([frozenset({k}) for k in range(count)], add)
+        assert sorted(k for some in left for k in some) == list(range(count))
+        assert len(left) <= parts.FAN >= max(sizes, default=1)
+
+
 def test_any_order_of_adding_gives_the_same_bits(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "_ROWS", 1 << 10)
     worker = Worker(Task({"target": "y", "logit": "z"}, group="country"))
@@ -34,8 +71,7 @@ def test_any_order_of_adding_gives_the_same_bits(files: list[str], monkeypatch: 
     states = set()
     for seed in range(5):
         random.Random(seed).shuffle(answers)
-        bundles = itertools.batched(answers, seed + 1) if hasattr(itertools, "batched") else parts.bundles(answers)
-        total = parts.together(parts.together(bundle) for bundle in bundles)
+        total = parts.together(parts.together(bundle) for bundle in parts.bundles(answers, seed + 1))
         states.add(storage.dumps(parts.unpacked(total.state), ()))
     assert len(states) == 1
 
@@ -63,6 +99,18 @@ def test_a_run_is_taken_up_and_a_changed_file_is_done_again(tmp_path: Path, monk
     assert len(done) == 7
 
 
+def test_labels_in_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken up again, and done again where labels have changed."""
+    (states := tmp_path / "states").mkdir()
+    cases.check_labels(None, tmp_path, monkeypatch, resume=states)
+    names, labels = cases.labelled(tmp_path)
+    done = len(list(states.iterdir()))
+    pl.read_csv(labels).with_columns(y=1 - pl.col("y")).write_csv(labels)
+    found = ll.score(names, labels=labels, resume=states, **cases.LABELLED)
+    assert found.to_json() == ll.score(names, labels=labels, **cases.LABELLED).to_json()
+    assert len(list(states.iterdir())) > done
+
+
 def test_files_that_cannot_be_read(files: list[str], tmp_path: Path) -> None:
     cases.check_unreadable(None, files, tmp_path)
     cut = tmp_path / "cut.parquet"
@@ -79,9 +127,13 @@ def test_files_that_cannot_be_read(files: list[str], tmp_path: Path) -> None:
         ({"engine": "flink"}, "an engine must be one of dask, ray, spark; got 'flink'"),
         ({"resume": "/no/such"}, "resume must be a directory; '/no/such' is none; make it"),
         ({"on_error": "drop"}, "on_error must be 'fail' or 'skip'; got 'drop'"),
-        ({"on_error": "skip", "labels": str(ACS), "key": "year"}, "labels are joined on one machine"),
+        ({"on_error": "skip", "labels": str(ACS), "key": "year"}, "on_error must be 'fail' where labels are joined"),
+        (
+            {"engine": "dask", "labels": {"year": [2015]}, "key": "year"},
+            "dask must be given labels in files",
+        ),
     ],
-    ids=["engine", "resume", "on_error", "labels"],
+    ids=["engine", "resume", "on_error", "labels", "labels in memory"],
 )
 def test_what_is_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(ll.InvalidInputError, match=message):
@@ -106,6 +158,32 @@ def test_an_engine_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(ray, "LIBRARIES", ("no_such_library",))
     with pytest.raises(ll.MissingDependencyError, match=r"pip install 'logloss\[ray\]'"):
         ll.score(str(ACS), engine="ray", **COLUMNS)
+
+
+@pytest.mark.engines
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of a pipe that PySpark leaves
+def test_a_java_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(
+        ll.InvalidInputError, match=r"the run on spark failed: Spark needs Java 17 or later .* install one"
+    ):
+        ll.score(str(ACS), engine="spark", **COLUMNS)
+
+
+def test_a_worker_without_the_package() -> None:
+    from logloss.engines import dask, spark
+
+    said = "Thrown from the Python worker.\n  import x\nModuleNotFoundError: No module named 'logloss.x'\n\tat"
+    found = [remote._reason(engine, RuntimeError(said)) for engine in (dask, spark)]
+    assert found[0] == "a worker has no logloss; install the same versions on every worker"
+    assert found[1].startswith(
+        "the Python of a worker has no logloss; install the same versions on every worker; PYSPA"
+    )
+    assert remote._reason(dask, RuntimeError("one\n two.\n")) == "two"
 
 
 def test_the_command_line(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def session() -> Iterator[Any]:
+def session(store: Any) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYSPARK_PYTHON", sys.executable)
         builder = SparkSession.builder.master("local-cluster[2,1,1024]").config("spark.ui.enabled", value=False)
@@ -45,10 +45,27 @@ def test_files(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     cases.check_unreadable("spark", files, tmp_path)
 
 
+def test_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases.check_labels("spark", tmp_path, monkeypatch)
+
+
+def test_a_store(folder: Path) -> None:
+    cases.check_store("spark", folder)
+
+
+def test_commands(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_commands("spark", files[:3], tmp_path, capsys)
+
+
 @pytest.mark.parametrize("partitions", [1, 7, 64])
 def test_tables(session: Any, partitions: int) -> None:
     frame = table(5000)
     cases.check_table(session.createDataFrame(frame.to_arrow()).repartition(partitions), frame)
+
+
+def test_all_of_a_table(session: Any, tmp_path: Path) -> None:
+    frame = table(5000)
+    cases.check_all_of_a_table(session.createDataFrame(frame.to_arrow()).repartition(7), frame, tmp_path)
 
 
 def test_vectors(session: Any) -> None:
@@ -71,3 +88,10 @@ def test_pushdown(session: Any, call: str) -> None:
 def test_a_killed_executor(files: list[str], tmp_path: Path) -> None:
     # a worker's parent is the daemon that forks workers, whose parent is the executor
     cases.check_killed(engine, files, tmp_path, generations=2)
+
+
+def test_another_python(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session.sparkContext, "pythonVer", "3.99")  # as if the driver were of that version
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    with pytest.raises(ll.InvalidInputError, match=rf"workers run Python {here}, and the driver another; PYSPARK_"):
+        ll.score(session.createDataFrame(table(10).to_arrow()), target="y", logit="z")

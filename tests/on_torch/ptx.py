@@ -37,6 +37,21 @@ def compiled(pointers: dict[str, str], **constants: Any) -> Any:
     return triton.compile(source, target=GPUTarget("cuda", int(sys.argv[1]), 32), options=gpu.LAUNCH)
 
 
+def negatives(kind: str, grad: bool) -> Any:
+    """The kernel of negatives with these products, as it is launched for long rows of a layer with a bias."""
+    names = list(inspect.signature(gpu.negatives.fn).parameters)
+    pointers = {"costs": "*fp32", "products": kind, "gain": "*fp32", "bias": kind}
+    pointers |= {"slopes": "*fp32"} if grad else {}
+    fixed: dict[str, Any] = {"shift": None, "GRAD": grad, "ROWS": 1, "COLUMNS": gpu.TILE}
+    fixed |= {} if grad else {"slopes": None}
+    signature = {name: "constexpr" if name in fixed else pointers.get(name, "i32") for name in names}
+    attributes = {(names.index(name),): [["tt.divisibility", 16]] for name in [*pointers, "columns"]}
+    source = ASTSource(
+        gpu.negatives, signature, {(names.index(name),): value for name, value in fixed.items()}, attributes
+    )
+    return triton.compile(source, target=GPUTarget("cuda", int(sys.argv[1]), 32), options=gpu.LAUNCH)
+
+
 def instructions(kernel: Any) -> list[str]:
     """The machine code, one instruction a line."""
     return [line for line in kernel.asm["sass"].splitlines() if line.endswith(";") and "NOP" not in line]
@@ -69,6 +84,9 @@ print(
                 )
             ),
             "weights alone": facts(compiled({"mask": "*u8", "element": "*fp32"}, CHECK=False)),
+            "negatives": facts(negatives("*bf16", True)),
+            "negatives, float32": facts(negatives("*fp32", True)),
+            "negatives, the loss alone": facts(negatives("*bf16", False)),
             "whole numbers": facts(compiled({"x": "*fp32", "t": "*i64", "loss": "*fp32"}, IGNORE=2)),
         }
     )

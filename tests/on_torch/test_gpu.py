@@ -124,3 +124,100 @@ def test_one_buffer_for_the_gradient_and_none_without():
             loss = ll.binary_cross_entropy_with_logits(x, t)
         assert torch.cuda.max_memory_allocated() - before < most * 4 * x.numel()
         del loss
+
+
+# ---- losses whose logits never exist --------------------------------------------------------------------------------
+
+
+def layer(rows: int, features: int, labels: int, dtype: torch.dtype) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shapes = (rows, features), (labels, features), (labels,)
+    return [(torch.randn(shape, generator=generator) / features**0.25).to(dtype) for shape in shapes]
+
+
+def there(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    return [one.detach().cuda().requires_grad_() for one in tensors]
+
+
+def positives(rows: int, labels: int) -> ll.Positives:
+    first = (np.arange(rows)[:, None] * 7 + np.arange(5) * (labels // 5)) % labels
+    return ll.Positives(np.arange(rows + 1) * 5, first.reshape(-1), (rows, labels))
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if "ignore" not in name])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
+def test_layers(name, dtype):
+    own, targets, options = layer(500, 64, 300, dtype), positives(500, 300), OPTIONS[name]
+    results = []
+    for given, device in (([one.requires_grad_() for one in own], "cpu"), (there(own), "cuda")):
+        loss = ll.linear_binary_cross_entropy(
+            *given[:2], targets, linear_bias=given[2], chunk_size=100, **tensors(options, device)
+        )
+        grads = torch.autograd.grad(loss.sum(), given)
+        results.append([one.detach().cpu().double() for one in (loss, *grads)])
+    largest = {torch.float16: 2e-3, torch.bfloat16: 2e-2, torch.float32: 5e-6}[dtype]
+    for want, found in zip(*results, strict=True):
+        assert (want - found).abs().max() <= largest * want.abs().max()
+
+
+@pytest.mark.parametrize("pairs", [{}, {"average_positives": True}], ids=["pairs", "groups"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+def test_pairs(dtype, pairs):
+    if pairs:
+        pairs = {**pairs, "groups": (torch.arange(700) % 90, torch.arange(900) % 110)}
+    u, v = (torch.nn.functional.normalize(one) for one in layer(700, 64, 900, torch.float32)[:2])
+    own = [u.to(dtype), v.to(dtype), torch.tensor(10.0), torch.tensor(-10.0)]
+    results = []
+    for given in ([one.requires_grad_() for one in own], there(own)):
+        loss = ll.siglip_loss(*given, chunk_size=256, **pairs)
+        grads = torch.autograd.grad(3 * loss, given)
+        results.append([one.detach().cpu().double() for one in (loss, *grads)])
+    for want, found in zip(*results, strict=True):
+        assert (want - found).abs().max() <= (2e-2 if dtype is torch.bfloat16 else 5e-6) * want.abs().max()
+
+
+def test_layers_wait_for_nothing_and_give_the_same_bits_every_time():
+    u, v, _ = there(layer(2000, 64, 3000, torch.bfloat16))
+    scale, bias = torch.tensor(2.3, device="cuda", requires_grad=True), torch.tensor(-10.0, device="cuda")
+    targets = positives(2000, 3000)
+    own = u, v, scale
+
+    def step() -> list[torch.Tensor]:
+        pairs = ll.siglip_loss(u, v, scale.exp(), bias)
+        loss = pairs + ll.linear_binary_cross_entropy(u, v, targets)
+        return [loss.detach(), *torch.autograd.grad(loss, own)]
+
+    first = step()  # compiles the kernels, and asks PyTorch what it can
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        again = step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_compiled_layers_on_a_gpu():
+    own, targets = there(layer(200, 64, 300, torch.float32)), positives(200, 300)
+
+    def step(x, w, b):
+        return ll.linear_binary_cross_entropy(x.tanh(), w, targets, linear_bias=b) + ll.siglip_loss(x, w, 10.0, -10.0)
+
+    found = torch.compile(step, fullgraph=True)(*own)
+    torch.testing.assert_close(found, step(*own), rtol=1e-6, atol=0)
+    for a, b in zip(torch.autograd.grad(found, own), torch.autograd.grad(step(*own), own), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-8)
+
+
+def test_pairs_hold_a_chunk_and_the_gradients():
+    """16,384 pairs of 768 features: one matrix of their similarities alone is 537 MB in bfloat16."""
+    u, v, _ = there(layer(16384, 768, 16384, torch.bfloat16))
+    scale, bias = torch.tensor(10.0, device="cuda"), torch.tensor(-10.0, device="cuda")
+    ll.siglip_loss(u[:512], v[:512], scale, bias).backward()
+    u.grad = v.grad = None
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    ll.siglip_loss(u, v, scale, bias).backward()
+    gradients, chunk = 16384 * 768 * (4 + 2), max(64 << 20, 16384 * 768 * 4)
+    assert torch.cuda.max_memory_allocated() - before <= 1.1 * (gradients + chunk) + 16384 * 768 * 2 + 8e6  # u.grad

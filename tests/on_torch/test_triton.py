@@ -278,3 +278,58 @@ def test_multiply(factor):
     want = values * factor
     torch.testing.assert_close(launches.multiply(values, torch.tensor(factor)), want, rtol=0, atol=0, equal_nan=True)
     assert launches.multiply(torch.zeros(0), torch.tensor(factor)).shape == (0,)
+
+
+# ---- logits that are all negatives ----------------------------------------------------------------------------------
+
+
+def chunk(shape: tuple[int, int]) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+    """Logits, some of them -inf, and what a loss with targets 0 gives for each."""
+    x = logits(shape)
+    x[np.random.default_rng(9).random(shape) < 0.1] = -np.inf
+    x.reshape(-1)[:4] = -np.inf, 0.0, -0.0, np.inf
+    losses, slopes = ll.value_and_grad(x, np.zeros(shape, np.uint8), reduction="none")
+    return torch.from_numpy(x), losses.astype(np.float64), slopes
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (1, 9000), (70, 130), (5, 4096), (9000, 1)], ids=str)
+def test_negatives_have_the_bits_of_the_cpu_and_sums_of_rows(shape):
+    x, losses, slopes = chunk(shape)
+    sums, none = launches.negatives(x, None, None, None, wants_grad=False)
+    assert none is None
+    again, sloped = launches.negatives(x, None, None, None, wants_grad=True)
+    assert torch.equal(sums, again)
+    np.testing.assert_array_equal(x.numpy(), slopes)
+    np.testing.assert_allclose(sums.numpy(), losses.sum(1), rtol=2e-6)
+    np.testing.assert_allclose(sloped.numpy(), slopes.astype(np.float64).sum(1), rtol=2e-6)
+
+
+def test_negatives_of_bfloat16_are_computed_in_float32():
+    narrow = chunk((70, 130))[0].bfloat16()
+    losses, slopes = ll.value_and_grad(narrow.float().numpy(), np.zeros((70, 130), np.uint8), reduction="none")
+    sums, sloped = launches.negatives(narrow, None, None, None, wants_grad=True)
+    np.testing.assert_allclose(sums.numpy(), losses.astype(np.float64).sum(1), rtol=2e-6)
+    np.testing.assert_allclose(sloped.numpy(), slopes.astype(np.float64).sum(1), rtol=2e-6)
+    # the interpreter cuts bfloat16 off where a GPU rounds
+    torch.testing.assert_close(narrow.float(), torch.from_numpy(slopes), rtol=2.0**-7, atol=1e-37)
+
+
+@pytest.mark.parametrize("gain", [10.0, 0.0, -3.0])
+def test_gain_shift_and_bias_are_added_in_float32_and_what_is_left_out_stays_out(gain):
+    products = torch.from_numpy(logits((60, 90), seed=4)).clamp(-1, 1)
+    bias, left_out = torch.linspace(-5, 5, 60).bfloat16(), torch.rand(60, 90) < 0.2
+    products[left_out] = -torch.inf
+    x = (products.double() * gain + (bias.float() - 10.0).double()[:, None]).float()
+    x[left_out] = -torch.inf
+    losses, slopes = ll.value_and_grad(x.numpy(), np.zeros(x.shape, np.uint8), reduction="none")
+    sums, _ = launches.negatives(products, bias, torch.tensor(gain), torch.tensor(-10.0), wants_grad=True)
+    np.testing.assert_allclose(sums.numpy(), losses.astype(np.float64).sum(1), rtol=2e-6)
+    np.testing.assert_array_equal(products.numpy(), slopes)
+
+
+def test_a_row_of_negatives_does_not_depend_on_its_company():
+    x, _, _ = chunk((64, 300))
+    whole, _ = launches.negatives(x, None, None, None, wants_grad=False)
+    for low, high in ((0, 8), (8, 9), (9, 64)):
+        part, _ = launches.negatives(x[low:high], None, None, None, wants_grad=False)
+        assert torch.equal(part, whole[low:high])

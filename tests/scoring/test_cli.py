@@ -239,7 +239,8 @@ def test_group_types_must_agree(run: Run, tmp_path: Path):
         ((*Y_AND_P, "--logit", "p"), "argument --logit: not allowed with argument --probability"),
         (("--target", "y", "--probability", "y"), "target and prediction must be different columns; both are 'y'"),
         ((*Y_AND_P, "--group", "g,g"), "a group column must be named once; got g, g"),
-        ((*Y_AND_P, "--prob", "p"), "unrecognized arguments: --prob p"),
+        ((*Y_AND_P, "--prob", "p"), "there is no option --prob; did you mean --probability; see logloss score --help"),
+        ((*Y_AND_P, "q"), "'q' belongs to no option; an option takes one value, and is given again for another"),
         (("--probability", "p"), "the column of targets must be named (target); y may be meant"),
     ],
 )

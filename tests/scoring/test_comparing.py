@@ -113,11 +113,74 @@ def test_two_files(rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFix
     assert "new is worse than old, 6,000 rows" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("value", [0.0, None])
+def test_two_files_that_contradict_each_other(rows: pl.DataFrame, value: float | None):
+    """Of which row, with both outcomes; columns that one side lacks, and weights, are no contradiction."""
+    first = int(rows["y"].arg_max() or 0)
+    other = rows.select("id", "w", p="old", y=pl.when(pl.int_range(pl.len()) == first).then(value).otherwise("y"))
+    new = rows.select("id", "y", "w", p="new")
+    given = {"target": "y", "probability": "p", "key": "id"}
+    place = rf"id = '{rows['id'][first]}' it is 1.0 in row {first + 1:,} "
+    with pytest.raises(ll.InvalidInputError, match=rf"'y' must say the same.* {place}"):
+        ll.compare(new, against=other, **given)
+    lighter = other.with_columns(y=rows["y"], w=pl.col("w") / 2)
+    assert ll.compare(new, against=lighter, **given).pairs
+    with pytest.raises(ll.InvalidInputError, match="'w' must say the same"):
+        ll.compare(new, against=lighter, **given, weight="w")
+    assert ll.compare(new, against=other.drop("y"), **given).pairs
+    said = pl.when(pl.col("y") == 1).then(pl.lit("yes")).otherwise(pl.lit("no"))
+    words = [one.with_columns(y=said) for one in (new, other)]
+    with pytest.raises(ll.InvalidInputError, match="it is 'yes' in row"):
+        ll.compare(words[0], against=words[1], **given, positive="yes")
+
+
+def test_labels_of_two_files(rows: pl.DataFrame):
+    """By a pattern or by lists, of columns that both files have."""
+    new = rows.select("id", y_a="y", y_b=1 - pl.col("y"), p_a="new", p_b=1 - pl.col("new"))
+    old = rows.select("id", y_a="y", y_b=1 - pl.col("y"), p_a="old", p_b=1 - pl.col("old"))
+    by_pattern = ll.compare(new, against=old, key="id", target="y_*", probability="p_*").to_dict()
+    assert [(one["model"], one["baseline"], one["label"]) for one in by_pattern["comparisons"]] == [
+        ("model", "baseline", "a"),
+        ("model", "baseline", "b"),
+    ]
+    by_list = ll.compare(new, against=old, key="id", target="y_a,y_b", probability="p_a,p_b").to_dict()
+    assert [one["label"] for one in by_list["comparisons"]] == ["y_a", "y_b"]
+    with pytest.raises(ll.InvalidInputError, match="'y_b' must say the same"):
+        ll.compare(new, against=old.with_columns(y_b=1.0), key="id", target="y_*", probability="p_*")
+
+
+@pytest.mark.parametrize("eps", [1e-3, 0.3])
+def test_losses_that_are_floored(rows: pl.DataFrame, eps: float):
+    """As of predictions that were floored before, of either model or both, below and above."""
+    certain = rows.with_columns(
+        old=pl.when(pl.int_range(pl.len()) % 7 == 0).then(0.0).otherwise("old"),
+        new=pl.when(pl.int_range(pl.len()) % 5 == 0).then(1.0).otherwise("new"),
+    )
+    y = pl.col("y")
+    before = certain.with_columns(
+        pl.when((y > 0) & (pl.col(name) < eps))
+        .then(eps)
+        .when((y < 1) & (1 - pl.col(name) < eps))
+        .then(1 - eps)
+        .otherwise(name)
+        .alias(name)
+        for name in ("old", "new")
+    )
+    for more in ({}, {"weight": "w", "group": "g"}):
+        found, wanted = ll.compare(certain, **MODELS, eps=eps, **more), ll.compare(before, **MODELS, **more)
+        assert found.scores.summary.clipped > 0
+        (one,), (other,) = found.to_dict()["comparisons"], wanted.to_dict()["comparisons"]
+        for name in ("log_loss", "brier", "auc"):
+            for part in ("difference", "se"):
+                ours, theirs = one["differences"][name][part], other["differences"][name][part]
+                assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-9), name
+        assert one["wins"] == pytest.approx(other["wins"], abs=2e-3)
+        assert [group["rows"] for group in one["groups"]] == [group["rows"] for group in other["groups"]]
+
+
 def test_what_cannot_be_compared(rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(ll.InvalidInputError, match="takes two models"):
         ll.compare(rows, target="y", probability="old")
-    with pytest.raises(ll.InvalidInputError, match="leave it out"):
-        ll.compare(rows, **MODELS, eps=0.1)
     certain = rows.with_columns(new=1 - pl.col("y"))
     found = ll.compare(certain, **MODELS)
     assert math.isnan(found.pairs[0].found.log_loss.value)

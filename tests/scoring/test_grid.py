@@ -174,9 +174,9 @@ def test_clusters_by_hand():
     assert "allow for rows of one u to depend" in str(scores)
     three = score(data.with_columns(u=pl.col("u") % 3), target="y", probability="p", cluster="u")
     found = three.summary.results[0].statistics
-    half = 4.302652729749464 * found.log_loss_se  # t of two degrees
-    assert_allclose(found.log_loss - found.log_loss_low, half, rtol=1e-9)
-    assert_allclose(found.log_loss_high - found.log_loss, half, rtol=1e-9)
+    factor = math.exp(4.302652729749464 * found.log_loss_se / found.log_loss)  # t of two degrees
+    assert_allclose(found.log_loss / found.log_loss_low, factor, rtol=1e-9)
+    assert_allclose(found.log_loss_high / found.log_loss, factor, rtol=1e-9)
     few = score(data.with_columns(u=pl.col("u") % 2), target="y", probability="p", cluster="u")
     assert math.isnan(few.summary.results[0].statistics.log_loss_low)
     assert "too few for any error" in str(few)

@@ -11,6 +11,8 @@ import jsonschema
 import numpy as np
 import pytest
 
+import logloss as ll
+from logloss.reporting import schemas
 from logloss.reporting.json import SCHEMA_VERSION
 from logloss.reporting.schema import render
 from logloss.scores import Scores, merge, score
@@ -42,6 +44,7 @@ RUNS: dict[str, Any] = {
         probability="p",
         group="sure = p > 0.9",
     ),
+    "segments": lambda: score(TABLE, target="y", probability="p", segments=["text", "whole"]),
     "merged": lambda: merge(*[score(TABLE, target="y", probability="p")] * 2),
     "partial": lambda: Scores(score(TABLE, target="y", probability="p").state, ("table",), partial=True),
 }
@@ -72,6 +75,49 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema that a reference names."""
     place = schema.get("$ref", "").removeprefix("#/$defs/")
     return {**SCHEMA["$defs"][place], **schema} if place else schema
+
+
+def _drift() -> Any:
+    before = score(TABLE, target="y", probability="p", diagnostics=True)
+    return ll.drift(before, score({**TABLE, "p": P**3}, target="y", probability="p", diagnostics=True))
+
+
+MODELS: dict[str, Any] = {"target": "y", "probability": {"a": "p", "b": "q"}}
+LABELS: dict[str, Any] = {"target": ["y", "t"], "probability": {"a": ["p", "q"], "b": ["q", "p"]}}
+OTHERS: dict[str, Any] = {
+    "compare": lambda: ll.compare(TABLE, **MODELS, group=["text", "real"], weight="w"),
+    "compare clusters": lambda: ll.compare(TABLE, **MODELS, cluster="whole", nulls="drop"),
+    "compare labels": lambda: ll.compare({**TABLE, "t": 1 - Y}, **LABELS),
+    "compare infinite": lambda: ll.compare({**CERTAIN, "q": [0.5] * 4}, **MODELS),
+    "drift": _drift,
+    "segments": lambda: ll.segments(score(TABLE, target="y", probability="p", segments=list(GROUPS)), 3),
+    "segments none": lambda: ll.segments(score(CERTAIN | {"g": [1] * 4}, target="y", probability="p", segments="g")),
+    "explain": lambda: ll.explain([1, 0, 1], probability=[0.0, 0.0, 1.0]),
+    "explain got": lambda: ll.explain([1, 0, 1], logit=[5, -2, 0.5], got="0.2026"),
+}
+
+
+@pytest.mark.parametrize("run", OTHERS)
+def test_other_commands_keep_to_theirs(run: str):
+    command = run.split(maxsplit=1)[0]
+    text = (Path(__file__).parents[2] / "docs" / f"{command}.schema.json").read_text(encoding="utf-8")
+    assert text == schemas.render(command)  # python -m logloss.reporting.schemas COMMAND writes it
+    schema = json.loads(text)
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.check_schema(schema)
+    document = json.loads(OTHERS[run]().to_json(), parse_constant=pytest.fail)
+    assert [error.message for error in validator.iter_errors(document)] == []
+    assert list(undescribed(document, schema)) == []
+    for wrong in ({**document, "schema_version": 9}, dict(list(document.items())[:-1])):
+        assert not validator.is_valid(wrong)
+
+
+def test_segments_are_the_same_in_every_document():
+    """What a run's JSON has under "segments" is what the command prints, but for the version."""
+    found = score(TABLE, target="y", probability="p", segments=list(GROUPS))
+    alone = json.loads(ll.segments(found).to_json())
+    assert alone.pop("schema_version") == schemas.SCHEMAS["segments"][0]
+    assert json.loads(found.to_json())["segments"] == alone
 
 
 def test_the_published_schema_is_that_of_the_program():

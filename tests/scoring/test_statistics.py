@@ -116,18 +116,35 @@ def test_weights_of_rare_rows():
     assert found.finite_log_loss == math.log(2)
 
 
-def test_few_rows_are_warned_of():
+def test_few_outcomes_have_no_interval():
     y = np.array([1.0] * 49 + [0.0] * 1000)
-    assert run(y, np.full(y.size, 0.1)).few
+    few = run(y, np.full(y.size, 0.1))
+    assert few.few
+    assert math.isnan(few.brier_low)
+    assert few.brier_se > 0
     assert not run(np.append(y, 1.0), np.full(y.size + 1, 0.1)).few
+
+
+def test_intervals_are_those_of_the_logarithm():
+    random = np.random.default_rng(4)
+    p = random.uniform(0.05, 0.95, 400)
+    found = run((random.random(400) < p).astype(float), p)
+    t = 1.9659272  # 97.5 % quantile at 399 degrees of freedom
+    for name in ("log_loss", "normalized_entropy", "brier"):
+        value, se, low, high = (getattr(found, name + part) for part in ("", "_se", "_low", "_high"))
+        assert (low, high) == pytest.approx((value * math.exp(-t * se / value), value * math.exp(t * se / value)))
+    assert (found.d2_low, found.d2_high) == (1 - found.normalized_entropy_high, 1 - found.normalized_entropy_low)
 
 
 @pytest.mark.parametrize(
     ("positives", "negatives", "samples"),
-    [(50, 50, 8_000), (50, 450, 6_000), (400, 100, 6_000), (50, 2_000, 3_000), (2_000, 50, 3_000)],
+    [(60, 60, 8_000), (85, 450, 6_000), (400, 100, 6_000), (85, 2_000, 3_000), (2_000, 85, 3_000)],
 )
 def test_intervals_cover(positives: int, negatives: int, samples: int):
-    """95 % intervals cover the true value, which is that of all samples together, in 93 to 97 % of samples."""
+    """95 % intervals cover the true value, which is that of all samples together, in 93 to 97 % of samples.
+
+    There is none in those that happen to have fewer than 50 of one kind.
+    """
     rng = np.random.default_rng(positives + 10 * negatives)
     n = positives + negatives
     prevalence = positives / n
@@ -137,7 +154,31 @@ def test_intervals_cover(positives: int, negatives: int, samples: int):
     results = [one.statistics for one in score(frame, target="y", logit="z", group="sample").summary.results]
     whole = results.pop()
     for name in ("log_loss", "normalized_entropy", "d2", "brier"):
-        low, high = ([getattr(one, f"{name}_{end}") for one in results] for end in ("low", "high"))
+        ends = [np.array([getattr(one, f"{name}_{end}") for one in results]) for end in ("low", "high")]
+        assert np.isnan(ends[0]).tolist() == [one.few for one in results]
+        low, high = (end[~np.isnan(end)] for end in ends)
+        assert low.size > 0.85 * samples
         true = getattr(whole, name)
-        covered = np.mean((np.array(low) <= true) & (true <= np.array(high)))
+        covered = np.mean((low <= true) & (true <= high))
         assert 0.93 <= covered <= 0.97, (name, covered)
+
+
+def test_intervals_of_clusters_cover():
+    """Clusters of 20 rows that are alike: as independent rows they cover 60 %."""
+    rng = np.random.default_rng(8)
+    samples, clusters, size = 1500, 30, 20
+    effect = np.repeat(rng.normal(0.0, 1.5, (samples, clusters)), size, axis=1)
+    z = rng.normal(0.0, 0.5, effect.shape) + np.repeat(rng.normal(0.0, 1.5, (samples, clusters)), size, axis=1)
+    y = rng.random(z.shape) < 1 / (1 + np.exp(-z - effect))
+    columns = {"sample": np.repeat(np.arange(samples), z.shape[1]), "cluster": np.arange(z.size) // size}
+    frame = {"y": y.ravel(), "z": z.ravel(), **columns}
+    covered = []
+    for cluster in ("cluster", None):
+        results = [
+            one.statistics
+            for one in score(frame, target="y", logit="z", group="sample", cluster=cluster).summary.results
+        ]
+        true = results.pop().log_loss
+        covered.append(np.mean([one.log_loss_low <= true <= one.log_loss_high for one in results]))
+    assert 0.925 <= covered[0] <= 0.97, covered
+    assert covered[1] < 0.75

@@ -15,6 +15,7 @@ from .._errors import InvalidInputError
 from .._spec import reductions
 from .._spec.options import Options
 from .._targets.positives import Positives
+from .._types import Array
 
 Hook = Callable[[int, int, Any], object]
 
@@ -38,8 +39,13 @@ def positives_in(targets: Any, shape: tuple[int, int]) -> Positives | None:
     got = tuple(targets.shape)
     rows, labels = shape
     if len(got) == 2 and got[0] == rows and got[1] != labels and _is_whole(targets.dtype):
-        return Positives.from_padded(np.asarray(targets), labels)
+        return Positives.from_padded(on_host(targets), labels)
     return None
+
+
+def on_host(array: Any) -> Array:
+    """A library's array where positives are sorted."""
+    return np.asarray(array.cpu() if hasattr(array, "cpu") else array)
 
 
 def _is_whole(dtype: Any) -> bool:
@@ -134,7 +140,7 @@ def chunk_size_of(value: Any) -> int | None:
     return int(value)
 
 
-def edges(labels: int, rows: int, itemsize: int, chunk_size: int | None = None) -> list[int]:
+def edges(labels: int, rows: int, itemsize: int, chunk_size: int | None = None, budget: int = BUDGET) -> list[int]:
     """Where chunks begin and the last one ends. They are even: a small rest is slow, and may have other bits.
 
     `rows`: numbers for each label. A caller's `chunk_size` is the most that a chunk holds.
@@ -142,6 +148,6 @@ def edges(labels: int, rows: int, itemsize: int, chunk_size: int | None = None) 
     if chunk_size is not None:
         count = -(-labels // chunk_size)
     else:
-        usual = min(max(BUDGET // (max(rows, 1) * itemsize), USUAL), MOST)
+        usual = min(max(budget // (max(rows, 1) * itemsize), USUAL), MOST)
         count = max(1, min(-(-labels // usual), labels // FEWEST))
     return [labels * k // count for k in range(count + 1)]

@@ -39,14 +39,17 @@ class Layer(Protocol):
     def logits(self, low: int, high: int) -> Any:
         """The chunk of labels low..high, of shape (labels, rows), in memory that the next chunk overwrites."""
 
+    def products(self, low: int, high: int) -> Any:
+        """The same as `Problem.negatives` takes it: it may lack what is added there."""
+
     def view(self, chunk: Any) -> Array:
         """A chunk's own memory."""
 
-    def picked(self, chunk: Any, low: int, label: Array, row: Array) -> Array:
-        """Some elements of a chunk that begins at `low`: as float32 dot products if the chunk is narrower."""
+    def picked(self, chunk: Any, low: int, label: Any, row: Any) -> Any:
+        """Some logits of a chunk that begins at `low`: as float32 dot products if the chunk is narrower."""
 
-    def put(self, chunk: Any, label: Array, row: Array, values: Any) -> None:
-        """Write them."""
+    def put(self, chunk: Any, label: Any, row: Any, values: Any) -> None:
+        """Write some elements."""
 
     def add_to_inputs(self, chunk: Any, low: int, high: int, factor: float) -> None:
         """dX += factor·chunkᵀ·W[low:high], without the gain."""
@@ -59,9 +62,10 @@ class Layer(Protocol):
 
 
 class Problem:
-    """The loss of one batch: what is known before any logit is.
+    """The loss of one batch: what is known before any logit is, and the arithmetic of a chunk, in NumPy.
 
-    `targets` are dense, of shape (rows, labels), or positives; options are NumPy arrays and numbers.
+    `targets` are dense, of shape (rows, labels), or positives; options are NumPy arrays and numbers. Another library's
+    arithmetic is a class of its own that replaces the methods below the line.
     """
 
     def __init__(self, targets: Any, options: Options, shape: tuple[int, int], dtype: Any) -> None:
@@ -69,7 +73,33 @@ class Problem:
         self.whole = numpy.problem_of(PLAIN_LOSS, virtual, targets, options)
         self.shape, self.options, self.terms = shape, options, self.whole.terms
         self.targets = ByLabel.of(targets) if isinstance(targets, Positives) else self.whole.t
-        self.kept = reductions.kept_axes(options, 2)
+        self.dtype = self.whole.x.dtype
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The axes of (rows, labels) along which there are several losses."""
+        return reductions.kept_axes(self.options, 2)
+
+    @property
+    def only_negatives_cost(self) -> bool:
+        """Positives apart: does every element cost what a negative of price 1 costs?"""
+        _, smooth, no, smooth_too = self.terms.prices
+        plain = type(no) is float and (smooth, no, smooth_too) == (0.0, 1.0, 0.0)
+        others = self.terms.row, self.terms.element, self.terms.mask, self.terms.ignored
+        return plain and isinstance(self.targets, ByLabel) and all(one is None for one in others)
+
+    @property
+    def positives_apart(self) -> bool:
+        """May positives be counted one by one, all others by the kernel of negatives?"""
+        return self.only_negatives_cost and self.dtype.itemsize <= 4
+
+    def chunk(self, low: int, high: int) -> tuple[Any, Terms]:
+        """Targets and terms of some labels, with labels along the first axis."""
+        if isinstance(self.targets, ByLabel):
+            return self.marked(self.targets, low, high), transposed(self.terms, low, high)
+        return self.targets[:, low:high].T, transposed(self.terms, low, high)
+
+    # ---- NumPy's arithmetic
 
     @functools.cached_property
     def divisor(self) -> Any:
@@ -81,32 +111,38 @@ class Problem:
         """What elementwise derivatives are multiplied by: a number, or an array that fits (rows, labels)."""
         return numpy.scale_of(self.whole, self.divisor)
 
-    def upstream(self, upstream: Array) -> Array:
+    def divided(self, sums: Any) -> Any:
+        """Sums of losses, divided."""
+        return numpy.divide(sums, self.divisor)
+
+    def upstream(self, upstream: Any) -> Any:
         """The scale of losses that are multiplied by these, each by its own."""
         if self.kept:
             upstream = np.expand_dims(upstream, reductions.axes_of(self.options, 2))
-        scaled: Array = upstream * self.scale
-        return scaled
-
-    @property
-    def only_negatives_cost(self) -> bool:
-        """Positives apart: does every element cost what a negative of price 1 costs?"""
-        _, smooth, no, smooth_too = self.terms.prices
-        plain = type(no) is float and (smooth, no, smooth_too) == (0.0, 1.0, 0.0)
-        others = self.terms.row, self.terms.element, self.terms.mask, self.terms.ignored
-        return plain and isinstance(self.targets, ByLabel) and all(one is None for one in others)
+        return upstream * self.scale
 
     def check_first(self) -> None:
         """Refuse bad targets and weights before anything is done with what follows from them."""
         self.whole.check_first()
 
-    def chunk(self, low: int, high: int) -> tuple[Any, Terms]:
-        """Targets and terms of some labels, with labels along the first axis."""
-        if isinstance(self.targets, ByLabel):
-            return self.targets.columns(low, high), transposed(self.terms, low, high)
-        return self.targets[:, low:high].T, transposed(self.terms, low, high)
+    def total(self) -> Any:
+        """A sum to which numbers are added."""
+        return ExactEnough()
 
-    def evaluate(self, x: Array, low: int, high: int, kept: tuple[int, ...], **outputs: Any) -> Any:
+    def empty(self, shape: tuple[int, ...]) -> Any:
+        """Room for single losses."""
+        return np.empty(shape, self.dtype)
+
+    def zeros(self, length: int) -> Any:
+        """Sums of losses, of which there are none yet."""
+        return np.zeros(length)
+
+    @staticmethod
+    def ones_like(losses: Any) -> Any:
+        """The upstream gradients of losses that are added up."""
+        return np.ones_like(losses, np.float64)
+
+    def evaluate(self, x: Any, low: int, high: int, kept: tuple[int, ...], **outputs: Any) -> Any:
         """The sums of a chunk's losses over all but the `kept` axes of (labels, rows); `outputs` go to the kernels."""
         targets, terms = self.chunk(low, high)
         found, flags = cpu.evaluate(CROSS_ENTROPY, x, targets, terms, kept=kept, **outputs)
@@ -114,12 +150,51 @@ class Problem:
             self.whole.refuse()
         return found
 
+    def sums(self, x: Any, low: int, high: int, **outputs: Any) -> Any:
+        """What `total` adds of a chunk: a number for each label, which does not depend on the chunk."""
+        return self.evaluate(x, low, high, (0,), **outputs)
+
+    def marked(self, targets: ByLabel, low: int, high: int) -> Any:
+        """The positives of some labels as kernels take them."""
+        return targets.columns(low, high)
+
+    def pairs(self, low: int, high: int) -> tuple[Any, Any]:
+        """Label, counted from `low`, and row of every positive of some labels."""
+        found: tuple[Any, Any] = self.targets.pairs(low, high)
+        return found
+
+    def of_positives(self, x: Any, low: int, label: Any, row: Any) -> tuple[Any, Any]:
+        """Losses and gradients of positives whose logits are these."""
+        losses, grad = np.empty_like(x), np.empty_like(x)
+        terms = picked(self.terms, self.shape, row, label + low)
+        cpu.evaluate(CROSS_ENTROPY, x, np.ones(x.shape, np.uint8), terms, losses=losses, grad=grad)
+        return losses.astype(np.float64), grad
+
+    @staticmethod
+    def held(x: Any, label: Any, row: Any) -> Any:
+        """Some logits of a chunk as kernels read them."""
+        return readable(x[label, row])
+
+    @staticmethod
+    def excess(a: Any, b: Any) -> Any:
+        """a - b, 0 where both are infinite."""
+        return np.where(a == b, 0.0, a - b)
+
+    def negatives(self, layer: Layer, chunk: Any, low: int, high: int, *, wants_grad: bool) -> tuple[Any, Any]:  # noqa: ARG002
+        """The sums of losses of a chunk's rows; it becomes its gradient, whose sums come second."""
+        return sums_of_negatives(layer.view(chunk), wants_grad=wants_grad)
+
+    @staticmethod
+    def add_by_label(sums: Any, label: Any, numbers: Any) -> None:
+        """Each number to the sum of its label."""
+        sums += np.bincount(label, numbers, len(sums))
+
 
 def transposed(terms: Terms, low: int, high: int) -> Terms:
     """The terms of labels low..high for a matrix of (labels, rows)."""
 
     def cut(value: Any) -> Any:
-        if not isinstance(value, np.ndarray) or not value.ndim:
+        if not getattr(value, "ndim", 0):
             return value
         return (value if value.shape[1] == 1 else value[:, low:high]).T
 
@@ -130,9 +205,9 @@ def picked(terms: Terms, shape: tuple[int, int], row: Array, label: Array) -> Te
     """The terms of some elements, in a row."""
 
     def pick(value: Any) -> Any:
-        if not isinstance(value, np.ndarray) or not value.ndim:
+        if not getattr(value, "ndim", 0):
             return value
-        return np.broadcast_to(value, shape)[row, label]
+        return (np.broadcast_to(value, shape) if isinstance(value, np.ndarray) else value.expand(shape))[row, label]
 
     return _changed(terms, pick)
 
@@ -174,37 +249,38 @@ class Sweep:
         problem = self.problem
         if is_one_number(problem.options):
             factor = float(problem.scale) if any(wanted) else 1.0
-            return numpy.divide(self._total(factor, wanted, hook), problem.divisor)
+            return problem.divided(self._total(factor, wanted, hook))
         refuse_hook(hook, problem.options)
         losses = self._losses()
         if any(wanted):
-            self.gradients(problem.upstream(np.ones_like(losses, np.float64)), wanted)
-        return losses if problem.options.reduction == "none" else numpy.divide(losses, problem.divisor)
+            self.gradients(problem.upstream(problem.ones_like(losses)), wanted)
+        return losses if problem.options.reduction == "none" else problem.divided(losses)
 
-    def _total(self, factor: float, wanted: Wanted, hook: Hook | None) -> float:
+    def _total(self, factor: float, wanted: Wanted, hook: Hook | None) -> Any:
         """The sum of all losses, added exactly enough to be the same for every size of chunks."""
-        sums, apart = ExactEnough(), self.problem.only_negatives_cost and self.problem.whole.x.itemsize <= 4
+        sums, apart = self.problem.total(), self.problem.positives_apart
         for low, high in self._chunks():
-            chunk = self.layer.logits(low, high)
             slopes = None
             if apart:
+                chunk = self.layer.products(low, high)
                 slopes = self._positives_apart(chunk, low, high, any(wanted), sums)
             else:
+                chunk = self.layer.logits(low, high)
                 self._all_alike(chunk, low, high, any(wanted), sums)
             self._use(chunk, low, high, factor, wanted, hook, slopes)
         return sums.value()
 
-    def _losses(self) -> Array:
+    def _losses(self) -> Any:
         """The losses summed over the reduced axes, or one for each element."""
         problem, (rows, labels) = self.problem, self.problem.shape
         if not problem.kept:
-            losses = np.empty((rows, labels), problem.whole.x.dtype)
+            losses = problem.empty((rows, labels))
             for low, high in self._chunks():
                 x = self.layer.view(self.layer.logits(low, high))
                 problem.evaluate(x, low, high, (), losses=losses[:, low:high].T)
             return losses
         along_rows = problem.kept == (0,)
-        found = np.zeros(rows if along_rows else labels)
+        found = problem.zeros(rows if along_rows else labels)
         for low, high in self._chunks():
             x = self.layer.view(self.layer.logits(low, high))
             if along_rows:
@@ -213,7 +289,7 @@ class Sweep:
                 found[low:high] = problem.evaluate(x, low, high, (0,))
         return found
 
-    def gradients(self, scale: Array, wanted: Wanted) -> None:
+    def gradients(self, scale: Any, wanted: Wanted) -> None:
         """The layer keeps gradients, of losses that are each multiplied by `scale`, which fits (rows, labels)."""
         for low, high in self._chunks():
             chunk = self.layer.logits(low, high)
@@ -230,7 +306,7 @@ class Sweep:
         factor: float,
         wanted: Wanted,
         hook: Hook | None = None,
-        slopes: Array | None = None,
+        slopes: Any = None,
     ) -> None:
         """The products of a chunk that has become its gradient; `slopes` are its sums, where they are known.
 
@@ -245,45 +321,40 @@ class Sweep:
             if hook is not None:
                 hook(low, high, grad)
 
-    def _all_alike(self, chunk: Any, low: int, high: int, wants_grad: bool, sums: ExactEnough) -> None:
+    def _all_alike(self, chunk: Any, low: int, high: int, wants_grad: bool, sums: Any) -> None:
         """Every element by the general kernel; of a narrow chunk positives are put right afterwards."""
         problem, x = self.problem, self.layer.view(chunk)
         narrow = isinstance(problem.targets, ByLabel) and x.itemsize < 4
         corrected = self._corrected(chunk, low, high) if narrow else None
-        sums.add(problem.evaluate(x, low, high, (0,), **({"grad": x} if wants_grad else {})))
+        sums.add(problem.sums(x, low, high, **({"grad": x} if wants_grad else {})))
         if corrected is not None:
             label, row, more, grad = corrected
             sums.add(more)
             if wants_grad:
                 self.layer.put(chunk, label, row, grad)
 
-    def _corrected(self, chunk: Any, low: int, high: int) -> tuple[Array, Array, Array, Array]:
+    def _corrected(self, chunk: Any, low: int, high: int) -> tuple[Any, Any, Any, Any]:
         """Positives, what their losses are more than those of the chunk's own logits, and their gradient."""
-        label, row = self.problem.targets.pairs(low, high)
-        exact, grad = self._of_positives(self.layer.picked(chunk, low, label, row), low, label, row)
-        as_summed, _ = self._of_positives(readable(self.layer.view(chunk)[label, row]), low, label, row)
-        more = np.where(exact == as_summed, 0.0, exact.astype(np.float64) - as_summed)  # both may be infinite
-        return label, row, more, grad
+        problem = self.problem
+        label, row = problem.pairs(low, high)
+        exact, grad = problem.of_positives(self.layer.picked(chunk, low, label, row), low, label, row)
+        held = problem.held(self.layer.view(chunk), label, row)
+        as_summed, _ = problem.of_positives(held, low, label, row)
+        return label, row, problem.excess(exact, as_summed), grad
 
-    def _positives_apart(self, chunk: Any, low: int, high: int, wants_grad: bool, sums: ExactEnough) -> Any:
+    def _positives_apart(self, chunk: Any, low: int, high: int, wants_grad: bool, sums: Any) -> Any:
         """Positives one by one; at -inf, where they then stand, a negative costs nothing. The gradient's sums."""
-        label, row = self.problem.targets.pairs(low, high)
-        losses, grad = self._of_positives(self.layer.picked(chunk, low, label, row), low, label, row)
+        problem = self.problem
+        label, row = problem.pairs(low, high)
+        losses, grad = problem.of_positives(self.layer.picked(chunk, low, label, row), low, label, row)
         self.layer.put(chunk, label, row, -math.inf)
-        found, slopes = sums_of_negatives(self.layer.view(chunk), wants_grad=wants_grad)
+        found, slopes = problem.negatives(self.layer, chunk, low, high, wants_grad=wants_grad)
         sums.add(found)
-        sums.add(losses.astype(np.float64))
+        sums.add(losses)
         if slopes is not None:
             self.layer.put(chunk, label, row, grad)
-            slopes += np.bincount(label, grad, len(slopes))
+            problem.add_by_label(slopes, label, grad)
         return slopes
-
-    def _of_positives(self, x: Array, low: int, label: Array, row: Array) -> tuple[Array, Array]:
-        """Losses and gradients of positives whose logits are these."""
-        losses, grad = np.empty_like(x), np.empty_like(x)
-        terms = picked(self.problem.terms, self.problem.shape, row, label + low)
-        cpu.evaluate(CROSS_ENTROPY, x, np.ones(x.shape, np.uint8), terms, losses=losses, grad=grad)
-        return losses, grad
 
 
 class ExactEnough:

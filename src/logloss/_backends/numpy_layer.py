@@ -56,6 +56,8 @@ class ArrayLayer:
             chunk += self.bias[low:high, None]
         return chunk
 
+    products = logits
+
     @staticmethod
     def view(chunk: Array) -> Array:
         """The chunk itself."""

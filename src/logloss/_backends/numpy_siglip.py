@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from .._errors import InvalidInputError
+from .._types import Array
 from . import layers, linear, siglip
 from .layers import Pairs
-from .linear import Sweep, Wanted
+from .linear import Problem, Sweep, Wanted
 from .numpy_layer import ArrayLayer
 from .operands import floating, target_array
 
@@ -25,7 +27,7 @@ def value_and_grad(
     """The loss, and its gradients by images, texts, scale and bias."""
     loss, layer = _evaluated(images, texts, scale, bias, pairs, chunk_size, Wanted(True, True, True))
     by_inputs, by_weight, by_bias = (layer.grads[name] for name in ("inputs", "weight", "bias"))
-    by_scale = siglip.sum_of_products(layer.inputs, by_inputs)
+    by_scale = _sum_of_products(layer.inputs, by_inputs)
     dtype = floating(images, "image_features").dtype
     gain = layer.dtype.type(layer.gain)
     by_images, by_texts = ((grad * gain).astype(dtype, copy=False) for grad in (by_inputs, by_weight))
@@ -35,6 +37,13 @@ def value_and_grad(
         np.float64(by_scale),
         None if bias is None else by_bias.sum(dtype=np.float64),
     )
+
+
+def _sum_of_products(a: Array, b: Array) -> float:
+    """Σ a·b in float64, by some rows at a time."""
+    starts = range(0, len(a), siglip.ROWS)
+    parts = ((a[k : k + siglip.ROWS].astype(np.float64) * b[k : k + siglip.ROWS]).sum() for k in starts)
+    return math.fsum(parts)
 
 
 def _evaluated(
@@ -52,7 +61,7 @@ def _evaluated(
     gain = siglip.number("logit_scale", scale)
     shift = None if bias is None else np.full(shape[1], siglip.number("logit_bias", bias))
     layer = ArrayLayer(u, v, shift, gain)
-    problem = siglip.problem_of(pairs, shape, layer.dtype)
+    problem = Problem(*siglip.described(pairs, shape), shape, layer.dtype)
     at = layers.edges(shape[1], shape[0], layer.dtype.itemsize, chunk_size)
     layer.prepare(at, wanted, keeps_weight=True)
     return float(Sweep(problem, layer, at).value(wanted)), layer

@@ -16,19 +16,17 @@ from .._spec.options import Options
 from .._targets.positives import Positives
 from .._types import Array
 from . import layers
-from ._diagnosis import readable
 from .layers import Pairs
-from .linear import Problem
 
 NAMES = "image_features", "text_features"
-_ROWS = 1024
+ROWS = 1024
 """Rows whose products are summed in float64 at a time."""
 
 
-def problem_of(
-    pairs: Pairs, shape: tuple[int, int], dtype: Any, images: int | None = None, many: Array | None = None
-) -> Problem:
-    """The loss of the pairs, a sum that is divided by the number of images.
+def described(
+    pairs: Pairs, shape: tuple[int, int], images: int | None = None, many: Array | None = None
+) -> tuple[Any, Options]:
+    """Targets and options of the loss of the pairs, a sum that is divided by the number of images.
 
     Of a part of a batch, `images` are those of the whole, and `many` says how many positives each of these has there.
     """
@@ -36,10 +34,10 @@ def problem_of(
     layers.check_targets(targets, shape, "the images and the texts")
     options = Options(reduction="batchmean") if not images else Options(reduction="sum", normalizer=float(images))
     if pairs.average:
-        many = np.diff(targets.indptr) if isinstance(targets, Positives) else np.count_nonzero(targets, axis=1)
+        many = np.diff(targets.indptr) if isinstance(targets, Positives) else layers.on_host((targets != 0).sum(1))
     if many is not None:
         options = options.replace(pos_weight=1.0 / np.maximum(many, 1), label_axis=0)
-    return Problem(targets, options, shape, dtype)
+    return targets, options
 
 
 def _targets(pairs: Pairs, shape: tuple[int, int]) -> Any:
@@ -96,12 +94,3 @@ def number(name: str, value: Any) -> float:
 def check(images: Any, texts: Any) -> tuple[int, int]:
     """The numbers of images and texts, whose features fit each other."""
     return layers.check_layer(images, texts, None, NAMES)
-
-
-def sum_of_products(a: Array, b: Array) -> float:
-    """Σ a·b in float64, by some rows at a time."""
-    parts = (
-        (readable(a[start : start + _ROWS]).astype(np.float64) * b[start : start + _ROWS]).sum()
-        for start in range(0, len(a), _ROWS)
-    )
-    return math.fsum(parts)

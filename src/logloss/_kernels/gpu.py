@@ -159,6 +159,36 @@ def tile(partials, x, t, mask, row, element, table, loss, grad, scale, factor, a
 
 
 @triton.jit
+def negatives(costs, slopes, products, gain, shift, bias, rows, columns,
+              GRAD: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):  # fmt: skip
+    """Logits that are all negatives, x = gain·product + shift + the row's bias: the sums of a tile's rows.
+
+    With GRAD σ(x) takes the place of the products, and its sums, of what is not rounded yet, go into `slopes`. A
+    product of -inf costs 0 and has gradient 0, whatever the gain: so positives that are counted apart are left out.
+    """
+    program = tl.program_id(0).to(tl.int64)
+    across = tl.cdiv(columns, COLUMNS)
+    i = program // across * ROWS + tl.arange(0, ROWS)
+    j = program % across * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    real = i < rows
+    inside = real[:, None] & (j < columns)
+    where = products + (i[:, None] * columns + j)
+    product = tl.load(where, mask=inside, other=-float("inf")).to(tl.float32)
+    by = tl.load(gain).to(tl.float32) if gain is not None else 1.0
+    more = tl.load(shift).to(tl.float32) if shift is not None else 0.0
+    if bias is not None:
+        more = (more + tl.load(bias + i, mask=real, other=0.0).to(tl.float32))[:, None]
+    x = product
+    if gain is not None or shift is not None or bias is not None:
+        x = tl.where(product == -float("inf"), product, tl.fma(product, by, more))
+    cost, slope = _cross_entropy(x, 0.0, 1.0, 1.0)
+    tl.store(costs + (i * across + program % across), tl.sum(cost, axis=1), mask=real)
+    if GRAD:
+        tl.store(slopes + (i * across + program % across), tl.sum(slope, axis=1), mask=real)
+        tl.store(where, slope.to(products.dtype.element_ty), mask=inside)
+
+
+@triton.jit
 def multiply(values, factor, n, COUNT: tl.constexpr):
     by = tl.load(factor).to(tl.float32)
     if by != 1.0:  # the usual gradient of a loss: nothing is read, nothing is written

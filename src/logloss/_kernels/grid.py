@@ -7,6 +7,8 @@ table is emptied into records before any of these parts can reach the next one.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import carray
 
@@ -245,7 +247,7 @@ def _add_sum(owner, kind, x, slots, records, used):
 
 
 @inline
-def _add_pair(owner, w, l, other, slots, records, used):
+def _add_pair(owner, w, power, l, other, slots, records, used):
     """Add what a row tells of two models with these losses."""
     if l < other:
         _add_sum(owner, WINS, w, slots, records, used)
@@ -254,7 +256,7 @@ def _add_pair(owner, w, l, other, slots, records, used):
     t = w * (l - other)
     if magnitude(t) < 1e300 and magnitude(w * t) < 1e300:
         _add_sum(owner, DIFFERENCE, t, slots, records, used)
-        _add_sum(owner, SQUARE, t, slots, records, used)
+        _add_sum(owner, SQUARE, t if power == 2 else math.sqrt(w) * (l - other), slots, records, used)
         _add_sum(owner, WEIGHTED, w * t, slots, records, used)
     elif w > 0.0 and l != other:
         _add_sum(owner, BEYOND, 1.0, slots, records, used)
@@ -276,10 +278,10 @@ def _add_joint(y, w, p, place, other, other_place, slots, records, used):
 
 
 @entry
-def add_pairs(x, x2, y, w, logits, logits2, row, rows, owners, joint, joints, used, slots, records, used_sums):
+def add_pairs(x, x2, y, w, power, logits, logits2, row, rows, owners, joint, joints, used, slots, records, used_sums):
     """Add rows that two models predicted: to the bins they have together, and to the sums of the rows' owners.
 
-    As `add_rows`; returns (status, row).
+    As `add_rows`; power: that of the weight beside squares, 1 or 2. Returns (status, row).
     """
     columns = carray(_scratch(0.0), (_COLUMNS, BLOCK), np.float64)
     places, others = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.int32)
@@ -301,7 +303,7 @@ def add_pairs(x, x2, y, w, logits, logits2, row, rows, owners, joint, joints, us
             y_, w_, l, p = columns[_Y, i], columns[_W, i], columns[_L, i], columns[_P, i]
             place, other = among(places[i], PAIRED), among(others[i], PAIRED)
             _add_joint(y_, w_, p, place, kept[1, i], other, joint, joints, used)
-            _add_pair(np.int64(owners[row + i]), w_, l, kept[0, i], slots, records, used_sums)
+            _add_pair(np.int64(owners[row + i]), w_, power, l, kept[0, i], slots, records, used_sums)
         row += n
     return DONE, row
 

@@ -10,9 +10,11 @@ from .jit import entry, inline
 
 
 @inline
-def _pool(wy, w, block_y, block_w, ends):
-    """Pool neighbours whose means fall or are equal; places without weight belong to no block. How many blocks."""
-    top = 0
+def _pool(wy, w, block_y, block_w, ends, top):
+    """Pool neighbours whose means fall or are equal; places without weight belong to no block. How many blocks.
+
+    `top` blocks of what came before are there.
+    """
     for i in range(w.size):
         if w[i] <= 0:
             continue
@@ -30,8 +32,14 @@ def _pool(wy, w, block_y, block_w, ends):
 def blocks(wy, w):
     """The blocks of one sequence: Σwy, Σw and the last place of each."""
     block_y, block_w, ends = np.empty(w.size), np.empty(w.size), np.empty(w.size, np.int64)
-    top = _pool(wy, w, block_y, block_w, ends)
+    top = _pool(wy, w, block_y, block_w, ends, 0)
     return block_y[:top].copy(), block_w[:top].copy(), ends[:top].copy()
+
+
+@entry
+def continued(wy, w, block_y, block_w, ends, top):
+    """The same for a sequence that comes in pieces: blocks so far, with room for as many more as there are places."""
+    return _pool(wy, w, block_y, block_w, ends, top)
 
 
 @inline
@@ -49,7 +57,7 @@ def scores(wy, w, p, at, out, curve):
     size = w.shape[1]
     block_y, block_w, ends = np.empty(size), np.empty(size), np.empty(size, np.int64)
     for row in range(w.shape[0]):
-        top = _pool(wy[row], w[row], block_y, block_w, ends)
+        top = _pool(wy[row], w[row], block_y, block_w, ends, 0)
         loss, square, distance = 0.0, 0.0, 0.0
         place, next_at = 0, 0
         for i in range(top):

@@ -44,6 +44,10 @@ from .terms import (
     INFINITE,
     MOST_TERMS,
     NEAR,
+    ONCE_CERTAIN_COLUMNS,
+    ONCE_CERTAIN_PRODUCTS,
+    ONCE_COLUMNS,
+    ONCE_PRODUCTS,
     ONE,
     PAIRS,
     PLAIN_COLUMNS,
@@ -222,11 +226,14 @@ def _products(n, products, columns):
 
 
 @inline
-def _multiply(n, weighted, hard, certain, columns):
+def _multiply(n, power, hard, certain, columns):
     """Form the products of columns that are terms. Returns the columns of all terms."""
-    if not weighted:
+    if power == 0:
         _products(n, HARD_PRODUCTS if hard else PLAIN_PRODUCTS, columns)
         return HARD_COLUMNS if hard else PLAIN_COLUMNS
+    if power == 1:
+        _products(n, ONCE_CERTAIN_PRODUCTS if certain else ONCE_PRODUCTS, columns)
+        return ONCE_CERTAIN_COLUMNS if certain else ONCE_COLUMNS
     _products(n, CERTAIN_PRODUCTS if certain else WEIGHTED_PRODUCTS, columns)
     return CERTAIN_COLUMNS if certain else WEIGHTED_COLUMNS
 
@@ -273,7 +280,7 @@ def _compute(n, logits, hard, columns):
 
 
 @inline
-def _bound_columns(n, logits, hard, weighted, columns, low, high):
+def _bound_columns(n, logits, hard, power, columns, low, high):
     """For every column that is a factor, numbers with 2^low <= |its values but 0| <= 2^high."""
     low[:], high[:] = 0, 0
     m, spread, z = lowest(columns[M][:n]), lowest(columns[SPREAD][:n]), lowest(columns[Z][:n])
@@ -286,15 +293,15 @@ def _bound_columns(n, logits, hard, weighted, columns, low, high):
     low[P], low[L], low[Q] = m, m - 1 if hard else lowest(columns[L][:n]), 2 * d
     low[S], low[G], low[VS], low[VG] = d + spread, d + z, 2 * spread + m - 2, 2 * z + m - 2
     high[L], high[G], high[VS], high[VG] = far, far, -3, -1
-    if weighted:
+    if power > 0:
         low[W], high[W] = lowest(columns[W][:n]), highest(columns[W][:n])
 
 
 @inline
-def _bound_terms(count, of_columns, of_terms):
+def _bound_terms(count, power, of_columns, of_terms):
     """The bounds of products: the sums of their factors'."""
     for t in range(count):
-        of_terms[t] = of_columns[PAIRS[t, 0]] + of_columns[PAIRS[t, 1]] + POWERS[t] * of_columns[W]
+        of_terms[t] = of_columns[PAIRS[t, 0]] + of_columns[PAIRS[t, 1]] + min(POWERS[t], power) * of_columns[W]
 
 
 @inline
@@ -344,16 +351,16 @@ def _end_of_short(segment, row, ends):
 
 
 @entry
-def add_rows(x, y, w, logits, bins, ends, cells, segment, row, held, wide, used):
+def add_rows(x, y, w, power, logits, bins, ends, cells, segment, row, held, wide, used):
     """Add rows from `row` of segment number `segment` on to their cells.
 
     x, y, w: (address, `blocks` code) of predictions (logits or probabilities), targets and weights; address 0 for no
-    weights. bins: the address of what becomes the bin of every row's logit, uint16; 0 for none. Segment k ends before
-    row ends[k] and belongs to the cell in row cells[k] of `held`; `cells` says how that and the wide rows are given, of
-    which used[0] are in use. Returns (status, segment, row): all done; or the block that starts there holds an invalid
-    value, or needs a wide row where none is left, and nothing from there on was added.
+    weights. power: the highest one of the weight in a term, 0 for no weights. bins: the address of what becomes the bin
+    of every row's logit, uint16; 0 for none. Segment k ends before row ends[k] and belongs to the cell in row cells[k]
+    of `held`; `cells` says how that and the wide rows are given, of which used[0] are in use. Returns (status, segment,
+    row): all done; or the block that starts there holds an invalid value, or needs a wide row where none is left, and
+    nothing from there on was added.
     """
-    weighted = w[0] != 0
     columns = carray(_scratch(0.0), (COLUMNS, BLOCK), np.float64)
     rows = carray(_turned(0.0), (BLOCK, MOST_TERMS), np.float64)
     bounds, bounds_above = np.empty((2, FACTORS), np.int64)
@@ -376,10 +383,10 @@ def add_rows(x, y, w, logits, bins, ends, cells, segment, row, held, wide, used)
         certain = zeros + ones > 0
         if bins != 0:
             _place(n, certain, columns, carray(pointer(bins + 2 * row), (n,), np.uint16))
-        terms = _multiply(n, weighted, hard, certain, columns)
-        _bound_columns(n, logits, hard, weighted, columns, bounds, bounds_above)
-        _bound_terms(terms.size, bounds, lows)
-        _bound_terms(terms.size, bounds_above, highs)
+        terms = _multiply(n, power, hard, certain, columns)
+        _bound_columns(n, logits, hard, power, columns, bounds, bounds_above)
+        _bound_terms(terms.size, power, bounds, lows)
+        _bound_terms(terms.size, power, bounds_above, highs)
         odd = outside(n, terms, columns, lows, highs)
         if scattered:
             segment, added = add_scattered(

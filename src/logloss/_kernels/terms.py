@@ -70,8 +70,11 @@ class Program(NamedTuple):
     products: Array
 
 
-def _program(terms: tuple[Term, ...], weighted: bool, known: dict[tuple[int, ...], int]) -> Program:
-    """Every product has the product of all its factors but the last as its first, so that all round alike."""
+def _program(terms: tuple[Term, ...], power: int, known: dict[tuple[int, ...], int]) -> Program:
+    """Every product has the product of all its factors but the last as its first, so that all round alike.
+
+    `power`: the highest one of the weight that is formed; terms of a higher one have this instead.
+    """
     columns: dict[tuple[int, ...], int] = {**{(one,): one for one in range(FACTORS)}, **known}
     products: list[tuple[int, int, int]] = []
 
@@ -82,18 +85,20 @@ def _program(terms: tuple[Term, ...], weighted: bool, known: dict[tuple[int, ...
             products.append((first, factors[-1], columns[factors]))
         return columns[factors]
 
-    found = [column((W,) * (term.power * weighted) + term.factors) for term in terms]
+    found = [column((W,) * min(term.power, power) + term.factors) for term in terms]
     return Program(np.array(found), np.array(products))
 
 
 _OF_CERTAIN = len(COUNTED)
 
-PLAIN_COLUMNS, PLAIN_PRODUCTS = _program(UNWEIGHTED, False, {})
-HARD_COLUMNS, HARD_PRODUCTS = _program(UNWEIGHTED, False, {(Y, Y): Y})  # 0 and 1 are their own squares
-CERTAIN_COLUMNS, CERTAIN_PRODUCTS = _program(WEIGHTED, True, {})
-WEIGHTED_COLUMNS, WEIGHTED_PRODUCTS = _program(WEIGHTED[:-_OF_CERTAIN], True, {})
+PLAIN_COLUMNS, PLAIN_PRODUCTS = _program(UNWEIGHTED, 0, {})
+HARD_COLUMNS, HARD_PRODUCTS = _program(UNWEIGHTED, 0, {(Y, Y): Y})  # 0 and 1 are their own squares
+CERTAIN_COLUMNS, CERTAIN_PRODUCTS = _program(WEIGHTED, 2, {})
+WEIGHTED_COLUMNS, WEIGHTED_PRODUCTS = _program(WEIGHTED[:-_OF_CERTAIN], 2, {})
+ONCE_CERTAIN_COLUMNS, ONCE_CERTAIN_PRODUCTS = _program(WEIGHTED, 1, {})
+ONCE_COLUMNS, ONCE_PRODUCTS = _program(WEIGHTED[:-_OF_CERTAIN], 1, {})
 
-COLUMNS = _FIRST_PRODUCT + len(CERTAIN_PRODUCTS)
+COLUMNS = _FIRST_PRODUCT + max(len(CERTAIN_PRODUCTS), len(ONCE_CERTAIN_PRODUCTS))
 
 PAIRS = np.array([(*term.factors, EMPTY, EMPTY)[:2] for term in WEIGHTED])
 POWERS = np.array([term.power for term in WEIGHTED])

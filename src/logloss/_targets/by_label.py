@@ -44,8 +44,12 @@ class ByLabel:
         """The targets of labels low..high."""
         return Columns(self.places, low * self.rows, (high - low, self.shape[0]))
 
+    def range_of(self, low: int, high: int) -> slice:
+        """Where the positives of labels low..high stand among all."""
+        first, last = np.searchsorted(self.places, (low * self.rows, high * self.rows))
+        return slice(int(first), int(last))
+
     def pairs(self, low: int, high: int) -> tuple[Array, Array]:
         """(label, counted from low, and row) of every positive of labels low..high."""
-        first, last = np.searchsorted(self.places, (low * self.rows, high * self.rows))
-        label, row = np.divmod(self.places[first:last] - low * self.rows, self.rows)
+        label, row = np.divmod(self.places[self.range_of(low, high)] - low * self.rows, self.rows)
         return label, row

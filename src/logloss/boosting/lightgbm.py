@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..dialects.boosting import LIGHTGBM_RATE_FLOOR
 from ..losses import binary_cross_entropy_with_logits
 from ._shared import Metric, Objective
 
@@ -36,7 +37,7 @@ class LightGBMObjective(Objective):
         Ke et al. 2017, *LightGBM: a highly efficient gradient boosting decision tree*; docs/boosting.md.
     """
 
-    rate_floor = 1e-15
+    rate_floor = LIGHTGBM_RATE_FLOOR
 
     def __init__(
         self, loss: Callable[..., Any] = binary_cross_entropy_with_logits, *, targets: Any = None, **options: Any

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._backends.kinds import host
+from ..dialects.boosting import XGBOOST_HESSIAN_FLOOR, XGBOOST_RATE_FLOOR
 from ..losses import binary_cross_entropy_with_logits
 from ._shared import Metric, Objective
 
@@ -40,7 +41,7 @@ class XGBoostObjective(Objective):
         Chen and Guestrin 2016, *XGBoost: a scalable tree boosting system*; docs/boosting.md.
     """
 
-    floor, rate_floor = 1e-16, 1e-6
+    floor, rate_floor = XGBOOST_HESSIAN_FLOOR, XGBOOST_RATE_FLOOR
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, Any]:
         """(gradient, Hessian) of (labels, margins, weights), or of XGBoost's own (margins, data)."""

@@ -18,7 +18,10 @@ from .._errors import InvalidInputError
 from ._parts import Array, count, dialect, in_unit_interval, not_negative, one_shape, real
 
 XGBOOST_FLOOR = np.float32(1e-16)  # of p and of 1-p
-LIGHTGBM_FLOOR = np.float32(1e-15)  # binary_logloss; its logarithm is taken in float32
+XGBOOST_HESSIAN_FLOOR = 1e-16
+XGBOOST_RATE_FLOOR = 1e-6  # of the share of positives that training starts from, and of that of negatives
+LIGHTGBM_FLOOR = np.float32(1e-15)  # binary_logloss, whose logarithm is taken in float32
+LIGHTGBM_RATE_FLOOR = 1e-15
 LIGHTGBM_CROSS_ENTROPY_FLOOR = 1e-12
 
 

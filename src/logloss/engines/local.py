@@ -6,7 +6,7 @@ The calling thread only waits, so that Ctrl-C reaches it at once and never amid 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from .._errors import InvalidInputError
 from ..evaluate.plan import Plan
@@ -56,8 +56,8 @@ class _Shared:
 class _Worker:
     """One thread's state, and the first batch it could not add."""
 
-    def __init__(self, plan: Plan, batches: _Shared, meter: Meter | None) -> None:
-        self.state = State(plan)
+    def __init__(self, state: State, batches: _Shared, meter: Meter | None) -> None:
+        self.state = state
         self.failure: tuple[int, InvalidInputError] | None = None
         self.error: BaseException | None = None
         self.adding = threading.Lock()
@@ -85,15 +85,17 @@ class _Worker:
             self._batches.stop()
 
 
-def partial(batches: Iterator[Batch], plan: Plan, meter: Meter | None = None) -> State:
-    """The state of these batches, of which the meter is told.
+def partial(
+    batches: Iterator[Batch], plan: Plan, meter: Meter | None = None, empty: Callable[[Plan], State] = State
+) -> State:
+    """The state of these batches, of which the meter is told; `empty` gives each thread one to add them to.
 
     Raises InvalidInputError for the first batch that holds an invalid value, and Interrupted on Ctrl-C.
     """
     from .._kernels import threads
 
     shared = _Shared(batches)
-    workers = [_Worker(plan, shared, meter) for _ in range(threads.count())]
+    workers = [_Worker(empty(plan), shared, meter) for _ in range(threads.count())]
     running = [threading.Thread(target=worker.run, name="logloss-score", daemon=True) for worker in workers]
     try:
         for thread in running:

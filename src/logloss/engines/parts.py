@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from .._errors import LoglossError, UnreadableError
+from .._errors import InvalidInputError, LoglossError, UnreadableError
 from ..evaluate import storage
 from ..evaluate.state import State
+from ..places import write
 from ..sources.files import File, Files
 from .task import Task
+
+T = TypeVar("T")
+
+ABSENT = r"No module named '(\w+)"
+"""What Python says on a worker that lacks a package, whatever an engine makes of that."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +64,30 @@ class Worker:
     task: Task
     skip_unreadable: bool = False
     resume: str | None = None
+    labels: tuple[str, ...] = ()
+    """What differs once labels elsewhere have changed."""
 
     def __call__(self, part: Part) -> Answer:
-        """The answer to a part."""
-        place = self._place(part)
-        if place is not None and place.exists():
-            return _read(place, part.number)
+        """The answer to a part; files that may be left out, or were done before, are done one by one."""
+        alone = self.skip_unreadable or self.resume is not None
+        if not alone or len(part.source.files) == 1:
+            return self._kept(part)
+        return together(
+            self._kept(replace(part, source=Files((file,), part.source.texts))) for file in part.source.files
+        )
+
+    def _kept(self, part: Part) -> Answer:
+        try:
+            place = self._place(part)
+        except OSError as error:
+            return self._unreadable(part, f"{part.source.names[0]} cannot be read ({error.strerror}); check the path.")
+        answer = None if place is None else _read(place, part.number)
+        if answer is not None:
+            return answer
         answer = self._answer(part)
-        if place is not None and not answer.error and not answer.skipped:
-            _write(place, answer)
-        return answer
+        if place is None or answer.error or answer.skipped:
+            return answer
+        return _written(place, answer)
 
     def _answer(self, part: Part) -> Answer:
         rows = [0]
@@ -79,20 +98,20 @@ class Worker:
         try:
             state = self.task.open(part.source, count).state()
         except UnreadableError as error:
-            if self.skip_unreadable:
-                return Answer(part.number, skipped=str(error))
-            return Answer(part.number, error=str(error))
+            return self._unreadable(part, str(error))
         except LoglossError as error:
             return Answer(part.number, rows[0], error=f"{part.name}: {error}" if part.name else str(error))
         return Answer(part.number, rows[0], packed(state))
+
+    def _unreadable(self, part: Part, reason: str) -> Answer:
+        return Answer(part.number, skipped=reason) if self.skip_unreadable else Answer(part.number, error=reason)
 
     def _place(self, part: Part) -> Path | None:
         """Where the answer to a part is kept, under a name that changes with the file and with the question."""
         if self.resume is None:
             return None
         (file,) = part.source.files
-        found = Path(file.found.path).stat()
-        asked = (self.task, file.name, file.first, file.rows, found.st_size, found.st_mtime_ns, part.source.texts)
+        asked = (self.task, file.name, file.first, file.rows, file.found.stamp, part.source.texts, self.labels)
         return Path(self.resume) / f"{hashlib.sha256(repr(asked).encode()).hexdigest()[:32]}.json"
 
 
@@ -107,49 +126,136 @@ def unpacked(state: bytes) -> State:
     return found
 
 
-def _read(place: Path, number: int) -> Answer:
-    document = json.loads(place.read_text(encoding="utf-8"))
-    text = document["state"]
-    state = packed(storage.loads(text, str(place))[0]) if text else b""
-    return Answer(number, document["rows"], state)
+def _read(place: Path, number: int) -> Answer | None:
+    """The answer that stands there; None if there is none, or one that is damaged: then it is found anew."""
+    try:
+        document = json.loads(place.read_text(encoding="utf-8"))
+        text, rows = document["state"], int(document["rows"])
+        return Answer(number, rows, packed(storage.loads(text, str(place))[0]) if text else b"")
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
-def _write(place: Path, answer: Answer) -> None:
-    """Write a file that is whole once it has its name, whoever else writes the same."""
+def _written(place: Path, answer: Answer) -> Answer:
+    """The answer, now in a file that is whole once it has its name, whoever else writes the same; or why it is not."""
     text = storage.dumps(unpacked(answer.state), ()) if answer.state else ""
-    part = place.with_name(f".{place.name}.{os.getpid()}.part")
-    part.write_text(json.dumps({"rows": answer.rows, "state": text}), encoding="utf-8")
-    part.replace(place)
+    try:
+        write(place, f"the state {place}", json.dumps({"rows": answer.rows, "state": text}).encode())
+    except InvalidInputError as error:
+        return Answer(answer.number, answer.rows, error=str(error))
+    return answer
+
+
+class Total:
+    """Answers added up. It keeps a state, not its bytes: to unpack and pack these takes as long as to add them."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.state: State | None = None
+        self._numbers: list[int] = []
+        self._errors: list[tuple[int, str]] = []
+        self._skipped: list[tuple[int, str]] = []
+
+    def add(self, answer: Answer) -> None:
+        """Add an answer: states add up until there is an error."""
+        self.rows += answer.rows
+        self._numbers.append(answer.number)
+        if answer.skipped:
+            self._skipped.append((answer.number, answer.skipped))
+        if answer.error:
+            self._fail(answer.number, answer.error)
+        elif answer.state and not self._errors:
+            self._merge(answer.number, unpacked(answer.state))
+
+    @property
+    def count(self) -> int:
+        """How many answers there were."""
+        return len(self._numbers)
+
+    @property
+    def error(self) -> str:
+        """That of the first part which has one."""
+        return min(self._errors)[1] if self._errors else ""
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Why parts were left out, in the order of the parts."""
+        return tuple(line for _, lines in sorted(self._skipped) for line in lines.split("\n"))
+
+    def answer(self) -> Answer:
+        """All of them as one, with the number of the first part, or of the first that has an error."""
+        number = min(self._errors)[0] if self._errors else min(self._numbers)
+        state = b"" if self.state is None else packed(self.state)
+        return Answer(number, self.rows, state, self.error, "\n".join(self.skipped))
+
+    def _merge(self, number: int, state: State) -> None:
+        if self.state is None:
+            self.state = state
+            return
+        try:
+            self.state.merge(state)
+        except LoglossError as error:
+            self._fail(number, str(error))
+
+    def _fail(self, number: int, error: str) -> None:
+        self._errors.append((number, error))
+        self.state = None
 
 
 def together(answers: Iterable[Answer]) -> Answer:
-    """Several answers as one: states add, and of errors that of the first part remains."""
-    found = sorted(answers, key=lambda answer: (answer.number, answer.error))
-    rows = sum(answer.rows for answer in found)
-    skipped = "\n".join(answer.skipped for answer in found if answer.skipped)
-    number, error = next(((one.number, one.error) for one in found if one.error), (found[0].number, ""))
-    if error:
-        return Answer(number, rows, error=error, skipped=skipped)
-    try:
-        state = _sum([answer.state for answer in found if answer.state])
-    except LoglossError as failure:
-        return Answer(number, rows, error=str(failure), skipped=skipped)
-    return Answer(number, rows, state, skipped=skipped)
+    """Several answers as one."""
+    total = Total()
+    for answer in answers:
+        total.add(answer)
+    return total.answer()
 
 
-def _sum(states: Sequence[bytes]) -> bytes:
-    if len(states) <= 1:
-        return b"".join(states)
-    total, *others = map(unpacked, states)
-    for other in others:
-        total.merge(other)
-    return packed(total)
+def told(work: Work) -> Callable[[Part], tuple[Answer, Answer]]:
+    """The same in two: what a driver is told at once, rows and errors, and the state, which workers add up first."""
+
+    def both(part: Part) -> tuple[Answer, Answer]:
+        answer = work(part)
+        return replace(answer, state=b"", skipped=""), replace(answer, rows=0, error="")
+
+    return both
 
 
-def bundles(parts: Sequence[Any]) -> list[list[Any]]:
-    """As many bundles as there are parts in each: added up where they are, n states come back as about √n."""
-    size = max(1, round(len(parts) ** 0.5))
-    return [list(parts[start : start + size]) for start in range(0, len(parts), size)]
+FAN = 8
+"""States that are added up at once: where each of them is large, a worker has to hold so many."""
+
+
+def in_tree(found: Sequence[T], add: Callable[[Sequence[T]], T]) -> list[T]:
+    """At most `FAN` of them, after as many rounds of `add` as it takes: what is left for the driver."""
+    while len(found) > FAN:
+        found = [add(bundle) for bundle in bundles(found, FAN)]
+    return list(found)
+
+
+def bundles(found: Sequence[T], size: int) -> list[Sequence[T]]:
+    """So many neighbours together."""
+    return [found[start : start + size] for start in range(0, len(found), size)]
+
+
+def no_more_than(most: int, pieces: Sequence[Files]) -> list[Files]:
+    """At most so many pieces, of neighbours together: a run adds up as many states as it has.
+
+    How many are put together is a power of two: it stays the same while files are added to a run that is taken up.
+    """
+    size = 1
+    while len(pieces) > size * most:
+        size *= 2
+    return [_joined(bundle) for bundle in bundles(pieces, size)]
+
+
+def _joined(pieces: Sequence[Files]) -> Files:
+    """Pieces as one; what was cut of the same file is one cut."""
+    files: list[File] = []
+    for file in (file for piece in pieces for file in piece.files):
+        if files and files[-1].found is file.found and files[-1].rows is not None and file.rows is not None:
+            files[-1] = replace(files[-1], rows=files[-1].rows + file.rows)
+        else:
+            files.append(file)
+    return Files(tuple(files), pieces[0].texts)
 
 
 def readable(files: Files) -> tuple[Files, list[str]]:

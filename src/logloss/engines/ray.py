@@ -6,9 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from .parts import Answer, Part, Work, bundles, together
+from .parts import FAN, Answer, Part, Work, in_tree, together, told
 
 LIBRARIES = ("ray",)
+
+REASONS = {
+    "Version mismatch": "the cluster has another version of Ray or of Python; install the same as there",
+    r"""KeyError.*(?:Field|olumn).*?["'](.+?)["']""": "a block of the dataset has no column {0!r}; give all the same",
+}
+
+_MOST_DONE = 64
+"""Results that are fetched at once, or what there is after a second."""
+
+_CORES = (0.5, 0.25)
+"""Of a core, what each round of adding up the answers to blocks asks for: rounds that ask alike would be one task for
+each block, in which there is nothing to add up. Nobody knows the number of blocks before."""
 
 
 def of_files(work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
@@ -16,11 +28,10 @@ def of_files(work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
     import ray
 
     _connect()
-    call, add = ray.remote(_calling(work)), ray.remote(lambda *answers: together(answers))
-    waiting = [add.remote(*bundle) for bundle in bundles([call.remote(part) for part in parts])]
+    waiting = _begun(work, parts)
     try:
         while waiting:
-            done, waiting = ray.wait(waiting)
+            done, waiting = ray.wait(waiting, num_returns=min(len(waiting), _MOST_DONE), timeout=1.0)
             yield from ray.get(done)
     finally:
         for one in waiting:
@@ -38,7 +49,9 @@ def of_table(work: Work, table: Any, columns: Sequence[str]) -> Iterator[Answer]
         return _row(together(_answers(rows)))
 
     answers = table.select_columns(list(columns)).map_batches(one, batch_format="pyarrow", batch_size=None)
-    for row in answers.map_batches(several, batch_size=16).iter_rows():
+    for cores in _CORES:
+        answers = answers.map_batches(several, batch_size=FAN, num_cpus=cores)
+    for row in answers.iter_rows():
         yield Answer(**row)
 
 
@@ -47,9 +60,13 @@ def empty(table: Any) -> Any:
     return table.schema().base_schema.empty_table()
 
 
-def _calling(work: Work) -> Work:
-    """The same as a function, which is what a task must be."""
-    return lambda part: work(part)  # noqa: PLW0108
+def _begun(work: Work, parts: Sequence[Part]) -> list[Any]:
+    """What is told of each part, and the states of all, added up: a state that nobody here refers to makes room."""
+    import ray
+
+    call, add = ray.remote(num_returns=2)(told(work)), ray.remote(lambda *answers: together(answers))
+    told_at_once, states = zip(*map(call.remote, parts), strict=True)
+    return [*told_at_once, *in_tree(states, lambda bundle: add.remote(*bundle))]
 
 
 def _row(answer: Answer) -> dict[str, list[Any]]:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from .parts import Answer, Part, Work, together
+from .parts import ABSENT, FAN, Answer, Part, Total, Work
 
 _SCHEMA = "number long, rows long, state binary, error string, skipped string"
-_MOST_STATES = 64
-"""Beyond so many answers, Spark adds them up before the driver sees them."""
-
 LIBRARIES = ("pyspark",)
+
+_PYTHON = f"PYSPARK_PYTHON={sys.executable} names this one, where workers have it"
+
+REASONS = {
+    "JAVA_GATEWAY_EXITED": "Spark needs Java 17 or later with all of its modules, and none starts from JAVA_HOME or "
+    "PATH; install one (Debian: openjdk-17-jre-headless)",
+    r"PYTHON_VERSION_MISMATCH\D*([\d.]*\d)": f"workers run Python {{0}}, and the driver another; {_PYTHON}",
+    ABSENT: f"the Python of a worker has no {{0}}; install the same versions on every worker; {_PYTHON}",
+}
 
 
 def of_files(work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
@@ -80,18 +87,29 @@ def _batch(answers: Iterable[Answer]) -> Any:
 
 
 def _answers(rows: Any, count: int | None) -> Iterator[Answer]:
+    """Answers added up in a tree, of which the driver sees the last few.
+
+    Spark makes as few partitions of small states as it can, and as many as it may of large ones; a worker reads its
+    states one after another, which it could not of those of a group.
+    """
     from pyspark.sql import functions
 
-    def add(table: Any) -> Any:
-        import pyarrow as pa
-
-        return pa.Table.from_batches([_batch([together(Answer(**row) for row in table.to_pylist())])])
-
-    if count is None or count > _MOST_STATES:
-        bundle = functions.col("number") % _MOST_STATES
-        rows = rows.groupBy(bundle.alias("bundle")).applyInArrow(add, _SCHEMA)
+    number = functions.col("number")
+    rounds = [number] * (count is None or count > FAN * FAN) + [number % FAN] * (count is None or count > FAN)
+    for place in rounds:
+        rows = rows.repartition(place).mapInArrow(_added, _SCHEMA)
     for row in rows.toLocalIterator():
         yield Answer(**row.asDict())
+
+
+def _added(batches: Iterable[Any]) -> Iterator[Any]:
+    """The answers of a partition as one, if there are any."""
+    total = Total()
+    for batch in batches:
+        for place in range(batch.num_rows):
+            total.add(Answer(**batch.slice(place, 1).to_pylist()[0]))
+    if total.count:
+        yield _batch([total.answer()])
 
 
 def _session() -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, overload
 
@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InvalidInputError
+from .plan import FREQUENCY, PRECISION
 
-__all__ = ["COARSE", "FINE", "LIMIT", "Bins", "Floats", "Integers", "Occupied", "logit", "place_of", "sigmoid"]
+__all__ = ["COARSE", "FINE", "LIMIT", "Bins", "Floats", "Integers", "Occupied", "logit", "meant", "place_of", "sigmoid"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -123,6 +124,19 @@ class Bins:
         place = np.flatnonzero((self.w > 0) & (self.ww > 0))
         sums: dict[str, Any] = {name: getattr(self, name)[place] for name in SUMS}
         return Occupied(place, **sums, count=self.count, soft=self.soft)
+
+
+def meant(bins: Bins, kind: str) -> Bins:
+    """Bins whose weights are of a kind: of frequencies those of so many rows; the variance of precisions is Σw · Σw/n.
+
+    Of sums of such bins it is found anew.
+    """
+    if kind == FREQUENCY:
+        return Bins(np.rint(bins.w).astype(np.int64), bins.w, bins.w, bins.wy, bins.wy, bins.wp, bins.soft)
+    if kind == PRECISION:
+        factor = float(bins.w.sum()) / max(int(bins.rows.sum()), 1)
+        return replace(bins, ww=bins.w * factor, wwy=bins.wy * factor)
+    return bins
 
 
 @dataclass(frozen=True, eq=False)

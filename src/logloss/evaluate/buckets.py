@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from .bins import COARSE, SUMS, Bins
 from .clip import Rows
-from .grid import add_to, bins_of, by_problem, require_same_rows, width_of
+from .grid import RECORD_BYTES, add_to, bins_of, by_problem, require_same_rows, width_of
 from .plan import Plan
 from .records import LOSSES, NARROW, ROWS, Records, Sorted, inverse
 
@@ -34,7 +34,6 @@ UNITS = 256
 _FEW, _MANY_PROBLEMS = 64, 32
 """The buckets of groups, and of each of very many problems."""
 
-_RECORD_BYTES = 46
 _LOSS_SCALE = 1024.0
 
 
@@ -148,8 +147,8 @@ class Buckets:
     def size(plan: Plan, groups: int) -> int:
         """The most bytes that it takes for so many groups."""
         count = count_of(plan)
-        bins = count * (COARSE + 2) * _RECORD_BYTES * width_of(plan) // NARROW
-        losses = (count + (groups * _FEW if plan.groups else 0)) * _RECORD_BYTES * LOSSES // NARROW
+        bins = count * (COARSE + 2) * RECORD_BYTES * width_of(plan) // NARROW
+        losses = (count + (groups * _FEW if plan.groups else 0)) * RECORD_BYTES * LOSSES // NARROW
         return len(plan.problems) * (bins + losses)
 
 

@@ -46,6 +46,14 @@ class Quotients:
         self._exact: list[Moments | None] = [None] * len(cells)
 
     @cached_property
+    def factor(self) -> Floats | float:
+        """What sums with squared weights are to be multiplied by."""
+        if not self.cells.relative:
+            return 1.0
+        with np.errstate(all="ignore"):
+            return np.asarray(self.sum("w") / self.rows)
+
+    @cached_property
     def _doubles(self) -> dict[str, Doubles] | None:
         if len(self.cells) <= _FEW:
             return None
@@ -105,4 +113,4 @@ class Quotients:
         known &= asked
         found = np.where(known, self.quotient(centred, fourth, known), math.nan)
         with np.errstate(all="ignore"):
-            return np.asarray(found * self.rows / (self.rows - 1))
+            return np.asarray(found * self.factor * self.rows / (self.rows - 1))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ class Rows:
     ends: NDArray[np.int64]
     units: NDArray[np.uint8] | None = None
     """The bucket of each row's cluster, where there are clusters."""
+    crossed: NDArray[np.int64] | None = None
+    """The number of each row's intersection, where there are segments."""
     bins: NDArray[np.uint16] | None = None
     """Where there are components of bins, the room for the bin of each row: moments are added first, and find it."""
 
@@ -57,9 +60,10 @@ class Rows:
     def where(self, choice: NDArray[np.bool_]) -> Rows:
         """The rows for which the choice is true."""
         counts = np.concatenate([[0], np.cumsum(choice)])
-        weights = None if self.weights is None else self.weights[choice]
-        units = None if self.units is None else self.units[choice]
-        return Rows(self.predictions[choice], self.logits, self.targets[choice], weights, counts[self.ends], units)
+        of_rows: Any = (None if one is None else one[choice] for one in (self.weights, self.units, self.crossed))
+        weights, units, crossed = of_rows
+        x, y = self.predictions[choice], self.targets[choice]
+        return Rows(x, self.logits, y, weights, counts[self.ends], units, crossed)
 
 
 def floored(rows: Rows, eps: float) -> tuple[Iterator[Rows], int]:
@@ -68,13 +72,32 @@ def floored(rows: Rows, eps: float) -> tuple[Iterator[Rows], int]:
     The other rows keep their predictions: a certain and right one stays certain. Rows with 1 - p = eps come as logits,
     since no float64 near 1 has a complement of just that.
     """
-    p, y = rows.predictions.astype(np.float64, copy=False), rows.targets
-    low = (p >= 0) & (p < eps) & (y > 0)
-    high = (p <= 1) & (1 - p < eps) & (y < 1)
+    low, high = _outside(rows, eps)
     changed = int(low.sum() + high.sum())
     if not changed:
         return iter([rows]), 0
-    raised = replace(rows, predictions=np.where(low, eps, p)).where(~high)
-    logits = np.full(p.shape, -logit(eps))
-    lowered = replace(rows, predictions=logits, logits=True).where(high)
-    return iter([raised, lowered]), changed
+    return iter([_raised(rows, low, eps).where(~high), _lowered(rows, eps).where(high)]), changed
+
+
+def floored_together(rows: Rows, others: Rows, eps: float) -> Iterator[tuple[Rows, Rows]]:
+    """The same of two models' predictions for the same rows, in parts in which each is of one kind."""
+    both = [(one, *_outside(one, eps)) for one in (rows, others)]
+    kinds = [{False: _raised(one, low, eps), True: _lowered(one, eps)} for one, low, _ in both]
+    for mine, theirs in itertools.product((False, True), repeat=2):
+        chosen = (both[0][2] == mine) & (both[1][2] == theirs)
+        if chosen.any():
+            yield kinds[0][mine].where(chosen), kinds[1][theirs].where(chosen)
+
+
+def _outside(rows: Rows, eps: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where p is to be raised to eps, and where 1 - p is; what is no probability at all is left as it is."""
+    p, y = rows.predictions.astype(np.float64, copy=False), rows.targets
+    return (p >= 0) & (p < eps) & (y > 0), (p <= 1) & (1 - p < eps) & (y < 1)
+
+
+def _raised(rows: Rows, low: NDArray[np.bool_], eps: float) -> Rows:
+    return replace(rows, predictions=np.where(low, eps, rows.predictions.astype(np.float64, copy=False)))
+
+
+def _lowered(rows: Rows, eps: float) -> Rows:
+    return replace(rows, predictions=np.full(rows.targets.shape, -logit(eps)), logits=True)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from .bins import logit
 from .buckets import Losses
 from .sample import FEWEST_UNITS
-from .statistics import Columns
+from .statistics import INTERVALS, Columns, margins
 from .tails import student_quantile
 
 Floats = NDArray[np.float64]
@@ -81,7 +81,7 @@ def _with_ends(found: Columns, buckets: Any) -> Columns:
     """The same with the ends of intervals."""
     t = np.array([student_quantile(degrees) for degrees in (buckets - 1).tolist()])
     with np.errstate(all="ignore"):
-        for name in ("log_loss", "normalized_entropy", "d2", "brier"):
-            half = t * found[f"{name}_se"]
-            found[f"{name}_low"], found[f"{name}_high"] = found[name] - half, found[name] + half
+        for name, ends in INTERVALS.items():
+            margin = margins(found[f"{name}_se"], t, found["base_rate"], found["effective_rows"])
+            found[f"{name}_low"], found[f"{name}_high"] = ends(found[name], margin)
     return found

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .buckets import Buckets
 from .clip import Rows
 from .grid import Grid
+from .intersections import Intersections
 from .moments import MomentSums
 from .pairs import Pairs
 from .plan import Plan
@@ -55,5 +56,11 @@ class Component(Protocol):
         ...
 
 
-COMPONENTS: dict[str, type[Component]] = {"moments": MomentSums, "grid": Grid, "buckets": Buckets, "pairs": Pairs}
+COMPONENTS: dict[str, type[Component]] = {
+    "moments": MomentSums,
+    "grid": Grid,
+    "buckets": Buckets,
+    "pairs": Pairs,
+    "segments": Intersections,
+}
 """By the name that a plan and a saved state have for it."""

@@ -96,8 +96,18 @@ def _chance(bins: Occupied, truth: Floats, at: Floats) -> Chance:
     return Chance(found[0][0][:, :2].mean(axis=0), *found[1])
 
 
-def isotonic(sample: Sample, curve: Curve, log_loss: float | None = None, brier: float | None = None) -> Isotonic:
-    """The curve with its band, its distances, and the decomposition of both scores."""
+def isotonic(
+    sample: Sample,
+    curve: Curve,
+    log_loss: float | None = None,
+    brier: float | None = None,
+    exact: tuple[float, float] | None = None,
+) -> Isotonic:
+    """The curve with its band, its distances, and the decomposition of both scores.
+
+    `exact`: the scores after isotonic regression of the rows themselves, for the plain decomposition. What bins lose by
+    their width they do not over-fit either, so that debiased values are those of the bins.
+    """
     bins = sample.bins
     if not bins.w.size:
         return _nothing(sample.refusal)
@@ -125,8 +135,10 @@ def isotonic(sample: Sample, curve: Curve, log_loss: float | None = None, brier:
     null = None if chance is None else chance.gains[:, 2]
     recalibrated = plain_scores(bins.wy, bins.w, fitted) / bins.weight
     plain = plain_scores(bins.wy, bins.w, bins.p) / bins.weight
-    exact = [given if given is not None else float(own) for given, own in zip((log_loss, brier), plain, strict=True)]
-    parts = [_parts(sample, index, exact[index], float(recalibrated[index]), chance) for index in range(2)]
+    scores = [given if given is not None else float(own) for given, own in zip((log_loss, brier), plain, strict=True)]
+    parts = [_parts(sample, index, scores[index], float(recalibrated[index]), chance) for index in range(2)]
+    if exact is not None:
+        parts = [_of_rows(part, fit) for part, fit in zip(parts, exact, strict=True)]
     found = debiased(ici, null, sample, method="isotonic")
     return Isotonic(drawn, found, e50, e90, emax, Decomposition(*parts))
 
@@ -185,6 +197,14 @@ def _parts(sample: Sample, index: int, score: float, recalibrated: float, chance
     if sample.refusal:
         found[1] = replace(found[1], se=math.nan, low=math.nan, high=math.nan, note=sample.refusal)
     return Parts(score, found[0], found[1], uncertainty, overfit)
+
+
+def _of_rows(parts: Parts, recalibrated: float) -> Parts:
+    """The same with the plain decomposition of the rows; what is between it and the debiased one is over-fit."""
+    miscalibration = replace(parts.miscalibration, raw=parts.score - recalibrated)
+    discrimination = replace(parts.discrimination, raw=parts.uncertainty - recalibrated)
+    overfit = discrimination.raw - discrimination.value
+    return replace(parts, miscalibration=miscalibration, discrimination=discrimination, overfit=overfit)
 
 
 def _against_chance(sample: Sample, found: Estimate, gains: Floats) -> Estimate:

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from .auc import area
-from .bins import COARSE, Bins
+from .bins import COARSE, Bins, meant
 from .cumulative import cumulative
 from .diagnoses import Finding
 from .diagnostics import DIAGNOSTICS, SUFFIXES, Diagnostics, diagnose, scalars
 from .recalibration import difference
 from .sample import Sample, Units
-from .scan import scan
-from .segments import Segment
+from .scan import DEPTH
 from .state import Key, State
 from .statistics import Columns
 from .verdicts import findings_of_groups
@@ -44,6 +43,8 @@ class Asked:
 
     thresholds: tuple[float, ...] = ()
     prevalence: float | None = None
+    depth: int = DEPTH
+    """The columns that a segment fixes at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +58,6 @@ class Diagnosis:
     """What tables of many groups and labels show, which costs little: of the groups in order and of the whole."""
     accused: Callable[[], tuple[Finding, ...]] = field(default=tuple)
     """Findings about groups."""
-    scanned: Callable[[], tuple[Segment, ...]] = field(default=tuple)
-    """All intersections of two group columns."""
     certain: bool = False
     """Whether only numbers are known, and not their errors: those of an average over labels."""
 
@@ -80,11 +79,6 @@ class Diagnosis:
         return self.whole.findings + self.accused()
 
     @cached_property
-    def segments(self) -> tuple[Segment, ...]:
-        """Single values of the group columns and pairs of them, the worst first; none of a single column."""
-        return self.scanned()
-
-    @cached_property
     def brief(self) -> Columns:
         """Observed minus predicted and AUC, with intervals, of the groups in order and of the whole."""
         return self.shown()
@@ -97,8 +91,7 @@ def of_problem(state: State, problem: int, order: Sequence[Key], rows: Columns, 
     clustered = state.plan.cluster is not None
 
     def whole() -> Diagnostics:
-        log_loss, brier = (float(rows[name][-1]) for name in ("log_loss", "brier"))
-        return _diagnose(*_bins(state, problem), asked, clustered, log_loss, brier)
+        return _diagnose(*_bins(state, problem), asked, clustered, _scores(rows, -1), state.recalibrated_at([problem]))
 
     def largest() -> list[int]:
         found: list[int] = np.argsort(-rows["rows"][: len(order)], kind="stable")[:MOST_GROUPS].tolist()
@@ -107,7 +100,9 @@ def of_problem(state: State, problem: int, order: Sequence[Key], rows: Columns, 
     def groups() -> Columns:
         found = {name: np.full(len(order), math.nan) for name in NAMES}
         for place in largest():
-            one = _diagnose(state.bins(problem, order[place], relative=True), None, asked)
+            exact = state.recalibrated_at([problem], order[place])
+            scores = _scores(rows, place) if exact else None
+            one = _diagnose(state.bins(problem, order[place], relative=True), None, asked, False, scores, exact)
             for name, value in scalars(one).items():
                 found[name][place] = value
         return _without_errors(found) if clustered else found
@@ -127,14 +122,10 @@ def of_problem(state: State, problem: int, order: Sequence[Key], rows: Columns, 
             tests[name] = _test(state.bins(problem, key, relative=True))
         return findings_of_groups({name: test for name, test in tests.items() if test is not None})
 
-    def scanned() -> tuple[Segment, ...]:
-        several = len(state.plan.groups) > 1 and len(order) <= MOST_GROUPS
-        return scan(state, problem, 2) if several else ()
-
-    return Diagnosis(whole, groups, shown, accused, scanned)
+    return Diagnosis(whole, groups, shown, accused)
 
 
-def over_labels(state: State, problems: Sequence[int], asked: Asked) -> Diagnosis | None:
+def over_labels(state: State, problems: Sequence[int], rows: Columns, asked: Asked) -> Diagnosis | None:
     """That of all labels of a model together, each label of a row as a row of its own: numbers without errors."""
     if "grid" not in state.components:
         return None
@@ -145,10 +136,20 @@ def over_labels(state: State, problems: Sequence[int], asked: Asked) -> Diagnosi
             more = state.bins(problem, relative=True)
             assert total is not None
             assert more is not None
-            total = total + more
-        return _diagnose(total, None, asked)
+            total = meant(total + more, state.plan.weight_kind)
+        exact = state.recalibrated_at(problems)
+        return _diagnose(total, None, asked, False, _scores(rows, -1) if exact else None, exact)
 
-    return Diagnosis(whole, certain=True)
+    unknown = np.full(len(rows["rows"]) - 1, math.nan)
+    return Diagnosis(whole, lambda: dict.fromkeys(NAMES, unknown), certain=True)
+
+
+_Pair = tuple[float, float]
+"""Of log loss and of the Brier score."""
+
+
+def _scores(rows: Columns, place: int) -> _Pair:
+    return float(rows["log_loss"][place]), float(rows["brier"][place])
 
 
 def _briefly(bins: Bins | None, buckets: Bins | None, clustered: bool) -> dict[str, float]:
@@ -188,10 +189,11 @@ def _diagnose(
     buckets: Bins | None,
     asked: Asked,
     clustered: bool = False,
-    log_loss: float | None = None,
-    brier: float | None = None,
+    scores: _Pair | None = None,
+    exact: _Pair | None = None,
 ) -> Diagnostics:
     assert bins is not None
+    log_loss, brier = scores or (None, None)
     return diagnose(
         bins,
         buckets,
@@ -200,6 +202,7 @@ def _diagnose(
         clustered=clustered,
         log_loss=log_loss,
         brier=brier,
+        exact=exact,
     )
 
 

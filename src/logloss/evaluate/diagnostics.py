@@ -242,6 +242,7 @@ def diagnose(
     clustered: bool = False,
     log_loss: float | None = None,
     brier: float | None = None,
+    exact: tuple[float, float] | None = None,
 ) -> Diagnostics:
     """Everything that the bins of one problem tell.
 
@@ -254,6 +255,7 @@ def diagnose(
         clustered: whether buckets keep clusters of rows together: then intervals and p-values are theirs.
         log_loss: the exact log loss of the rows; None: that of the bins.
         brier: the exact Brier score; None: that of the bins.
+        exact: both after isotonic regression of the rows themselves, for the plain decomposition.
 
     Raises:
         InvalidInputError: a threshold or the prevalence is not between 0 and 1, or shapes do not fit.
@@ -263,7 +265,7 @@ def diagnose(
     sample = Sample(bins.occupied, units, clustered)
     found = sample.bins
     curve = smooth(sample)
-    steps = isotonic(sample, curve, log_loss, brier)
+    steps = isotonic(sample, curve, log_loss, brier, exact)
     some = found.w.size > 0
     whole = Diagnostics(
         rows=int(bins.rows.sum()),

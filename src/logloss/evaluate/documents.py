@@ -68,6 +68,20 @@ class PairedSums(msgspec.Struct, forbid_unknown_fields=True):
     sums: Records
 
 
+class Crossed(msgspec.Struct, forbid_unknown_fields=True):
+    """The bins of a problem in every intersection."""
+
+    soft: bool
+    bins: Records
+
+
+class Intersections(msgspec.Struct, forbid_unknown_fields=True):
+    """The values of the columns of segments that met, and what every problem has for them."""
+
+    keys: list[list[Value]]
+    problems: list[Crossed]
+
+
 class Problem(msgspec.Struct, forbid_unknown_fields=True):
     """A column of predictions for a column of targets."""
 
@@ -96,6 +110,8 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True):
         default_factory=lambda: ["moments"]
     )
     cluster: str | None = None
+    segments: list[str] = []
+    weight_kind: str = "importance"
 
 
 class Dropped(msgspec.Struct):

@@ -283,6 +283,12 @@ GROUP = Other(
     "a group is miscalibrated: more than chance, among all groups looked at",
     "Predictions mislead for this group. Add what distinguishes it to the model, or recalibrate it alone.",
 )
+SEGMENT = Other(
+    "LL302",
+    "a segment is miscalibrated: more than chance, among all intersections of columns looked at",
+    "Predictions mislead for these rows. Add what distinguishes them to the model; a segment that holds others may be "
+    "wrong because of one of them.",
+)
 WORSE = Other(
     "LL501",
     "a model is worse than the one it is compared with: its log loss is larger, beyond chance",
@@ -303,7 +309,7 @@ DECALIBRATED = Other(
     "calibration in the large changed",
     "What is predicted now means something else than before. Recalibrate on recent rows.",
 )
-OTHERS = (GROUP, WORSE, SAME, DRIFTED, DECALIBRATED)
+OTHERS = (GROUP, SEGMENT, WORSE, SAME, DRIFTED, DECALIBRATED)
 
 _ALL: tuple[Rule | Other, ...] = (*RULES, *OTHERS)
 CODES: dict[str, str] = {one.code: one.meaning for one in _ALL}

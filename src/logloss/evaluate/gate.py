@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .._errors import InvalidInputError
 from .statistics import STATISTICS
-from .summary import SCALARS, Block, Summary
+from .summary import SCALARS, SEGMENT, Block, Summary
 
 _SHORT = {"ne": "normalized_entropy", "ll": "log_loss"}
 _OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
@@ -51,7 +51,12 @@ class Gate:
     @property
     def needs_diagnostics(self) -> bool:
         """Whether bins must have been kept."""
-        return not self.operator or self.statistic in SCALARS
+        return self.statistic in SCALARS or (not self.operator and not self.needs_segments)
+
+    @property
+    def needs_segments(self) -> bool:
+        """Whether segments must have been scanned."""
+        return self.statistic == SEGMENT.code
 
     def failures(self, summary: Summary) -> Iterator[str]:
         """One sentence per model and label for which the condition holds, or cannot be told."""
@@ -59,6 +64,11 @@ class Gate:
             raise InvalidInputError(
                 f"gate {self.text!r} is about diagnostics, and none were kept; "
                 "score with diagnostics=True (--diagnostics)."
+            )
+        if self.needs_segments and not summary.plan.segments:
+            raise InvalidInputError(
+                f"gate {self.text!r} is about segments, and none were named; "
+                "score with segments=['a', 'b'] (--segments a,b)."
             )
         for block in summary.results.blocks:
             if block.average is None:

@@ -23,7 +23,7 @@ Integers = NDArray[np.int64]
 _MANY = 1 << 12
 """Rows from which on a table of all bins is worth its 262 kB, for as long as they are added."""
 
-_FEW_BYTES = 46
+RECORD_BYTES = 46
 """A record without weights, with what finds it."""
 
 
@@ -117,7 +117,7 @@ class Grid:
     @staticmethod
     def size(plan: Plan, groups: int) -> int:
         """The most bytes that it takes for so many groups of many rows each; groups of few rows take less."""
-        record = _FEW_BYTES * width_of(plan) // NARROW
+        record = RECORD_BYTES * width_of(plan) // NARROW
         return len(plan.problems) * record * (FINE + 2 + (groups * (COARSE + 2) if plan.groups else 0))
 
 

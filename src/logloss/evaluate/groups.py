@@ -6,6 +6,7 @@ types agree; which of them is shown depends on all values of the column and not 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -151,12 +152,16 @@ class Groups:
             return np.zeros(min(rows, 1), np.int64), None, np.array([rows] if rows else [], np.int64)
         from .._kernels import grouping
 
-        cells = self._cells(self._words([c.encode(key) for c, key in zip(self._columns, keys, strict=True)], rows))
+        cells = self.of_each(keys, rows)
         if self._places.size < self._count:
             self._places = np.full(self._known.shape[0], -1, np.int64)
         order, ends, met = (self._scratch(name, rows) for name in ("order", "ends", "met"))
         count = grouping.gather_rows(cells, self._places, order, ends, met)
         return met[:count], order, ends[:count]
+
+    def of_each(self, keys: Sequence[KeyColumn], rows: int) -> Integers:
+        """The number of every row's group; the array is the next call's too."""
+        return self._cells(self._words([c.encode(key) for c, key in zip(self._columns, keys, strict=True)], rows))
 
     def of_keys(self, keys: Sequence[Key]) -> Integers:
         """The numbers of these groups; new ones get the next."""
@@ -263,3 +268,16 @@ def column_of_values(column: Column, values: Sequence[Any]) -> tuple[Integers, N
             dtype = np.uint64 if large else _DTYPES.get(kind, np.int64)
             bits[places], kinds[places] = column.encode_numbers(np.array(chosen, dtype))
     return bits, kinds
+
+
+def plain(key: Key) -> list[Any]:
+    """A group's values as JSON has them."""
+    return [{"number": str(value)} if isinstance(value, float) and not math.isfinite(value) else value for value in key]
+
+
+def key_of(values: Sequence[Any]) -> Key:
+    """What `plain` wrote, decoded. Raises ValueError for a number that no column holds."""
+    key = tuple(float(value["number"]) if isinstance(value, dict) else value for value in values)
+    if any(type(value) is int and not -(2**63) <= value < 2**64 for value in key):
+        raise ValueError(f"a group has a number beyond 64 bits: {values}")
+    return key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import Any, Self
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from .._kernels.window import HEADER, LOWEST, NARROW_DIGITS
 from . import sums
 from .clip import Rows
-from .plan import Plan
+from .plan import FREQUENCY, Plan
 from .store import UNWEIGHTED_TERMS, WEIGHTED_TERMS, Cells, Moments, Store, moments_of
 
 Integers = NDArray[np.int64]
@@ -43,7 +44,7 @@ class MomentSums:
         """
         self._grow(int(cells.max(initial=-1)) + 1)
         x, y, w = rows.operands()
-        given = x.place, y.place, w.place, rows.logits, rows.place_of_bins
+        given = x.place, y.place, w.place, self._plan.power, rows.logits, rows.place_of_bins
         if not self._stores[problem].add(*given, _frozen(rows.ends), _frozen(cells)):
             raise InvalidRowsError
 
@@ -61,24 +62,32 @@ class MomentSums:
     @property
     def rows(self) -> int:
         """The number of rows added."""
-        return int(self._stores[0].held[:, 0].sum())
+        return self.rows_of(0)
+
+    def rows_of(self, problem: int) -> int:
+        """Those of a problem, each of which may stand for several."""
+        return int(self._stores[problem].held[:, 0].sum())
 
     def cells(self, problem: int, groups: Integers) -> Cells:
         """The moments of a problem in these groups."""
-        return self._stores[problem].cells(groups)
+        return self._meant(self._stores[problem].cells(groups))
 
     def total(self, problems: Sequence[int], groups: Integers | None = None) -> Cells:
         """The moments of some problems added up, in these groups; over all groups as one cell."""
         stores = [self._stores[problem] for problem in problems]
-        return reduce(add, (one.total() if groups is None else one.cells(groups) for one in stores))
+        found = reduce(add, (one.total() if groups is None else one.cells(groups) for one in stores))
+        return self._meant(found)
+
+    def _meant(self, cells: Cells) -> Cells:
+        """The cells as weights of this kind mean them."""
+        if self._plan.power != 1:
+            return cells
+        return cells.repeated() if self._plan.weight_kind == FREQUENCY else replace(cells, relative=True)
 
     def dump(self, cells: Integers) -> list[list[dict[str, Any]]]:
         """For every problem and group, counts and sums exact to the last digit."""
         names = names_of(self._plan)
-        return [
-            [_cell_to_json(moments, names) for moments in self.cells(problem, cells).exact()]
-            for problem in range(len(self._plan.problems))
-        ]
+        return [[_cell_to_json(moments, names) for moments in store.cells(cells).exact()] for store in self._stores]
 
     @classmethod
     def load(cls, plan: Plan, data: Any, groups: int) -> Self:

@@ -21,7 +21,7 @@ from .corp import entropy
 from .diagnoses import Estimate
 from .groups import Key
 from .pairs import Differences, Pairs
-from .plan import Problem
+from .plan import PRECISION, Problem
 from .sample import FEWEST_UNITS, INFINITE, compared, interval, missing
 from .state import State
 
@@ -86,7 +86,8 @@ def _whole(state: State, pairs: Pairs, number: int, diagnoses: tuple[object, obj
         if clustered
         else pairs.buckets(number) or (None, None)
     )
-    sums, weight = pairs.differences(number), _weight(state, model, None)
+    weight = _weight(state, model, None)
+    sums = _differences(state, pairs, number, None, weight)
     first, second = (
         Model(_bins(state, problem), some, diagnosis)  # type: ignore[arg-type]
         for problem, some, diagnosis in zip((model, baseline), buckets, diagnoses, strict=True)
@@ -115,18 +116,32 @@ def _of_groups(state: State, pairs: Pairs, number: int) -> Iterator[GroupDiffere
     model, baseline = pairs.pairs[number]
     clustered = isinstance(state.components.get("buckets"), Buckets)
     for group in state.groups:
-        sums = pairs.differences(number, state.numbered.find(group))
-        rows, w, ww, q = _weight(state, model, group)
+        rows, w, ww, q = weight = _weight(state, model, group)
+        sums = _differences(state, pairs, number, group, weight)
         found = _clustered(state, model, baseline, group) if clustered else _independent(sums, rows, w, ww, q)
         height = entropy(q) if 0 < q < 1 else math.nan
         yield GroupDifference(group, rows, found, found.value / height)
 
 
-def _weight(state: State, problem: int, group: Key | None) -> tuple[int, float, float, float]:
-    """(rows, Σw, Σw², base rate)."""
+_Weight = tuple[int, float, float, float]
+"""(rows, Σw, Σw², base rate), as weights of this kind mean them."""
+
+
+def _weight(state: State, problem: int, group: Key | None) -> _Weight:
     found = state.moments([problem], group)
-    w = found["w"] / found.one
-    return found.rows, w, found["ww"] / found.one, found["wy"] / found["w"] if found["w"] else math.nan
+    w, ww = (found[name] / found.one for name in ("w", "ww"))
+    if state.plan.weight_kind == PRECISION and found.rows:
+        ww *= w / found.rows
+    return found.rows, w, ww, found["wy"] / found["w"] if found["w"] else math.nan
+
+
+def _differences(state: State, pairs: Pairs, number: int, group: Key | None, weight: _Weight) -> Differences:
+    """The sums of a pair in a group, or over all; those of squares as weights of this kind mean them."""
+    found = pairs.differences(number, None if group is None else state.numbered.find(group))
+    _, w, ww, _ = weight
+    if state.plan.power != 1 or not w > 0:
+        return found
+    return replace(found, tt=found.tt * (ww / w), wt=found.t * (ww / w))
 
 
 def _independent(sums: Differences, rows: int, w: float, ww: float, _: float) -> Estimate:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from .._errors import InvalidInputError
 from .bins import Bins
 from .buckets import drawn
-from .clip import Rows
-from .plan import Plan
+from .clip import Rows, floored_together
+from .plan import FREQUENCY, Plan
 from .records import JOINT, ROWS, SUM, WIDE_JOINT, WIDENED, Records, Sorted, inverse
 
 Integers = NDArray[np.int64]
@@ -47,7 +47,10 @@ def pairs_of(plan: Plan) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class Differences:
-    """Sums over the rows of a cell, with t = w(l - l'), l a model's loss and l' its baseline's."""
+    """Sums over the rows of a cell, with t = w(l - l'), l a model's loss and l' its baseline's.
+
+    Where weights are no importances, tt is the sum of w(l - l')².
+    """
 
     t: float
     tt: float
@@ -83,16 +86,22 @@ class Pairs:
             self._held = {}
 
     def _add(self, number: int, rows: Rows, others: Rows, cells: Integers) -> None:
-        from .._kernels import grid
-
         if not np.array_equal(rows.ends, others.ends):
             raise InvalidInputError(
                 "models are compared on the same rows, and one has a value where another has none; "
                 "leave such rows out, with nulls='drop' (--nulls drop)."
             )
+        eps = self._plan.eps
+        for mine, theirs in iter([(rows, others)]) if eps is None else floored_together(rows, others, eps):
+            self._add_part(number, mine, theirs, cells)
+
+    def _add_part(self, number: int, rows: Rows, others: Rows, cells: Integers) -> None:
+        from .._kernels import grid
+
         (x, y, w), (other, _, _) = rows.operands(), others.operands()
         count, owners = rows.count, rows.owners(cells)
         joint, sums = self._joint[number], self._sums[number]
+        power = 1 if self._plan.power == 1 else 2
         status, row = grid.FULL, 0
         while status != grid.DONE:
             if status == grid.SOFT:
@@ -101,7 +110,7 @@ class Pairs:
             joint.grow()
             sums.grow(_SUMS * 256)
             status, row = grid.add_pairs(
-                *(x.place, other.place, y.place, w.place, rows.logits, others.logits, row, count, owners),
+                *(x.place, other.place, y.place, w.place, power, rows.logits, others.logits, row, count, owners),
                 *joint.arrays,
                 *sums.arrays,
             )
@@ -125,7 +134,7 @@ class Pairs:
 
     def buckets(self, number: int) -> tuple[Bins, Bins] | None:
         """The rows of both models divided at random over the same buckets; None for soft targets."""
-        return None if self.soft[number] else _divided(self._joint[number].sorted().relative())
+        return None if self.soft[number] else _divided(self._joint[number].sorted().relative(), self._plan)
 
     def dump(self, cells: Integers) -> list[dict[str, Any]]:
         """For every pair, its records, those of groups in this order."""
@@ -176,22 +185,30 @@ def _differences(found: Sorted) -> Differences:
     return Differences(sums[0] * scale, sums[1] * scale**2, sums[2] * scale, *sums[3:], beyond)
 
 
-def _divided(found: Sorted) -> tuple[Bins, Bins]:
+def _divided(found: Sorted, plan: Plan) -> tuple[Bins, Bins]:
     """As `buckets.divided`, of rows that lie in a bin of each of two models."""
-    narrow = found.words.shape[1] in WIDENED
-    rows = found.words[:, ROWS].astype(np.float64)
-    if narrow:
-        w, wy, firsts = rows, found.words[:, 2].astype(np.float64), (3, 5)
+    at, kinds = np.unique(found.owners * (PAIRED + 2) + found.places, return_inverse=True)
+
+    def total(values: NDArray[Any]) -> Floats:
+        """Of all scales of weights together."""
+        return np.asarray(np.bincount(kinds, values, at.size), np.float64)
+
+    rows = total(found.words[:, ROWS])
+    if found.words.shape[1] in WIDENED:
+        w, wy, firsts = rows, total(found.words[:, 2]), (3, 5)
         ww, wwy = w, wy
     else:
-        w, wy, firsts = found.value(2), found.value(4), (10, 12)
-        ww, wwy = found.value(6, 2), found.value(8, 2)
+        w, wy, firsts = total(found.value(2)), total(found.value(4)), (10, 12)
+        ww, wwy = total(found.value(6, 2)), total(found.value(8, 2))
+    if plan.power == 1:
+        factor = 1.0 if plan.weight_kind == FREQUENCY else float(w.sum() / rows.sum())
+        ww, wwy = w * factor, wy * factor
     weights = np.concatenate([wy, w - wy])
     squares = np.concatenate([wwy, ww - wwy])
     used = (weights > 0) & (squares > 0)
     weights, squares = weights[used], squares[used]
-    places = [np.concatenate([one, one])[used] for one in (found.owners, found.places)]
-    means = [np.concatenate([found.value(word) / np.where(w > 0, w, 1)] * 2)[used] for word in firsts]
+    places = [np.concatenate([one, one])[used] for one in np.divmod(at, PAIRED + 2)]
+    means = [np.concatenate([total(found.value(word)) / np.where(w > 0, w, 1)] * 2)[used] for word in firsts]
     positive = np.repeat([1.0, 0.0], rows.size)[used]
     effective = np.maximum(np.rint(weights * weights / squares), 1).astype(np.int64)
     cell, unit, count = _drawn(effective)

@@ -8,6 +8,17 @@ from dataclasses import dataclass, replace
 
 from .._errors import InvalidInputError
 
+IMPORTANCE, FREQUENCY, PRECISION = WEIGHT_KINDS = "importance", "frequency", "precision"
+"""What weights mean, which estimates do not tell and errors do.
+
+importance: how much a row counts, as an inverse probability of having been sampled (Stata's pweight); frequency: that
+so many rows were alike (fweight, statsmodels' freq_weights); precision: the inverse of a row's variance, up to a factor
+(aweight, statsmodels' var_weights).
+"""
+
+MOST_ALIKE = 2**32
+"""The most rows that one may stand for."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -68,6 +79,8 @@ class Domain:
     high: float
     rule: str
     remedy: str
+    whole: bool = False
+    """Whether only whole numbers are in it."""
 
 
 @dataclass(frozen=True)
@@ -86,17 +99,28 @@ class Plan:
     outcomes: str | None = None  # what values of targets mean, if not 0 and 1
     components: tuple[str, ...] = ("moments",)  # what its states keep; see `components`
     cluster: str | None = None  # whose rows depend on each other
+    segments: tuple[str, ...] = ()  # columns whose intersections are scanned for miscalibration
+    weight_kind: str = IMPORTANCE
 
     def __post_init__(self) -> None:
+        if self.weight_kind not in WEIGHT_KINDS:
+            kinds = ", ".join(map(repr, WEIGHT_KINDS))
+            raise InvalidInputError(f"weight_kind must be one of {kinds}; got {self.weight_kind!r}; choose one.")
+        if self.weight_kind != IMPORTANCE and not self.weight:
+            raise InvalidInputError(
+                f"weight_kind says what weights mean; got {self.weight_kind!r} and no weights; "
+                "name their column (weight=, --weight)."
+            )
         for problem in self.problems:
             if problem.target == problem.prediction:
                 raise InvalidInputError(
                     f"target and prediction must be different columns; both are {problem.target!r}; name the other one."
                 )
-        if len(set(self.groups)) < len(self.groups):
-            raise InvalidInputError(
-                f"a group column must be named once; got {', '.join(self.groups)}; leave out the repetition."
-            )
+        for what, columns in (("a group column", self.groups), ("a column of segments", self.segments)):
+            if len(set(columns)) < len(columns):
+                raise InvalidInputError(
+                    f"{what} must be named once; got {', '.join(columns)}; leave out the repetition."
+                )
 
     @property
     def has_models(self) -> bool:
@@ -112,6 +136,11 @@ class Plan:
     def targets(self) -> tuple[str, ...]:
         """The columns of targets, each once: one for each label."""
         return tuple(dict.fromkeys(problem.target for problem in self.problems))
+
+    @property
+    def power(self) -> int:
+        """The power of the weight beside squares: 0 without weights, 2 for importances, and 1 for other kinds."""
+        return 0 if not self.weight else 2 if self.weight_kind == IMPORTANCE else 1
 
     def weight_of(self, problem: Problem) -> str | None:
         """The column of a problem's weights."""
@@ -134,8 +163,9 @@ class Plan:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The columns whose values tell rows apart, each once: groups and clusters."""
-        return tuple(dict.fromkeys([*self.groups, *([self.cluster] if self.cluster is not None else [])]))
+        """The columns whose values tell rows apart, each once: groups, segments and clusters."""
+        cluster = [self.cluster] if self.cluster is not None else []
+        return tuple(dict.fromkeys([*self.groups, *self.segments, *cluster]))
 
     def unpacked(self, places: Mapping[str, Sequence[str]]) -> Plan:
         """The plan for columns of lists, given the columns that their places became: a label for each place.
@@ -156,13 +186,20 @@ class Plan:
                 remedy = f"if the column holds logits, say --logit {name}"
                 yield Domain(of, name, "probability", 0, 1, "in [0, 1]", remedy)
             if problem.weight:
-                yield Domain(of, problem.weight, *_WEIGHTS)
+                yield self._weights(of, problem.weight)
         if self.weight and any(problem.weight is None for problem in self.problems):
-            yield Domain(None, self.weight, *_WEIGHTS)
+            yield self._weights(None, self.weight)
+
+    def _weights(self, target: str | None, column: str) -> Domain:
+        if self.weight_kind != FREQUENCY:
+            remedy = "0 is the weight of rows that must not count"
+            return Domain(target, column, "weight", 0, 1e300, "in [0, 1e300]", remedy)
+        rule = f"a whole number in [0, {MOST_ALIKE}], of rows that are alike"
+        remedy = "other weights are importances or precisions: weight_kind='importance' (--weight-kind importance)"
+        return Domain(target, column, "weight", 0, MOST_ALIKE, rule, remedy, whole=True)
 
 
 _OTHER_TARGETS = (
     "0 and 1 are usual, shares between them allowed; for others say which value is positive and which is "
     "no label, as in positive=1, negative=-1 (--positive 1 --negative -1) or ignore=-1 (--ignore -1)"
 )
-_WEIGHTS = "weight", 0, 1e300, "in [0, 1e300]", "0 is the weight of rows that must not count"

@@ -9,7 +9,7 @@ from typing import Any
 from .._errors import InvalidInputError
 from .._spec.losses import EPS
 from .._spec.terms import number
-from .plan import Plan, Problem
+from .plan import IMPORTANCE, Plan, Problem
 from .shift import both, correction
 
 _TARGETS = ("y", "y_true", "target", "label", "clicked", "click", "outcome")
@@ -31,6 +31,7 @@ def make_plan(
     probability: Predictions = None,
     logit: Predictions = None,
     weight: Columns | None = None,
+    weight_kind: str = IMPORTANCE,
     group: str | Sequence[str] | None = None,
     where: str | None = None,
     nulls: str = "error",
@@ -43,6 +44,7 @@ def make_plan(
     cluster: str | None = None,
     negative_rate: float | None = None,
     pos_weight: float | None = None,
+    segments: str | Sequence[str] | None = None,
 ) -> Plan:
     """The plan for a source with these columns.
 
@@ -50,7 +52,7 @@ def make_plan(
     Raises InvalidInputError if arguments are missing or contradict each other, or if labels do not pair.
     """
     roles = {"target": target, "probability": probability, "logit": logit, "weight": weight, "group": group}
-    roles["cluster"] = cluster
+    roles |= {"cluster": cluster, "segments": segments}
     for role, given in roles.items():
         _require_names(role, given)
     if not target:
@@ -82,13 +84,13 @@ def make_plan(
             raise InvalidInputError("eps is a floor of probabilities, and corrected ones are logits; leave it out.")
         problems = list(both(problems, shift))
     if compare is None:
-        compare = eps is None and len({problem.model for problem in problems}) > 1
+        compare = len({problem.model for problem in problems}) > 1
     elif compare:
-        _require_pairs(problems, eps)
+        _require_pairs(problems)
     for name, choice in (("nulls", nulls), ("invalid", invalid)):
         if choice not in ("error", "drop"):
             raise InvalidInputError(f"{name} must be 'error' or 'drop'; got {choice!r}.")
-    groups = (group,) if isinstance(group, str) else tuple(group or ())
+    groups, crossed = ((one,) if isinstance(one, str) else tuple(one or ()) for one in (group, segments))
     return Plan(
         tuple(problems),
         logits=bool(logit),
@@ -100,25 +102,25 @@ def make_plan(
         eps=number(EPS, eps) or None,
         definitions=definitions,
         outcomes=outcomes,
-        components=components_of(diagnostics, cluster is not None, compare),
+        components=components_of(diagnostics, cluster is not None, compare, bool(crossed)),
         cluster=cluster,
+        segments=crossed,
+        weight_kind=weight_kind,
     )
 
 
-def _require_pairs(problems: Sequence[Problem], eps: float | None) -> None:
+def _require_pairs(problems: Sequence[Problem]) -> None:
     models = list(dict.fromkeys(problem.model for problem in problems))
     if len(models) < 2:
         raise InvalidInputError(
             "a comparison takes two models, the baseline first; got one; "
             "name both, as in probability={'old': 'p1', 'new': 'p2'} (--probability old=p1 --probability new=p2)."
         )
-    if eps is not None:
-        raise InvalidInputError("a comparison takes losses as they are; got eps; leave it out.")
 
 
-def components_of(diagnostics: bool, clusters: bool, pairs: bool) -> tuple[str, ...]:
+def components_of(diagnostics: bool, clusters: bool, pairs: bool, segments: bool) -> tuple[str, ...]:
     """What a state keeps."""
-    chosen = {"moments": True, "grid": diagnostics or pairs, "buckets": clusters, "pairs": pairs}
+    chosen = {"moments": True, "grid": diagnostics or pairs, "buckets": clusters, "pairs": pairs, "segments": segments}
     return tuple(name for name, wanted in chosen.items() if wanted)
 
 

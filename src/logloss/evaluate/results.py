@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .diagnosed import Diagnosis
 from .diagnoses import Diagnostics, Finding
 from .groups import Key, Values
+from .scan import Scan
 from .statistics import STATISTICS, Columns, Statistics
 
 
@@ -55,6 +56,8 @@ class Block:
     diagnosis: Diagnosis | None = None
     buckets: NDArray[np.int64] | None = None
     """How many buckets of clusters have rows, where intervals are those of clusters."""
+    scan: Scan | None = None
+    """The segments of the columns that were named for them, else of several group columns."""
 
     @property
     def diagnostics(self) -> Diagnostics | None:
@@ -63,8 +66,9 @@ class Block:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What a person should know of the whole, and of groups; none where no bins were kept."""
-        return self.diagnosis.findings if self.diagnosis else ()
+        """What a person should know of the whole, of groups and of segments; none where no bins were kept."""
+        of_segments = self.scan.findings if self.scan else ()
+        return (self.diagnosis.findings if self.diagnosis else ()) + of_segments
 
     @property
     def scalars(self) -> Columns:

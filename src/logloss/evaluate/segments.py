@@ -1,8 +1,11 @@
 """For whom are predictions wrong? Segments tested together, and ranked so that tiny ones do not win.
 
 Tested by ECCE (the range of a Brownian motion), adjusted by Holm over all segments with 10 expected events and
-non-events: overlap hardly matters, and without adjustment 99 of 100 sound models would be accused. Ranked by the lower
-end of a shrunken difference: with O observed and E expected events,
+non-events: overlap hardly matters, and without adjustment 99 of 100 sound models would be accused. Those with 3 to 10
+are tested together by drawing their outcomes (`max_t`). Each of the two families may err in its share of 5 %: its
+p-values are divided by that share, which is its share of the segments, but a tenth at least.
+
+Ranked by the lower end of a shrunken difference: with O observed and E expected events,
 
     O ~ Poisson(E θ),  θ ~ Gamma(a, a),  a by maximum likelihood,  posterior Gamma(O + a, E + a)
 
@@ -22,13 +25,16 @@ from .bins import Bins, Floats, Occupied
 from .comparison import holm
 from .cumulative import cumulative
 from .diagnoses import Estimate
+from .max_t import MaxT, max_t
 from .recalibration import difference
 from .sample import Sample, missing
 from .tails import bisect, normal_quantile
 
-__all__ = ["Segment", "segments"]
+__all__ = ["Cells", "Segment", "segments"]
 
-FEWEST_EXPECTED = 10
+FEWEST_EXPECTED, FEWEST_DRAWN = 10, 3
+LEAST_SHARE = 0.1
+"""Of the error that may be made, for the smaller family of tests."""
 Z90 = normal_quantile(0.95)
 LARGEST = 1e8
 """A prior as sure as this says that segments do not differ."""
@@ -48,11 +54,13 @@ class Segment:
     test: Estimate
     """ECCE in σ, with its p-value before adjustment; it has a reason where events are too few."""
     p_adjusted: float
-    """The p-value after Holm, over all segments that were tested."""
+    """The p-value for the number of all segments that were tested."""
     detectable: Estimate
     """The error, all of one sign, that the test finds in 80 of 100 samples, alone."""
     shrunken: Estimate
     """Observed minus predicted, drawn towards 0 as the other segments suggest, with a 90 % interval."""
+    events: float
+    """Expected events or non-events, of which there are fewer, of equal weight."""
     at_least: float
     """The end of that interval nearer to 0, and 0 if it holds 0: what segments are ranked by."""
 
@@ -62,34 +70,81 @@ class Segment:
         return self.p_adjusted < 0.05
 
 
-def segments(named: Iterable[tuple[str, Bins]], *, clustered: bool = False) -> tuple[Segment, ...]:
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The cells that segments are sums of: without them, segments of few events cannot be tested together."""
+
+    bins: Sequence[Occupied]
+    of_segments: Sequence[Sequence[int]]
+    """For every segment in order, the numbers of its cells."""
+
+
+def segments(
+    named: Iterable[tuple[str, Bins]], *, clustered: bool = False, cells: Cells | None = None
+) -> tuple[Segment, ...]:
     """All segments: those found first, and among these and among the others the largest errors first.
 
     Rows that depend on each other in clusters (`clustered`) make every segment look worse than it is: then none is
     tested.
     """
-    cells = [(name, bins.occupied) for name, bins in named]
-    cells = [(name, cell) for name, cell in cells if cell.w.size]
-    if not cells:
+    known = [(name, bins.occupied) for name, bins in named]
+    places = [place for place, (_, one) in enumerate(known) if one.w.size]
+    if not places:
         return ()
-    shrunken = _shrunken([cell for _, cell in cells])
-    one_by_one = [_alone(name, cell, drawn) for (name, cell), drawn in zip(cells, shrunken, strict=True)]
+    shrunken = _shrunken([known[place][1] for place in places])
+    found = [_alone(*known[place], drawn) for place, drawn in zip(places, shrunken, strict=True)]
     if clustered:
         refused = missing("the test is of independent rows, and these depend on each other in clusters")
-        one_by_one = [replace(one, test=refused, detectable=refused) for one in one_by_one]
-    adjusted = holm([one.test.p_value for one in one_by_one])
-    found = [replace(one, p_adjusted=p) for one, p in zip(one_by_one, adjusted, strict=True)]
+        found = [replace(one, test=refused, detectable=refused) for one in found]
+    drawn = _few([known[place][1] for place in places], found) if cells else []
+    fewest = FEWEST_DRAWN if drawn else FEWEST_EXPECTED
+    found = [one if place in drawn else _refused(one, fewest) for place, one in enumerate(found)]
+    if cells and drawn:
+        members = [cells.of_segments[places[place]] for place in drawn]
+        found = _together(found, drawn, max_t(cells.bins, members, [found[place].test.value for place in drawn]))
+    else:
+        adjusted = holm([one.test.p_value for one in found])
+        found = [replace(one, p_adjusted=p) for one, p in zip(found, adjusted, strict=True)]
     return tuple(sorted(found, key=lambda one: (not one.found, -one.at_least, -abs(one.shrunken.value), one.name)))
+
+
+def _few(known: Sequence[Occupied], found: Sequence[Segment]) -> list[int]:
+    """The places of segments with so few events that outcomes are drawn; with weights that cannot be done."""
+    counted = all(one.unit and not one.soft for one in known)
+    few = (place for place, one in enumerate(found) if FEWEST_DRAWN <= one.events < FEWEST_EXPECTED)
+    return [place for place in few if not found[place].test.reason] if counted else []
+
+
+def _refused(one: Segment, fewest: int) -> Segment:
+    """A segment of too few events for the range of a Brownian motion, untested."""
+    if one.test.reason or one.events >= FEWEST_EXPECTED:
+        return one
+    return replace(
+        one, test=missing(f"the test takes {fewest} expected events and non-events; there are {one.events:.1f}")
+    )
+
+
+def _together(found: Sequence[Segment], drawn: Sequence[int], few: MaxT) -> list[Segment]:
+    """Two families of tests: many events by Holm, few by the largest of draws, each with its share of the error."""
+    many = [place for place, one in enumerate(found) if place not in drawn and not math.isnan(one.test.p_value)]
+    share = max(len(drawn) / (len(drawn) + len(many)), LEAST_SHARE)
+    if many:
+        share = min(share, 1 - LEAST_SHARE)
+    result = list(found)
+    adjusted = holm([found[place].test.p_value for place in many])
+    for place, p_value in zip(many, adjusted, strict=True):
+        result[place] = replace(found[place], p_adjusted=min(1.0, p_value / (1 - share)))
+    method = f"max-T, {few.draws} draws"
+    for place, alone, p_value in zip(drawn, few.alone.tolist(), few.adjusted.tolist(), strict=True):
+        test = replace(found[place].test, p_value=alone, method=method, note="")
+        result[place] = replace(found[place], test=test, p_adjusted=min(1.0, p_value / share))
+    return result
 
 
 def _alone(name: str, cell: Occupied, shrunken: Estimate) -> Segment:
     sample = Sample(cell)
     sums, expected = cumulative(sample), float(np.sum(cell.w * cell.p))
     scale = cell.weight / float(cell.ww.sum())
-    events = min(expected, cell.weight - expected) * scale
-    test = sums.sigma
-    if not test.reason and events < FEWEST_EXPECTED:
-        test = missing(f"the test takes {FEWEST_EXPECTED} expected events and non-events; there are {events:.1f}")
     nearest = 0.0 if shrunken.low <= 0 <= shrunken.high else min(abs(shrunken.low), abs(shrunken.high))
     return Segment(
         name=name,
@@ -98,10 +153,11 @@ def _alone(name: str, cell: Occupied, shrunken: Estimate) -> Segment:
         observed=cell.base_rate,
         predicted=expected / cell.weight,
         difference=difference(sample),
-        test=test,
+        test=replace(sums.sigma, method="Holm"),
         p_adjusted=math.nan,
         detectable=sums.detectable,
         shrunken=shrunken,
+        events=min(expected, cell.weight - expected) * scale,
         at_least=nearest if math.isfinite(nearest) else 0.0,
     )
 

@@ -16,14 +16,17 @@ from numpy.typing import NDArray
 from .._errors import InvalidInputError
 from . import sums
 from .agreement import agreed
-from .bins import COARSE, FINE, Bins
+from .bins import COARSE, FINE, Bins, meant
 from .buckets import Buckets, Losses, divided
 from .clip import Rows, floored
 from .components import COMPONENTS, Component
 from .grid import Grid, bins_of
 from .groups import Groups, Key, KeyColumn, Values
+from .intersections import Intersections
 from .moments import InvalidRowsError, MomentSums
-from .plan import Plan
+from .ordered import Recalibrated, unmergeable
+from .pairs import Pairs
+from .plan import FREQUENCY, MOST_ALIKE, Plan
 from .shift import shifted
 from .store import Moments
 from .units import units_of
@@ -32,6 +35,7 @@ __all__ = ["REASONS", "Cell", "InvalidRowsError", "Key", "State", "Values"]
 
 Integers = NDArray[np.int64]
 _NONE: Mapping[str, NDArray[np.bool_]] = {}
+_NOTHING: Mapping[str, Any] = {}
 
 REASONS = ("missing", "invalid", "ignored")
 """Why rows may have been left out, where that was asked for."""
@@ -48,12 +52,16 @@ class Cell:
 
 
 class State:
-    """What was added of the rows of a plan; see `components` for what that is."""
+    """What was added of the rows of a plan; see `components` for what that is.
 
-    def __init__(self, plan: Plan) -> None:
+    `beside` are components of this run alone, which neither a plan nor a file knows.
+    """
+
+    def __init__(self, plan: Plan, beside: Mapping[str, Any] = _NOTHING) -> None:
         self.plan = plan
         self.numbered = Groups(len(plan.groups))
-        self.components: dict[str, Component] = {name: COMPONENTS[name](plan) for name in plan.components}
+        self.components: dict[str, Component] = {name: COMPONENTS[name](plan) for name in plan.components} | {**beside}
+        self.recalibrated: Recalibrated | None = None
         self.dropped = dict.fromkeys(REASONS, 0)
         self.dropped_weight = dict.fromkeys(REASONS, 0)
         self.rows = 0
@@ -78,8 +86,9 @@ class State:
         keys: Sequence[KeyColumn] = (),
         gaps: Mapping[str, NDArray[np.bool_]] = _NONE,
         cluster: KeyColumn | None = None,
+        crossed: Sequence[KeyColumn] = (),
     ) -> None:
-        """Add rows: their columns of numbers, their columns of groups, and their clusters, of which none is missing.
+        """Add rows: their columns of numbers, of groups, their clusters, of which none is missing, and of segments.
 
         `gaps` has, for a target, the rows that do not count for it, whatever stands there. Raises InvalidRowsError, and
         is then of no further use, where another value is outside its domain.
@@ -89,20 +98,36 @@ class State:
         if order is not None:
             columns = {name: column[order] for name, column in columns.items()}
             gaps = {name: rows_[order] for name, rows_ in gaps.items()}
-        units = None if cluster is None else units_of(cluster)
-        if order is not None and units is not None:
-            units = units[order]
+        of_row: list[Any] = [None if cluster is None else units_of(cluster), self._crossed(crossed, rows)]
+        units, places = (one if one is None or order is None else one[order] for one in of_row)
         for index, problem in enumerate(self.plan.problems):
             name = self.plan.weight_of(problem)
             weights = columns[name] if name else None
-            whole = Rows(columns[problem.prediction], self.plan.logits, columns[problem.target], weights, ends, units)
+            if weights is not None and self.plan.weight_kind == FREQUENCY and not _are_counts(weights):
+                raise InvalidRowsError
+            x, y = columns[problem.prediction], columns[problem.target]
+            whole = Rows(x, self.plan.logits, y, weights, ends, units, places)
             if problem.target in gaps:
                 whole = whole.where(~gaps[problem.target])
-            for part in self._floored(shifted(whole, problem.shift)):
+            whole = shifted(whole, problem.shift)
+            for part in self._floored(whole):
                 binned = part if len(self.components) == 1 else replace(part, bins=np.empty(part.count, np.uint16))
                 for component in self.components.values():
-                    component.add(index, binned, cells)
+                    if not isinstance(component, Pairs):
+                        component.add(index, binned, cells)
+            if isinstance(pairs := self.components.get("pairs"), Pairs):  # which floors two models' rows together
+                pairs.add(index, whole, cells)
         self.rows += rows
+
+    def _crossed(self, keys: Sequence[KeyColumn], rows: int) -> NDArray[np.int64] | None:
+        found = self.intersections
+        return None if found is None else found.numbered.of_each(keys, rows)
+
+    @property
+    def intersections(self) -> Intersections | None:
+        """The bins of every combination of the columns of segments; None where there are none."""
+        found = self.components.get("segments")
+        return found if isinstance(found, Intersections) else None
 
     def _floored(self, rows: Rows) -> Iterator[Rows]:
         if self.plan.eps is None:
@@ -114,8 +139,11 @@ class State:
     def merge(self, other: State) -> None:
         """Add another state's rows to this one.
 
-        Raises InvalidInputError if the plans differ, or groups are texts in one and in the other no whole numbers.
+        Raises InvalidInputError if the plans differ, if groups are texts in one and in the other no whole numbers, or
+        if either knows an exact decomposition.
         """
+        if self.recalibrated or other.recalibrated:
+            raise unmergeable()
         if self.plan != other.plan:
             raise InvalidInputError(
                 f"only states of the same plan can be merged; {_difference(self.plan, other.plan)}."
@@ -157,13 +185,14 @@ class State:
             return None
         whole = group is None or not self.plan.groups
         found = grid.whole(problem) if whole else grid.of_group(problem, self.numbered.find(group or ()))
-        return bins_of(found.relative() if relative else found, FINE if whole else COARSE, grid.soft[problem])
+        bins = bins_of(found.relative() if relative else found, FINE if whole else COARSE, grid.soft[problem])
+        return meant(bins, self.plan.weight_kind)
 
     def bucket_bins(self, problem: int, *, relative: bool = False) -> Bins | None:
         """The bins of a problem per bucket of clusters, or without clusters of rows; None where neither is known."""
         buckets = self.components.get("buckets")
         if isinstance(buckets, Buckets):
-            return buckets.bins(problem, relative)
+            return meant(buckets.bins(problem, relative), self.plan.weight_kind)
         bins = self.bins(problem, relative=relative)
         return None if bins is None else divided(bins)
 
@@ -174,12 +203,22 @@ class State:
             return None
         return buckets.losses(problem, None if group is None else self.numbered.find(group))
 
+    def recalibrated_at(self, problems: Sequence[int], group: Key | None = None) -> tuple[float, float] | None:
+        """Log loss and Brier score after isotonic regression of the rows themselves; None where that was not done."""
+        if self.recalibrated is None:
+            return None
+        return self.recalibrated.of(problems, -1 if group is None else self.numbered.find(group))
+
     def cells(self) -> Iterator[Cell]:
         """The moments that the state holds, in order."""
         groups = self.groups
         for problem in range(len(self.plan.problems)):
             for group, found in zip(groups, self.moments_of_groups(problem), strict=True):
                 yield Cell(problem, group, [found.rows, found.infinite, found.zero, found.one_], found)
+
+
+def _are_counts(weights: NDArray[Any]) -> bool:
+    return bool(((weights >= 0) & (weights <= MOST_ALIKE) & (weights == np.floor(weights))).all())
 
 
 def _difference(a: Plan, b: Plan) -> str:

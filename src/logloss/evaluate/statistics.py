@@ -4,6 +4,8 @@ Means and variances are quotients of exact integers, so that centring raw moment
 variance of a weighted mean and the covariance of two are (importance weights, first-order delta method)
 
     V_ab = Σw²(a - ā)(b - b̄) / (Σw)² · n/(n - 1)
+
+Losses are skewed, so 95 % intervals are those of the logarithm: x · exp(± t · SE / x), with Student's t.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ __all__ = ["FEW", "STATISTICS", "Shown", "Statistic", "Statistics", "quantile", 
 Z95 = 1.959963984540054
 
 FEW = 50
-"""Fewer positives or negatives than this, and 95 % intervals need not cover 95 %."""
+"""Fewer positives or negatives than this, and there is no 95 % interval: it need not cover 93 %."""
 
 Columns = dict[str, NDArray[Any]]
 """Statistics of many cells: an array for each name."""
@@ -72,6 +74,30 @@ def _power(base: float, exponent: int) -> float:
         return math.inf
 
 
+Ends = tuple[Floats, Floats]
+
+
+def of_logarithm(value: Floats, margin: Floats) -> Ends:
+    """The ends of the interval of what cannot be negative, given t standard errors."""
+    factor = _each(_exp, over(margin, value))
+    return np.where(margin == 0, value, value / factor), np.where(margin == 0, value, value * factor)
+
+
+def of_rest(value: Floats, margin: Floats) -> Ends:
+    """The same of what is 1 less such a number."""
+    low, high = of_logarithm(1 - value, margin)
+    return 1 - high, 1 - low
+
+
+def _exp(x: float) -> float:
+    return math.exp(x) if x < 709 else math.inf if x == x else math.nan
+
+
+def margins(se: Floats, t: Floats, base_rate: Floats, effective_rows: Floats) -> Floats:
+    """t standard errors, where there are outcomes enough for an interval of them."""
+    return np.where(few(base_rate, effective_rows), math.nan, t * se)
+
+
 class Found:
     """What the formulas share, of all cells."""
 
@@ -82,7 +108,7 @@ class Found:
     def effective(self) -> Floats:
         """(Σw)² ÷ Σw²."""
         found = self.sums.quotient(lambda m: m["w"] * m["w"], lambda m: m["ww"] * m["one"])
-        return np.where(self.sums.overflowed("ww"), math.nan, found)
+        return np.where(self.sums.overflowed("ww"), math.nan, found / self.sums.factor)
 
     @cached_property
     def q(self) -> Floats:
@@ -159,10 +185,16 @@ class Found:
         """How many standard errors make half an interval."""
         return np.asarray(quantile(self.effective - 1))
 
+    def margin(self, se: Floats) -> Floats:
+        """Half of an interval on the scale where it is even."""
+        return margins(se, self.t, self.q, self.effective)
+
     def standardized(self, total: str, variance: str) -> Floats:
         """total / sqrt(variance), about standard normal if the predictions are calibrated."""
         unknown = self.sums.overflowed(total, variance)
-        return np.where(unknown, math.nan, over(self.sums.sum(total), _root(self.sums.sum(variance))))
+        return np.where(
+            unknown, math.nan, over(self.sums.sum(total), _root(self.sums.sum(variance) * self.sums.factor))
+        )
 
 
 class Shown(NamedTuple):
@@ -191,16 +223,27 @@ class Statistic:
     shown: Shown | None = None
     margin: Shown | None = None
     """Half of its interval, beside it."""
+    ends: Callable[[Floats, Floats], Ends] | None = None
+    """From the value and t standard errors to the 95 % interval, which is given as `_low` and `_high`."""
 
 
 def _with_interval(
-    name: str, meaning: str, value: Callable[[Found], Floats], se: Callable[[Found], Floats], **more: Any
+    name: str,
+    meaning: str,
+    value: Callable[[Found], Floats],
+    se: Callable[[Found], Floats],
+    ends: Callable[[Floats, Floats], Ends] = of_logarithm,
+    **more: Any,
 ) -> Iterator[Statistic]:
-    yield Statistic(name, meaning, value, **more)
+    yield Statistic(name, meaning, value, ends=ends, **more)
     yield Statistic(f"{name}_se", f"standard error of {name}", se, spread=True)
-    of = f"of the 95 % interval of {name}"
-    yield Statistic(f"{name}_low", f"lower end {of}", lambda f: value(f) - f.t * se(f), spread=True)
-    yield Statistic(f"{name}_high", f"upper end {of}", lambda f: value(f) + f.t * se(f), spread=True)
+    of = f"of the 95 % interval of {name}; nan where fewer than {FEW} positives or negatives count"
+    for place, (part, which) in enumerate((("low", "lower"), ("high", "upper"))):
+
+        def end(f: Found, place: int = place) -> Floats:
+            return ends(value(f), f.margin(se(f)))[place]
+
+        yield Statistic(f"{name}_{part}", f"{which} end {of}", end, spread=True)
 
 
 def _counted(
@@ -260,6 +303,7 @@ STATISTICS: tuple[Statistic, ...] = (
         "1 - normalized_entropy",
         lambda f: 1 - f.ne,
         lambda f: f.ne_se,
+        of_rest,
         shown=Shown("D²", "1 - normalized entropy: the share of uncertainty that the predictions remove", 2),
     ),
     *_with_interval(
@@ -301,6 +345,9 @@ STATISTICS: tuple[Statistic, ...] = (
     *_counted("zero", "prediction is 0", lambda f: f.sums.zero),
     *_counted("one", "prediction is 1", lambda f: f.sums.one),
 )
+
+INTERVALS = {one.name: one.ends for one in STATISTICS if one.ends}
+"""How the interval of a statistic is made, for those that have one."""
 
 if TYPE_CHECKING:
 

@@ -19,15 +19,16 @@ from . import sums
 from .buckets import Buckets
 from .components import COMPONENTS
 from .grid import Grid
-from .groups import Key
-from .plan import Plan, Problem
+from .groups import Key, key_of, plain
+from .intersections import Intersections
+from .plan import IMPORTANCE, Plan, Problem
 from .state import REASONS, State
 
 _UNIT = -LOWEST
 
 FORMAT, VERSIONS = "logloss state", (1, 2)
 """The version rises when an older reader would misread a file: 2 has missing and infinite group values, labels with
-gaps, or components other than moments. A state without these is still written as 1."""
+gaps, weights that are no importances, or components other than moments. A state without these is still written as 1."""
 
 
 def dumps(state: State, sources: tuple[str, ...]) -> str:
@@ -43,14 +44,19 @@ def dumps(state: State, sources: tuple[str, ...]) -> str:
             del problem["shift"]
     values = {value for key in keys for value in key if value is None or isinstance(value, float)}
     gaps = state.rows != state.sums.rows
-    plain = not gaps and not others and all(value is not None and math.isfinite(value) for value in values)
+    important = state.plan.weight_kind == IMPORTANCE
+    finite = all(value is not None and math.isfinite(value) for value in values)
+    usual = important and not gaps and not others and finite
     if not others:
         del plan["components"]
-    if plan["cluster"] is None:  # as a reader knows it that knows no clusters
-        del plan["cluster"]
+    if important:
+        del plan["weight_kind"]
+    for name in ("cluster", "segments"):  # as a reader knows it that knows none
+        if not plan[name]:
+            del plan[name]
     document = {
         "format": FORMAT,
-        "version": VERSIONS[0] if plain else VERSIONS[1],
+        "version": VERSIONS[0] if usual else VERSIONS[1],
         "sources": list(sources),
         "plan": plan,
         "dropped": state.dropped,
@@ -59,17 +65,13 @@ def dumps(state: State, sources: tuple[str, ...]) -> str:
         "joined": state.joined,
         **({"rows": state.rows} if gaps else {}),
         "cells": [
-            {"problem": problem, "group": [_to_json(value) for value in key], **cell}
+            {"problem": problem, "group": plain(key), **cell}
             for problem, cells in enumerate(state.sums.dump(order))
             for key, cell in zip(keys, cells, strict=True)
         ],
         **({"components": others} if others else {}),
     }
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _to_json(value: Any) -> Any:
-    return {"number": str(value)} if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def loads(text: str, name: str) -> tuple[State, tuple[str, ...]]:
@@ -125,9 +127,9 @@ def _rows(document: Any) -> int:
 def _require_same_rows(state: State) -> None:
     """Refuse components that tell of different rows."""
     for problem in range(len(state.plan.problems)):
-        rows = int(state.sums.total([problem]).counts[0, 0])
+        rows = state.sums.rows_of(problem)
         for component in state.components.values():
-            if isinstance(component, (Grid, Buckets)) and component.rows(problem) != rows:
+            if isinstance(component, (Grid, Buckets, Intersections)) and component.rows(problem) != rows:
                 raise ValueError("its components tell of different rows")
 
 
@@ -151,7 +153,8 @@ def _plan(document: Any) -> Plan:
     problems = tuple(Problem(**problem) for problem in values["problems"])
     if len(set(problems)) < len(problems):
         raise ValueError("a problem is there twice")
-    return Plan(**{**values, "problems": problems, **{name: tuple(values[name]) for name in ("groups", "components")}})
+    several = {name: tuple(values[name]) for name in ("groups", "components", "segments")}
+    return Plan(**{**values, "problems": problems, **several})
 
 
 def _arranged(cells: Sequence[Any], plan: Plan) -> tuple[list[Key], list[list[Any]]]:
@@ -159,11 +162,9 @@ def _arranged(cells: Sequence[Any], plan: Plan) -> tuple[list[Key], list[list[An
     keys: dict[Key, int] = {}
     by_problem: list[dict[Key, Any]] = [{} for _ in plan.problems]
     for cell in cells:
-        key = tuple(float(value["number"]) if isinstance(value, dict) else value for value in cell.group)
+        key = key_of(cell.group)
         if len(key) != len(plan.groups) or cell.problem >= len(plan.problems):
             raise ValueError(f"a cell does not fit the plan: problem {cell.problem}, group {cell.group}")
-        if any(type(value) is int and not -(2**63) <= value < 2**64 for value in key):
-            raise ValueError(f"a group has a number beyond 64 bits: {cell.group}")
         keys.setdefault(key, len(keys))
         by_problem[cell.problem][key] = cell
     if len(cells) != len(keys) * len(plan.problems) or any(len(found) < len(keys) for found in by_problem):

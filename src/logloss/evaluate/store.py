@@ -95,6 +95,8 @@ class Cells:
     digits: Integers
     place: Integers
     wide: Integers
+    relative: bool = False
+    """Whether weights are precisions, known up to a factor; Σw² and its like are then Σw, to be multiplied by Σw/n."""
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -128,7 +130,18 @@ class Cells:
     def take(self, places: Any) -> Cells:
         """The cells at these places."""
         counts, overflows, digits, place = self.counts[places], self.overflows[places], self.digits[places], self.place
-        return Cells(counts, overflows, digits, place[places], self.wide)
+        return Cells(counts, overflows, digits, place[places], self.wide, self.relative)
+
+    def repeated(self) -> Cells:
+        """Those of as many rows as each weight says, without weights: of sums with no higher power of the weight."""
+        which = [WEIGHTED_TERMS.index(name) for name in ("w", *(f"w_{name}" for name in COUNTED))]
+        counts = np.zeros(self.counts.size, np.int64)
+        for digits, lowest in ((self.digits, FINEST), (self.wide[self.place], LOWEST)):
+            found = sums.to_integers(np.ascontiguousarray(digits[:, which]).reshape(-1, digits.shape[-1]))
+            counts += np.array([one >> -lowest for one in found], np.int64)
+        terms = len(UNWEIGHTED_TERMS)
+        overflows, digits = self.overflows & (1 << terms) - 1, self.digits[:, :terms]
+        return Cells(counts.reshape(self.counts.shape), overflows, digits, self.place, self.wide[:, :terms])
 
     def whole(self) -> Integers:
         """All digits of all sums, as (cell, term, digit)."""
@@ -152,7 +165,8 @@ class Cells:
         wide[1:] = self.wide[self.place[beyond]] + other.wide[other.place[beyond]]
         for carried in (digits, wide):
             sums.carry(carried)
-        return Cells(self.counts + other.counts, self.overflows | other.overflows, digits, place, wide)
+        overflows = self.overflows | other.overflows
+        return Cells(self.counts + other.counts, overflows, digits, place, wide, self.relative)
 
 
 def _own(array: Integers) -> Integers:

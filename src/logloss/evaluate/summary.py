@@ -19,12 +19,14 @@ from .diagnosed import NAMES as SCALARS
 from .diagnosed import of_problem as _diagnosis_of
 from .diagnoses import Diagnostics, Estimate, Finding, Threshold
 from .diagnostics import DIAGNOSTICS, Diagnostic, reasons
+from .findings import SEGMENT
 from .groups import Key, Values
 from .paired import GroupDifference, Paired, paired
-from .plan import Plan
+from .plan import FREQUENCY, IMPORTANCE, WEIGHT_KINDS, Plan
 from .results import Block, Result, Results
 from .sample import FEW_UNITS as FEW_BUCKETS
 from .sample import FEWEST_UNITS as FEWEST_BUCKETS
+from .scan import Scan, scan
 from .segments import Segment
 from .state import State
 from .statistics import (
@@ -48,9 +50,13 @@ __all__ = [
     "FEW",
     "FEWEST_BUCKETS",
     "FEW_BUCKETS",
+    "FREQUENCY",
+    "IMPORTANCE",
     "MOST_GROUPS",
     "SCALARS",
+    "SEGMENT",
     "STATISTICS",
+    "WEIGHT_KINDS",
     "Asked",
     "Block",
     "Diagnostic",
@@ -62,6 +68,7 @@ __all__ = [
     "Plan",
     "Result",
     "Results",
+    "Scan",
     "Segment",
     "Statistic",
     "Statistics",
@@ -95,6 +102,7 @@ class Summary:
     skipped: tuple[str, ...] = ()  # why files were left out
     approximate: bool = False  # the sums were rounded, as a database adds
     asked: Asked = field(default_factory=Asked)  # thresholds and prevalence of diagnoses
+    exact: bool = False  # plain decompositions are those of the rows in order, not of bins
 
     pair: Callable[[], tuple[Paired, ...]] = field(default=tuple, compare=False, repr=False)
 
@@ -135,7 +143,8 @@ def summarize(
     def pairs() -> tuple[Paired, ...]:
         return paired(state, [one.diagnostics for one in each])
 
-    return Summary(*found, dict(state.joined), skipped, approximate, asked, pairs)
+    exact = state.recalibrated is not None
+    return Summary(*found, dict(state.joined), skipped, approximate, asked, exact, pairs)
 
 
 def loss_so_far(state: State) -> tuple[float, float]:
@@ -166,13 +175,21 @@ def _of_model(
         by_label.append(_table(of_groups, order, sums.total([problem])))
         errors, buckets = _with_clusters(state, problem, by_label[-1], keys)
         block = _block(model, state.plan.problems[problem].label, None, errors, grouped)
-        yield replace(block, diagnosis=_diagnosis_of(state, problem, keys, errors, asked), buckets=buckets)
+        diagnosis = _diagnosis_of(state, problem, keys, errors, asked)
+        yield replace(block, diagnosis=diagnosis, buckets=buckets, scan=_scan(state, problem, len(keys), asked.depth))
     if len(problems) > 1:
         micro = _table(lambda places: sums.total(problems, places), order, sums.total(problems))
         of = np.sum([counted(one) for one in by_label], axis=0)
         block = _block(model, None, "micro", _without_intervals(micro), grouped, of)
-        yield replace(block, diagnosis=over_labels(state, problems, asked))
+        yield replace(block, diagnosis=over_labels(state, problems, micro, asked))
         yield _block(model, None, "macro", macro(by_label), grouped, of)
+
+
+def _scan(state: State, problem: int, groups: int, depth: int) -> Scan | None:
+    """The segments that were asked for, else those of group columns, where these are several and not too many."""
+    asked = bool(state.plan.segments)
+    beside = "grid" in state.components and len(state.plan.groups) > 1 and groups <= MOST_GROUPS
+    return Scan(lambda: scan(state, problem, depth), asked) if asked or beside else None
 
 
 def _with_clusters(

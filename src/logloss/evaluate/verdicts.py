@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .comparison import Comparison, holm
-from .diagnoses import Diagnostics, Finding
+from .diagnoses import Diagnostics, Estimate, Finding, Severity
 from .drift import Drift
 from .findings import (
     DECALIBRATED,
@@ -14,6 +14,7 @@ from .findings import (
     GROUP,
     LEVEL,
     SAME,
+    SEGMENT,
     WORSE,
     chance,
     finding,
@@ -23,8 +24,9 @@ from .findings import (
     severity_of,
     size_of,
 )
+from .segments import Segment
 
-__all__ = ["findings_of_comparison", "findings_of_drift", "findings_of_groups"]
+__all__ = ["findings_of_comparison", "findings_of_drift", "findings_of_groups", "findings_of_segments"]
 
 
 def findings_of_groups(groups: Mapping[str, Diagnostics], most: int = 10) -> tuple[Finding, ...]:
@@ -37,14 +39,27 @@ def findings_of_groups(groups: Mapping[str, Diagnostics], most: int = 10) -> tup
         if not p_value < 0.05:
             continue
         one = d.calibration.difference
-        rarer = min(d.base_rate, 1 - d.base_rate)
-        severity = severity_of(abs(one.value) / rarer if rarer > 0 else math.inf, 0.05, 0.2)
-        evidence = f"observed minus predicted {interval(one)} in {d.rows} rows; {chance(p_value)}, after Holm"
-        title = f"{name}: predictions are not calibrated, on average {points(abs(one.value))} "
-        title += "too low" if one.value > 0 else "too high"
-        found.append((abs(one.value), finding(GROUP, (severity, title, evidence))))
+        found.append((abs(one.value), finding(GROUP, _miscalibrated(name, d.rows, d.base_rate, one, p_value))))
     found.sort(key=lambda pair: -pair[0])
     return tuple(one for _, one in found[:most] if one)
+
+
+def findings_of_segments(found: Sequence[Segment], most: int = 3) -> tuple[Finding, ...]:
+    """Segments that are miscalibrated beyond chance; the largest sure errors first, at most so many."""
+    said = (
+        finding(SEGMENT, _miscalibrated(one.name, one.rows, one.observed, one.difference, one.p_adjusted))
+        for one in [one for one in found if one.found][:most]
+    )
+    return tuple(one for one in said if one)
+
+
+def _miscalibrated(name: str, rows: int, base_rate: float, one: Estimate, p_value: float) -> tuple[Severity, str, str]:
+    """What is said of rows whose predictions are not calibrated, beyond chance after adjustment."""
+    rarer = min(base_rate, 1 - base_rate)
+    severity = severity_of(abs(one.value) / rarer if rarer > 0 else math.inf, 0.05, 0.2)
+    evidence = f"observed minus predicted {interval(one)} in {rows} rows; {chance(p_value)}, after Holm"
+    title = f"{name}: predictions are not calibrated, on average {points(abs(one.value))} "
+    return severity, title + ("too low" if one.value > 0 else "too high"), evidence
 
 
 def findings_of_comparison(found: Comparison, names: tuple[str, str]) -> tuple[Finding, ...]:

@@ -12,7 +12,7 @@ from .notes import number
 
 SCHEMA_VERSION = 1
 
-_TITLES = {
+TITLES = {
     "log_loss": "log loss",
     "normalized_entropy": "normalized entropy",
     "brier": "Brier",
@@ -21,6 +21,8 @@ _TITLES = {
     "auc": "AUC",
     "average_precision": "average precision",
 }
+"""What models are compared by, and how it is called."""
+
 _NOTE = "log loss, normalized entropy, Brier and miscalibration: lower is better; the others: higher is better"
 
 
@@ -58,7 +60,7 @@ def _headline(one: dict[str, Any], found: dict[str, Any]) -> str:
 
 
 def _lines(one: dict[str, Any]) -> Iterator[Sequence[str]]:
-    for name, title in _TITLES.items():
+    for name, title in TITLES.items():
         found = one["differences"][name]
         values = (number(found[key]) for key in ("baseline", "model"))
         yield title, *values, _signed(found["difference"]), _interval(found), _p(found["p"])
@@ -105,6 +107,7 @@ def render_changes(found: dict[str, Any], width: int, color: bool) -> str:
                 f"The stability index is debiased: {number(stability['raw'])}, of which chance gives "
                 f"{number(stability['expected'])}."
             )
+        parts += [f"{said['code']} {said['title']}. {said['evidence']}." for said in one["findings"]]
     return _printed(parts, width, color)
 
 

@@ -30,21 +30,23 @@ def tables(summary: Summary, number: Number) -> Iterator[Lines]:
     if not found:
         return
     yield _one(found[0][1], number) if len(found) == 1 else _several(found, number)
+    if summary.exact:
+        yield _decompositions(found, number)
     if summary.asked.thresholds:
         for name, one in found:
             yield _thresholds(name, one.decisions.thresholds, number)
 
 
 def findings(summary: Summary) -> Iterator[str]:
-    """A sentence for each finding, and what holds for all numbers."""
+    """A sentence for each finding, and what holds for all numbers; segments have a table that says as much."""
     for block in _shown(summary):
-        one = block.diagnostics
+        one = block.diagnosis
         if one is None:
             continue
         name = f"{_name(block)}: " if _name(block) else ""
-        for found in block.findings:
+        for found in one.findings:
             yield f"{found.code} {name}{found.title}. {_sentence(found.evidence)}"
-        for note in one.notes:
+        for note in one.whole.notes:
             yield f"{name}{_sentence(note)}"
 
 
@@ -73,6 +75,16 @@ def _several(found: Sequence[tuple[str, Diagnostics]], number: Number) -> Lines:
     shown = [one for one in DIAGNOSTICS if one.shown]
     lines = tuple((name, *(number(one.find(diagnosis).value) for one in shown)) for name, diagnosis in found)
     return Lines("diagnostics", ("", *(one.shown.title for one in shown if one.shown)), lines)
+
+
+def _decompositions(found: Sequence[tuple[str, Diagnostics]], number: Number) -> Lines:
+    columns = ("exact CORP", "score", "miscal.", "discrim.", "uncertainty")
+    lines = []
+    for name, one in found:
+        for score, parts in (("log loss", one.decomposition.log_loss), ("Brier", one.decomposition.brier)):
+            values = parts.score, parts.miscalibration.raw, parts.discrimination.raw, parts.uncertainty
+            lines.append((" ".join(filter(None, (name, score))), *map(number, values)))
+    return Lines("exact decomposition", columns, tuple(lines))
 
 
 def _interval(one: Estimate, number: Number) -> str:

@@ -25,10 +25,16 @@ _GROUP = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n 
 def document(summary: Summary) -> dict[str, Any]:
     """The summary as dictionaries, lists, texts and numbers."""
     plan = summary.plan
-    found = _head(summary)
-    found[_RESULTS] = list(_results(summary.results, plan))
-    found["means_over_groups"] = [_mean(result, plan) for result in summary.results.means]
-    return found
+    return {**_head(summary), _RESULTS: list(_results(summary.results, plan)), **_rest(summary)}
+
+
+def _rest(summary: Summary) -> dict[str, Any]:
+    """The document behind its results."""
+    from . import segments
+
+    scanned = segments.of_summary(summary)
+    means = [_mean(result, summary.plan) for result in summary.results.means]
+    return {"means_over_groups": means, **({"segments": scanned} if scanned else {})}
 
 
 def _head(summary: Summary) -> dict[str, Any]:
@@ -37,6 +43,7 @@ def _head(summary: Summary) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "partial": summary.partial,
         "approximate": summary.approximate,
+        "corp": "exact" if summary.exact else "grid",
         "input": {
             "sources": list(summary.sources),
             "rows": summary.rows,
@@ -55,12 +62,14 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "problems": [dataclasses.asdict(problem) for problem in plan.problems],
         "predictions": "logit" if plan.logits else "probability",
         "weight": plan.weight,
+        "weight_kind": plan.weight_kind,
         "groups": list(plan.groups),
         "where": plan.where,
         "eps": plan.eps,
         "definitions": plan.definitions,
         "outcomes": plan.outcomes,
         "cluster": plan.cluster,
+        "segments": list(plan.segments),
     }
 
 
@@ -142,8 +151,7 @@ def render(summary: Summary) -> str:
     """
     if summary.diagnosed:
         return dump(document(summary))
-    rest = {"means_over_groups": [_mean(result, summary.plan) for result in summary.results.means]}
-    head, end = dump(_head(summary)).removesuffix("\n}\n"), dump(rest).removeprefix("{\n")
+    head, end = dump(_head(summary)).removesuffix("\n}\n"), dump(_rest(summary)).removeprefix("{\n")
     results = ",\n".join(map(_written, _results(summary.results, summary.plan)))
     return f'{head},\n  "{_RESULTS}": [\n{results}\n  ],\n{end}'
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..evaluate.summary import FEW, FEW_BUCKETS, FEWEST_BUCKETS, Block, Summary, few
+from ..evaluate.summary import FEW, FEW_BUCKETS, FEWEST_BUCKETS, FREQUENCY, Block, Summary, few
 from .view import View
 
 _LEFT_OUT = {"missing": "a value", "invalid": "a valid number", "ignored": "a label"}
@@ -51,7 +51,7 @@ def notes(summary: Summary, view: View) -> Iterator[str]:
     )
     if weak:
         lines = "one line" if weak == 1 else f"{weak:,} lines"
-        yield f"In {lines} fewer than {FEW} positives or negatives count: too few to trust the 95 % interval there."
+        yield f"In {lines} fewer than {FEW} positives or negatives count: too few for a 95 % interval there."
 
 
 def of_hidden(summary: Summary, view: View) -> Iterator[str]:
@@ -76,9 +76,14 @@ def of_partial(summary: Summary) -> str:
 
 
 def _of_the_run(summary: Summary) -> Iterator[str]:
-    """That sums are rounded, or files left out."""
+    """That sums are rounded, files left out, or rows sorted."""
     if summary.approximate:
         yield "A database added these up in float64: digits beyond the twelfth may differ from exact ones."
+    if summary.exact:
+        yield (
+            "Exact CORP: of all rows in the order of their predictions, over-fit included; "
+            "score = miscal. - discrim. + uncertainty."
+        )
     if summary.skipped:
         files = "1 file" if len(summary.skipped) == 1 else f"{len(summary.skipped):,} files"
         yield f"{files} left out: {summary.skipped[0]}{' And others, which JSON names.' * (len(summary.skipped) > 1)}"
@@ -110,6 +115,8 @@ def _of_infinite(summary: Summary, each: Sequence[Block]) -> Iterator[str]:
 
 def _of_gaps(summary: Summary) -> Iterator[str]:
     """That labels are not there in every row: of several models, in the same rows for each."""
+    if summary.plan.weight_kind == FREQUENCY:  # rows are those that weights stand for
+        return
     problems, blocks = summary.plan.problems, (one for one in summary.results.blocks if one.average is None)
     rows = [
         int(block.columns["rows"][-1])

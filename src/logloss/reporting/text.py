@@ -12,8 +12,8 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..evaluate.summary import STATISTICS, Block, Plan, Summary
-from . import diagnosis
+from ..evaluate.summary import IMPORTANCE, STATISTICS, Block, Plan, Summary
+from . import diagnosis, segments
 from .notes import notes, number, of_hidden, of_joined, of_partial
 from .view import View
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _WIDEST_TEXT = 14
+_MOST_SEGMENTS = 10
 _AVERAGES = {None: "", "micro": "all labels", "macro": "mean of labels"}
 _WHOLE, _MEAN = "all", "mean"
 _BAR, _BAR_TITLE, _EIGHTHS = 8, "loss", " ▏▎▍▌▋▊▉"
@@ -56,12 +57,22 @@ def render(summary: Summary, view: View) -> str:
     legend += _of_averages(summary)
     head = [Text(of_partial(summary), style="bold yellow")] if summary.partial else []
     head.append(Text(_title(summary)))
+    scanned = list(_scanned(summary, view))
+    if scanned:
+        legend.append(("segments", segments.NOTE))
+    tables = (*diagnosis.tables(summary, number), *scanned)
+    more = [Text(one) if isinstance(one, str) else _short(one) for one in tables]
     explained = [_grid(part, view.width) for part in (_details(summary), legend)]
-    more = [_short(one) for one in diagnosis.tables(summary, number)]
     console.print(Group(*head, _table(lines, columns), *more, *said, *explained))
     return "".join(
         _SPACES.sub(lambda end: end[0].replace(" ", ""), line) + "\n" for line in output.getvalue().split("\n")[:-1]
     )
+
+
+def _scanned(summary: Summary, view: View) -> Iterator[str | diagnosis.Lines]:
+    """The worst segments of a run that was asked for them."""
+    found = segments.of_summary(summary)
+    return segments.told(found, min(view.top, _MOST_SEGMENTS)) if found else iter(())
 
 
 def _short(lines: diagnosis.Lines) -> Table:
@@ -85,7 +96,10 @@ def render_markdown(summary: Summary, view: View) -> str:
     mark = f"{of_partial(summary)}\n\n" if summary.partial else ""
     hidden = "".join(f"\n{note}\n" for note in of_hidden(summary, view))
     end = f"\n{of_joined(summary)}\n" if summary.joined else ""
-    for one in diagnosis.tables(summary, number):
+    for one in (*diagnosis.tables(summary, number), *_scanned(summary, view)):
+        if isinstance(one, str):
+            end += f"\n{_escaped(one)}\n"
+            continue
         short = (one.columns, [":--", *["--:"] * (len(one.columns) - 1)], *one.lines)
         end += "\n" + "".join(f"| {' | '.join(map(_escaped, line))} |\n" for line in short)
     end += "".join(f"\n{_escaped(one)}\n" for one in diagnosis.findings(summary))
@@ -112,10 +126,15 @@ def _title(summary: Summary) -> str:
     kind = "logit" if plan.logits else "probability"
     if plan.eps is not None:
         kind += f", at least {plan.eps!r} for what happened"
-    weight = f", weighted by {plan.weight}" if plan.weight else ""
+    weight = f", weighted by {plan.weight}{_kind(plan)}" if plan.weight else ""
     where = f" with {plan.where}" if plan.where else ""
     source = summary.sources[0] if len(summary.sources) == 1 else f"{len(summary.sources):,} files"
     return _printable(f"{_subject(plan)} ({kind}){weight}, {summary.rows:,} rows{where} in {source}")
+
+
+def _kind(plan: Plan) -> str:
+    """What weights mean, if it is not the usual."""
+    return "" if plan.weight_kind == IMPORTANCE else f" ({plan.weight_kind})"
 
 
 def _printable(text: str) -> str:
@@ -197,7 +216,7 @@ def _measures(lines: Sequence[_Line]) -> Iterator[tuple[Any, Any]]:
         if one.shown and (not one.shown.when or any(line.values[one.shown.when] > 0 for line in lines)):
             yield one.shown, (lambda v, n=one.name: f"{v[n]:,}") if one.whole else (lambda v, n=one.name: number(v[n]))
         if one.margin:
-            yield one.margin, lambda v, n=one.name: number(v[f"{n}_high"] - v[n])
+            yield one.margin, lambda v, n=one.name: number((v[f"{n}_high"] - v[f"{n}_low"]) / 2)
 
 
 def _table(lines: Sequence[_Line], columns: Sequence[_Column]) -> Table:

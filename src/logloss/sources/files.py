@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._errors import UnreadableError
-from . import stream
+from . import engine, stream
 from .batch import Batch
 from .columns import texts_among
-from .paths import Found, find_files
+from .paths import Found, each, find_files
 from .reading import AS_FOUND, Reading
 from .text import Text
 from .wanted import Wanted, selection, typed_name
@@ -57,7 +58,7 @@ class File:
         import polars as pl
 
         scan = pl.scan_parquet if self.found.format == "Parquet" else pl.scan_ipc
-        whole = scan(self.found.path, glob=False, hive_partitioning=False)
+        whole = scan(self.found.place, glob=False, hive_partitioning=False)
         return whole if self.rows is None else whole.slice(self.first, self.rows)
 
     def parts(self, rows: int | None) -> Iterator[File]:
@@ -77,7 +78,7 @@ class File:
             return self._text.schema
         with _reading(self):
             if self.found.format == _STREAM:
-                with self.found.path.open("rb") as file:
+                with self.found.open() as file:
                     return pl.read_ipc_stream(next(stream.pieces(file))).schema
             return self._scan().collect_schema()
 
@@ -108,10 +109,23 @@ class File:
 
     def batches(self, wanted: Wanted) -> Iterator[Batch]:
         """The rows of these columns, in order, and KeyboardInterrupt after those of a pipe that it cut short."""
-        rows = rows_at_once(BATCH_ROWS, len(wanted.columns))
+        rows, before = rows_at_once(BATCH_ROWS, len(wanted.columns)), self._stamp()
         yield from self._text_batches(self._text, wanted, rows) if self._text else self._scanned(wanted, rows)
         if self.found.cut:
             raise KeyboardInterrupt
+        if self._stamp() != before:
+            raise UnreadableError(
+                f"{self.name} must stay as it is while it is read; it changed; score it again, or a copy of it."
+            )
+
+    def _stamp(self) -> str:
+        """What changes with a file's content, or as it is removed; of one elsewhere its reader takes care."""
+        if not isinstance(self.found.path, Path):
+            return ""
+        try:
+            return self.found.stamp
+        except OSError:
+            return ""
 
     def _scanned(self, wanted: Wanted, rows: int) -> Iterator[Batch]:
         import polars as pl
@@ -141,7 +155,7 @@ class File:
         import polars as pl
 
         own = [name for name in names if name in self._own_schema]
-        with self.found.path.open("rb") as file:
+        with self.found.open() as file:
             for piece in stream.pieces(file):
                 yield pl.read_ipc_stream(piece, columns=own or None).lazy()
 
@@ -154,8 +168,9 @@ def _reading(file: File) -> Iterator[None]:
     try:
         yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        engine.require_memory(error, file.name)
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".:")
-        raise UnreadableError(
+        raise file.found.explained(error) or UnreadableError(
             f"{file.name} cannot be read as {file.found.format} ({reason}); check that it is whole and of that format."
         ) from error
 
@@ -182,9 +197,18 @@ class Files:
     def parts(self, groups: Sequence[str], rows: int | None) -> Iterator[Files]:
         """The files one by one, large ones cut into parts of so many rows; these groups are alike in all."""
         texts = tuple(texts_among(self.schemas(), groups))
-        for file in self.files:
-            for part in file.parts(rows):
+        for parts in each(lambda file: list(file.parts(rows)), self.files, self._are_elsewhere):
+            for part in parts:
                 yield Files((part,), texts)
+
+    @property
+    def _are_elsewhere(self) -> bool:
+        return any(file.found.is_elsewhere for file in self.files)
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """What differs once the files have changed."""
+        return tuple(file.found.stamp for file in self.files)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -193,12 +217,12 @@ class Files:
 
     def schemas(self) -> Iterator[tuple[str, pl.Schema]]:
         """Each file's name with its columns and their types."""
-        for file in self.files:
-            yield file.name, file.schema
+        schemas = each(lambda file: file.schema, self.files, self._are_elsewhere)
+        yield from zip(self.names, schemas, strict=True)
 
     def total(self) -> int | None:
         """The rows of all files, if each of them says how many it has."""
-        known = [file.total() for file in self.files]
+        known = list(each(File.total, self.files, self._are_elsewhere))
         return None if None in known else sum(filter(None, known))
 
     def batches(self, wanted: Wanted) -> Iterator[Batch]:

@@ -9,15 +9,18 @@ import re
 import sys
 import tempfile
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import IO, Any
+from pathlib import Path, PurePath, PurePosixPath
+from typing import IO, Any, TypeVar
 
 from .._errors import InvalidInputError
-from . import engine, stream
+from . import engine, stores, stream, urls
 from .engine import literal
+from .stores import CHUNK, Remote
 
 _FORMATS = {
     ".parquet": "Parquet",
@@ -34,10 +37,12 @@ _FORMATS = {
 }
 _TEXTS = ("CSV", "TSV", "JSON lines")
 _COMPRESSED_TEXT = (".gz", ".zst", ".bz2")
-CHUNK = 1 << 20
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _BZ2 = b"BZh"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_AT_ONCE = 32
+"""Files elsewhere that are asked for at once: for most of a request's time nothing is to be done here."""
+
 _READABLE = ".parquet, .csv, .tsv, .jsonl, .json or .arrow (text also with .gz, .bz2 or .zst)"
 
 
@@ -45,7 +50,7 @@ _READABLE = ".parquet, .csv, .tsv, .jsonl, .json or .arrow (text also with .gz, 
 class Found:
     """One file, its format, and the partition that its directories name: day=2026-11-01/x.csv has a column "day"."""
 
-    path: Path
+    path: Path | Remote
     name: str
     format: str
     partition: dict[str, str | None] = field(default_factory=dict)
@@ -55,7 +60,38 @@ class Found:
     @property
     def pattern(self) -> str:
         """The path as a pattern that means nothing but itself."""
-        return re.sub(r"[*?\[]", lambda one: f"[{one[0]}]", str(self.path))
+        return stores.literally(str(self.path)) if isinstance(self.path, Path) else self.path.pattern
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether asking for it takes a network."""
+        return not isinstance(self.path, Path)
+
+    @property
+    def place(self) -> str:
+        """The path as Polars takes it."""
+        return str(self.path) if isinstance(self.path, Path) else self.path.place
+
+    def mount(self) -> None:
+        """Let this process's engine of text find the file by its pattern."""
+        if isinstance(self.path, stores.Object):
+            stores.mount(os.getpid())
+
+    @property
+    def stamp(self) -> str:
+        """What differs once the file has changed."""
+        if not isinstance(self.path, Path):
+            return self.path.stamp
+        found = self.path.stat()
+        return f"{found.st_size} {found.st_mtime_ns}"
+
+    def open(self) -> IO[bytes]:
+        """The file's bytes."""
+        return self.path.open("rb") if isinstance(self.path, Path) else self.path.open()
+
+    def explained(self, error: BaseException) -> BaseException | None:
+        """What a library says of a file that is elsewhere, as one sentence, if it is about reaching it."""
+        return None if isinstance(self.path, Path) else urls.explained(self.path.url, error)
 
     @property
     def compression(self) -> str:
@@ -69,7 +105,7 @@ class Found:
 
     @cached_property
     def _start(self) -> bytes:
-        with self.path.open("rb") as file:
+        with self.open() as file:
             return file.read(4)
 
 
@@ -79,9 +115,27 @@ def find_files(texts: Sequence[str], format_in: str | None = None) -> tuple[Foun
     Raises InvalidInputError if one of them means none, or a file that cannot be read.
     """
     paths = [path for text in texts for path in _expand(text)]
-    by_place = {path and os.path.abspath(path): path for path in paths}  # noqa: PTH100 - links stay what they are
-    found = tuple(map(_found, by_place.values()))
+    unique = list({_identity(path): path for path in paths}.values())
+    found = tuple(each(_found, unique, not all(path is None or isinstance(path, Path) for path in unique)))
     return found if format_in is None else tuple(replace(one, format=_given(one, format_in)) for one in found)
+
+
+_One = TypeVar("_One")
+_Other = TypeVar("_Other")
+
+
+def each(function: Callable[[_One], _Other], files: Sequence[_One], elsewhere: bool) -> Iterator[_Other]:
+    """The function of every file, in order; of files that are elsewhere many at once, since most of it is waiting."""
+    if not elsewhere:
+        yield from map(function, files)
+        return
+    with ThreadPoolExecutor(_AT_ONCE, "logloss-store") as pool:
+        yield from pool.map(function, files)
+
+
+def _identity(path: Path | Remote | None) -> str | None:
+    """What is the same for paths of one file; links stay what they are."""
+    return os.path.abspath(path) if isinstance(path, Path) else None if path is None else path.url  # noqa: PTH100
 
 
 def _given(found: Found, format_in: str) -> str:
@@ -89,12 +143,14 @@ def _given(found: Found, format_in: str) -> str:
     return found.format if format_in == "Arrow IPC" and found.format == "Arrow stream" else format_in
 
 
-def _expand(text: str, lists: tuple[str, ...] = ()) -> Iterator[Path | None]:
+def _expand(text: str, lists: tuple[str, ...] = ()) -> Iterator[Path | Remote | None]:
     """The paths that one text means; None stands for standard input. `lists` names the lists that it stands in."""
     if text in ("", "@"):
         raise InvalidInputError(f"a file must have a name; got {text!r}.")
     path = Path(text)
-    if text == "-":
+    if urls.is_remote(text):
+        yield from _elsewhere(text)
+    elif text == "-":
         yield None
     elif path.is_dir():
         yield from _within(path)
@@ -112,16 +168,37 @@ def _expand(text: str, lists: tuple[str, ...] = ()) -> Iterator[Path | None]:
 
 
 def _within(directory: Path) -> list[Path]:
-    paths = [path for path in sorted(directory.rglob("*")) if path.is_file() and not _hidden(path, directory)]
-    readable = [path for path in paths if _format(path) or re.fullmatch("part-[^.]*", path.name)]  # as Spark names text
-    if not readable:
-        raise InvalidInputError(f"directory {shown(directory)} must hold files that end in {_READABLE}; it has none.")
-    return readable
+    paths = [path for path in sorted(directory.rglob("*")) if _is_data(path.relative_to(directory)) and path.is_file()]
+    if not paths:
+        raise _without_data(shown(directory))
+    return paths
 
 
-def _hidden(path: Path, directory: Path) -> bool:
-    """Whether a name below the directory starts with a dot or underscore: what Spark and others leave beside data."""
-    return any(part.startswith((".", "_")) for part in path.relative_to(directory).parts)
+def _elsewhere(url: str) -> Iterator[Remote]:
+    """The files that a URL means."""
+    one, several = stores.find(url)
+    if one is not None:
+        yield one
+        return
+    found = [path for name, path in several if not name or _is_data(PurePosixPath(name))]
+    if not found and (several or url.endswith("/")):
+        raise _without_data(url)
+    if not found:
+        raise InvalidInputError(f"there is no object {url}, and none that it means; check the address.")
+    yield from found
+
+
+def _is_data(path: PurePath) -> bool:
+    """Whether a name below a directory is one of data, and no part of it starts with a dot or underscore.
+
+    Spark and others leave such files beside data, and name text "part-…".
+    """
+    hidden = any(part.startswith((".", "_")) for part in path.parts)
+    return not hidden and bool(_format(path) or re.fullmatch("part-[^.]*", path.name))
+
+
+def _without_data(directory: str) -> InvalidInputError:
+    return InvalidInputError(f"directory {directory} must hold files that end in {_READABLE}; it has none.")
 
 
 def _matching(pattern: str) -> Iterator[Path]:
@@ -146,49 +223,61 @@ def _lines(path: Path) -> list[str]:
     return lines
 
 
-def _format(path: Path) -> str | None:
+def _format(path: PurePath) -> str | None:
     """The format that a name tells."""
     name = path.name.lower()
     stem = next((name.removesuffix(end) for end in _COMPRESSED_TEXT if name.endswith(end)), name)
-    found = _FORMATS.get(Path(stem).suffix)
+    found = _FORMATS.get(PurePath(stem).suffix)
     return found if stem == name or found in _TEXTS else None
 
 
-def _found(path: Path | None) -> Found:
+def _found(path: Path | Remote | None) -> Found:
     if path is None:
         return _standard_input()
+    if not isinstance(path, Path):
+        return _told(Found(path, urls.public(path.url), "", _partition(urls.key_of(path.url))))
     if path.exists() and not path.is_file():  # a pipe, as of `mkfifo` or the shell's <(command)
         with path.open("rb") as pipe:
             return _spooled(pipe, shown(path))
     name = shown(path)
     if os.fsencode(path) != str(path).encode("utf-8", "replace"):
         raise InvalidInputError(f"a file's name must be UTF-8; got {name}; rename the file.")
+    return _told(Found(path, name, "", _partition(path)))
+
+
+def _told(found: Found) -> Found:
+    """The file with its format, which its first bytes tell better than its name."""
     try:
-        with path.open("rb") as file:
+        with found.open() as file:
             start = file.read(8)
     except OSError as error:
-        raise InvalidInputError(f"{name} cannot be read ({error.strerror or error}); check the path.") from error
+        reason = error.strerror or error
+        raise found.explained(error) or InvalidInputError(
+            f"{found.name} cannot be read ({reason}); check the path."
+        ) from error
     if start.startswith(_BZ2):
-        with bz2.open(path) as plain:
-            return replace(_spooled(plain, name), partition=_partition(path))
-    return Found(path, name, _format_of(path, name, start), _partition(path))
+        with found.open() as packed, bz2.open(packed) as plain:
+            return replace(_spooled(plain, found.name), partition=found.partition)
+    return replace(found, format=_format_of(found, start))
 
 
-def _format_of(path: Path, name: str, start: bytes) -> str:
-    """The format of a file, which its first bytes tell better than its name."""
+def _format_of(found: Found, start: bytes) -> str:
+    path = found.path if isinstance(found.path, Path) else urls.key_of(found.path.url)
     told = _format(path)
     binary = _binary(start)
     if binary or told in ("CSV", "TSV") or (told and told not in _TEXTS):
         return binary or str(told)
     if told and path.name.lower().endswith((".jsonl", ".ndjson", ".gz", ".zst")):
         return told
-    head = _head(path, name)
+    head = _head(found)
     if b"\0" in head and not head.startswith(_UTF16):
-        raise InvalidInputError(f"a file of predictions must end in {_READABLE}; got {name}; convert or rename it.")
+        raise InvalidInputError(
+            f"a file of predictions must end in {_READABLE}; got {found.name}; convert or rename it."
+        )
     return _sniff(head)
 
 
-def _partition(path: Path) -> dict[str, str | None]:
+def _partition(path: PurePath) -> dict[str, str | None]:
     pairs = (part.split("=", 1) for part in path.parts[:-1] if "=" in part)
     return {key: _partition_value(text) for key, text in pairs}
 
@@ -213,14 +302,15 @@ def _standard_input() -> Found:
 
 def _spooled(pipe: IO[bytes], name: str) -> Found:
     """A pipe's content as a temporary file: formats are told by their first bytes, and Parquet is read from its end."""
-    spool = tempfile.NamedTemporaryFile(prefix="logloss-")  # noqa: SIM115 - closed and removed with the last reference
-    path, cut = Path(spool.name), False
-    try:
-        while chunk := pipe.read1(CHUNK):  # type: ignore[attr-defined]
-            spool.write(chunk)
-    except KeyboardInterrupt:
-        cut = True
-    spool.flush()
+    cut = False
+    with kept(name) as spool:
+        try:
+            for chunk in _chunks(pipe, name):
+                spool.write(chunk)
+        except KeyboardInterrupt:
+            cut = True
+        spool.flush()
+    path = Path(spool.name)
     if cut and not _cut_at_a_line(path):
         raise KeyboardInterrupt
     with path.open("rb") as file:
@@ -228,7 +318,29 @@ def _spooled(pipe: IO[bytes], name: str) -> Found:
     if packed:
         with bz2.open(path) as plain:
             return _spooled(plain, name)
-    return Found(path, name, _sniff(_head(path, name)), cut=cut, keep=spool)
+    found = Found(path, name, "", cut=cut, keep=spool)
+    return replace(found, format=_sniff(_head(found)))
+
+
+def _chunks(pipe: IO[bytes], name: str) -> Iterator[bytes]:
+    """What comes out of a pipe, or of a compressed file."""
+    try:
+        while chunk := pipe.read1(CHUNK):  # type: ignore[attr-defined]
+            yield chunk
+    except (OSError, EOFError) as error:
+        raise InvalidInputError(f"{name} cannot be read to its end ({error}); check that it is whole.") from error
+
+
+@contextmanager
+def kept(name: str) -> Iterator[Any]:
+    """A temporary file, removed with the last reference, for what is read; where that fails, one sentence."""
+    try:
+        yield tempfile.NamedTemporaryFile(prefix="logloss-")  # noqa: SIM115 - lives as long as what is read
+    except OSError as error:
+        raise InvalidInputError(
+            f"{name} must be kept in a temporary file while it is read; that failed ({error.strerror}); "
+            "set TMPDIR to a folder with room for what it holds, or name uncompressed files."
+        ) from error
 
 
 def _cut_at_a_line(path: Path) -> bool:
@@ -244,26 +356,27 @@ def _cut_at_a_line(path: Path) -> bool:
     return True
 
 
-def _head(path: Path, name: str) -> bytes:
+def _head(found: Found) -> bytes:
     """The first bytes of a file, or of what it holds where it is compressed."""
-    with path.open("rb") as file:
+    with found.open() as file:
         head = file.read(4096)
     if not head:
-        raise InvalidInputError(f"{name} must hold predictions; it is empty.")
+        raise InvalidInputError(f"{found.name} must hold predictions; it is empty.")
     kind = next((kind for mark, kind in _COMPRESSED.items() if head.startswith(mark)), None)
     if kind is None:
         return head
-    found = Found(path, name, "CSV")
     query = (
         f"FROM read_csv({literal(found.pattern)}, compression = '{kind}', header = false, auto_detect = false, "
         "delim = chr(1), quote = '', escape = '', encoding = 'latin-1', columns = {c: 'VARCHAR'}) LIMIT 1"
     )
+    found.mount()
     try:
         with engine.opened(locked=False) as connection:
             line = engine.fetch(connection, query)
     except engine.failures() as error:
+        engine.require_memory(error, found.name)
         raise InvalidInputError(
-            f"{name} is compressed, and cannot be read ({engine.reason(error)}); check that it is whole."
+            f"{found.name} is compressed, and cannot be read ({engine.reason(error)}); check that it is whole."
         ) from error
     return str(line[0][0] if line else "").encode("latin-1", "replace")
 

@@ -41,10 +41,7 @@ def condition(text: Any) -> Expression:
     trees = _trees(what, text, "\"year >= 2016 and country = 'SE'\"")
     if len(trees) != 1 or trees[0]["alias"]:
         raise InvalidInputError(f"{what} must be one; {text!r} is more; join conditions by AND or OR.")
-    columns = _columns(what, text, trees[0])
-    if not columns:
-        raise InvalidInputError(f"{what} must be about the columns of one row; {text!r} names none.")
-    return Expression("", text, columns)
+    return Expression("", text, _columns(what, text, trees[0]))
 
 
 def group_by(given: Any, columns: Sequence[str]) -> tuple[Any, tuple[Expression, ...]]:
@@ -55,6 +52,17 @@ def group_by(given: Any, columns: Sequence[str]) -> tuple[Any, tuple[Expression,
     parts = [part for text in texts for part in _parts(text, columns)]
     names = [part if isinstance(part, str) else part.name for part in parts]
     return names, tuple(part for part in parts if isinstance(part, Expression))
+
+
+def once(found: Sequence[Expression]) -> tuple[Expression, ...]:
+    """Each expression once, though it be named for several purposes. Raises InvalidInputError for two of one name."""
+    by_name: dict[str, Expression] = {}
+    for one in found:
+        if (known := by_name.setdefault(one.name, one)) != one:
+            raise InvalidInputError(
+                f"a name must stand for one expression; {one.name!r} is {known.text} and {one.text}; change one."
+            )
+    return tuple(by_name.values())
 
 
 def _parts(text: str, columns: Sequence[str]) -> list[str | Expression]:
@@ -125,7 +133,7 @@ def _foreign(what: str, text: str, found: str) -> InvalidInputError:
 
 
 def _columns(what: str, text: str, tree: Any) -> tuple[str, ...]:
-    """The columns that an expression names; anything that reaches beyond a row is refused."""
+    """The columns that an expression names, at least one; anything that reaches beyond a row is refused."""
     found, own = [], set()
     for node in _nodes(tree):
         if node.get("class") in _QUERIES:
@@ -134,7 +142,10 @@ def _columns(what: str, text: str, tree: Any) -> tuple[str, ...]:
             own |= {name for one in _nodes(node["lhs"]) for name in one.get("column_names", ())}
         if node.get("class") == "COLUMN_REF":
             found.append(str(node["column_names"][0]))
-    return tuple(dict.fromkeys(name for name in found if name not in own))
+    columns = tuple(dict.fromkeys(name for name in found if name not in own))
+    if not columns:
+        raise InvalidInputError(f"{what} must be about the columns of one row; {text.strip()!r} names none; name one.")
+    return columns
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:

@@ -49,7 +49,8 @@ def pieces(file: IO[bytes]) -> Iterator[bytes]:
 
 def _messages(file: IO[bytes]) -> Iterator[_Message]:
     """The messages up to the end, which the writer may have marked or not."""
-    size = os.fstat(file.fileno()).st_size
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
 
     def read(length: int) -> bytes:
         if not 0 <= length <= size - file.tell():

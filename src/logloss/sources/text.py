@@ -105,7 +105,7 @@ class Text:
         """The columns: of type Unknown where texts will become what is asked for, else lists or structures."""
         import polars as pl
 
-        with _failing(self.found):
+        with _reading(self.found):
             layout = self._layout
             nested = {name: kind for name in layout.types if (kind := layout.nested(name))}
             types: dict[str, Any] = dict.fromkeys(layout.types, pl.Unknown())
@@ -136,7 +136,7 @@ class Text:
         """Look through the whole file if a name is none of the first keys, or stands for lists or structures."""
         if self.found.format != "JSON lines":
             return
-        with _failing(self.found):
+        with _reading(self.found):
             known = self._json
             roots = [name if name in known.types else re.split(r"[.\[]", name)[0] for name in names]
             if any(name not in known.types or known.nested(name) for name in roots):
@@ -152,7 +152,7 @@ class Text:
 
         Raises InvalidInputError for a line that is no record, or a text that is no number where one is wanted.
         """
-        with _failing(self.found), engine.opened(locked=False) as connection:
+        with _reading(self.found), engine.opened(locked=False) as connection:
             self._refuse_repeated(wanted.columns)
             row, failure = 0, None
             ways = self._ways(connection)
@@ -163,6 +163,7 @@ class Text:
                         yield Batch(part.checked(frame, row), self.found.name, row)
                         row += frame.height
                 except engine.failures() as error:
+                    engine.require_memory(error, self.found.name)
                     if not part.careful and engine.is_conversion(error):  # read on from here, with an eye on each text
                         part.careful = True
                         continue
@@ -311,12 +312,14 @@ def _remedy(text: str, reading: Reading) -> str:
 
 
 @contextmanager
-def _failing(found: Found) -> Iterator[None]:
-    """Turn what the engine raises while a file is read into one sentence with the option that helps."""
+def _reading(found: Found) -> Iterator[None]:
+    """Let the engine find a file, and turn what it raises meanwhile into one sentence with the option that helps."""
+    found.mount()
     try:
         yield
     except engine.failures() as error:
-        raise UnreadableError(
+        engine.require_memory(error, found.name)
+        raise found.explained(error) or UnreadableError(
             f"{found.name} cannot be read as {found.format} ({engine.reason(error)}); {_cure(found, str(error))}."
         ) from error
 

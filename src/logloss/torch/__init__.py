@@ -6,7 +6,7 @@ docs/coming-from-torch-nn.md lists every difference. `LinearBCEWithLogitsLoss` a
 logits (docs/linear.md).
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._errors import MissingDependencyError
 
@@ -20,6 +20,10 @@ except ImportError:
 from .distributed import sharded_linear_binary_cross_entropy, sharded_siglip_loss
 from .linear import LinearBCEWithLogitsLoss, SigLIPLoss
 from .losses import AsymmetricLoss, BCELoss, BCEWithLogitsLoss, SigmoidFocalLoss, binary_cross_entropy_with_logits
+
+if TYPE_CHECKING:
+    from .metrics import LogLoss
+    from .trainer import hf_loss
 
 __all__ = [
     "AsymmetricLoss",

@@ -18,7 +18,7 @@ from ..._targets.positives import Positives
 from .. import layers, linear
 from ..linear import Wanted
 from . import compiled, layer
-from .arrays import as_tensor, result_dtype
+from .arrays import as_tensor, on_host, result_dtype
 from .call import Call
 
 _ARGUMENTS = f"(Tensor x, Tensor w, Tensor? b, Tensor[] targets, int? chunk_size, bool[] wanted, {compiled.OPTIONS}"
@@ -66,7 +66,7 @@ def _call(x: Any, w: Any, parts: list[Any], chunk_size: int | None, options: tup
     names, values, *static = options
     given = compiled.call_of(CROSS_ENTROPY.name, names, values, tuple(static)).options
     shape = x.shape[0], w.shape[0]
-    targets = parts[0] if len(parts) == 1 else Positives.from_parts(shape, (parts[0].numpy(), parts[1].numpy()))
+    targets = parts[0] if len(parts) == 1 else Positives.from_parts(shape, (on_host(parts[0]), on_host(parts[1])))
     found = layers.positives_in(targets, shape)
     targets = targets if found is None else found
     layers.check_targets(targets, shape)
@@ -149,8 +149,8 @@ torch.library.define("logloss::linear", _ARGUMENTS + ") -> (Tensor, Tensor, Tens
 torch.library.define(
     "logloss::linear_gradients", _ARGUMENTS.replace("(", "(Tensor upstream, ", 1) + ") -> (Tensor, Tensor, Tensor)"
 )
-torch.library.impl("logloss::linear", "cpu", _linear)
-torch.library.impl("logloss::linear_gradients", "cpu", _gradients)
+torch.library.impl("logloss::linear", ("cpu", "cuda"), _linear)
+torch.library.impl("logloss::linear_gradients", ("cpu", "cuda"), _gradients)
 torch.library.register_fake("logloss::linear", _shapes)
 torch.library.register_fake(
     "logloss::linear_gradients", lambda _, x, w, b, *rest: _shapes_of_gradients(x, w, b, rest[2])

@@ -60,7 +60,7 @@ def _evaluate(call: Call, x: Any, t: Any, grad: Any, upstream: Any = None) -> An
 
     options, arrays = call.options, TensorArrays(x, check_values=False)
     t, checks = dense(t, x.device), {"check": bool(options.validate), "signed": is_signed(options.validate)}
-    found = _held_in_float32(terms(call.primitive, options, x.shape, t.dtype, arrays), t)
+    found = held_in_float32(terms(call.primitive, options, x.shape, t.dtype, arrays), t)
     if options.reduction == "none":
         losses = torch.empty_like(x)
         launches.cross_entropy(x, t, found, loss=losses, grad=grad, **checks)
@@ -83,7 +83,7 @@ def denominator(t: Any, options: Options, arrays: TensorArrays) -> Any:
     from . import launches
 
     def total(weighted: bool) -> Any:
-        found = _held_in_float32(weights_only(options, t.shape, t.dtype, arrays), t)
+        found = held_in_float32(weights_only(options, t.shape, t.dtype, arrays), t)
         return launches.total_weight(t, found if weighted else Terms(mask=found.mask, ignored=found.ignored))
 
     operands = operations.Operands(t, t, t.shape, t.shape, t.dtype)
@@ -91,7 +91,7 @@ def denominator(t: Any, options: Options, arrays: TensorArrays) -> Any:
     return operations.denominator(OPERATIONS, operands, options, arrays, torch.float64, total=count)
 
 
-def _held_in_float32(found: Terms, t: Any) -> Terms:
+def held_in_float32(found: Terms, t: Any) -> Terms:
     """The kernel compares in float32: an ignored value that others round to becomes part of the mask."""
     value = found.ignored
     if value is None or value != value or (abs(value) < 2**24 and t.dtype is not torch.float64):

@@ -74,6 +74,29 @@ def _sum(like: Any, operands: list[Any], scale: Any, terms: Terms, checks: tuple
     return partials.sum(dtype=torch.float64)
 
 
+def negatives(products: Any, bias: Any, gain: Any, shift: Any, *, wants_grad: bool) -> tuple[Any, Any]:
+    """The losses of logits gain·products + shift + bias with target 0, a float64 sum for each row.
+
+    products: a contiguous matrix of bfloat16 or float32; bias: a vector with a number for each row; gain and shift: 0-d
+    tensors; each of the three may be None. With `wants_grad` the products become the gradient by the logits, whose sums
+    come second. What stands at -inf costs nothing. A row's sum has the same bits whatever other rows there are.
+    """
+    rows, columns = products.shape
+    if not columns:
+        return (torch.zeros(rows, dtype=torch.float64, device=products.device),) * 2
+    down, across = _tile_shape(rows, columns)
+    tiles = -(-columns // across)
+    found = torch.empty((2 if wants_grad else 1, rows, tiles), dtype=torch.float32, device=products.device)
+    costs, slopes = found[0], found[1] if wants_grad else None
+    with torch.cuda.device_of(products):
+        gpu.negatives[(-(-rows // down) * tiles,)](
+            costs, slopes, products, gain, shift, bias, rows, columns,
+            GRAD=wants_grad, ROWS=down, COLUMNS=across, **gpu.LAUNCH,
+        )  # fmt: skip
+    sums = found.sum(2, dtype=torch.float64)
+    return sums[0], sums[1] if wants_grad else None
+
+
 def multiply(values: Any, factor: Any) -> Any:
     """Contiguous values times a 0-d tensor, in place; nothing is touched where that is 1, and nobody waits to know."""
     count = values.numel()

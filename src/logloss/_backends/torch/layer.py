@@ -1,4 +1,7 @@
-"""A linear layer of CPU tensors, and its loss without the layer's outputs (`linear`): products, autograd, ways in."""
+"""A linear layer of tensors, and its loss without the layer's outputs (`linear`): products, autograd, ways in.
+
+Of CUDA tensors products and arithmetic are those of `gpu_layer`.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,10 @@ import torch
 from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._spec.options import Options
 from ..._targets.positives import Positives
-from ..._types import Array
 from .. import layers, linear
 from ..layers import Hook
 from ..linear import Problem, Sweep, Wanted
-from . import cpu, state
+from . import cpu, gpu, state
 from .arrays import check_device, floating, kernel_options, target_array, tensor_of, view
 
 _PAIRS = 4096
@@ -34,7 +36,8 @@ class TensorLayer:
         self.shape = inputs.shape[0], weight.shape[0]
         self.dtype = torch.float32 if inputs.dtype is torch.float16 else inputs.dtype
         self.sums = torch.float64 if self.dtype is torch.float64 else torch.float32
-        self.inputs, self.weight, self.gain = inputs.detach().to(self.dtype), weight.detach(), gain
+        self.inputs, self.weight = inputs.detach().to(self.dtype), weight.detach()
+        self.gain: Any = gain
         self.bias = None if bias is None else bias.detach()
         self.inputs_grad: Any = None
         self.weight_grads: Any = None
@@ -47,14 +50,16 @@ class TensorLayer:
         rows, labels = self.shape
         widest = max(high - low for low, high in itertools.pairwise(at))
         features = self.inputs.shape[1]
-        self._room = torch.empty(widest * rows, dtype=self.dtype)
+        device = self.inputs.device
+        self._room = torch.empty(widest * rows, dtype=self.dtype, device=device)
         self._keeps_weight = keeps_weight
         if wanted.inputs:
-            self.inputs_grad = torch.zeros(rows, features, dtype=self.sums)
+            self.inputs_grad = torch.zeros(rows, features, dtype=self.sums, device=device)
         if wanted.weight:
-            self.weight_grads = torch.empty(labels if keeps_weight else widest, features, dtype=self.dtype)
+            kept = labels if keeps_weight else widest
+            self.weight_grads = torch.empty(kept, features, dtype=self.dtype, device=device)
         if wanted.bias:
-            self.bias_grads = torch.empty(labels, dtype=self.sums)
+            self.bias_grads = torch.empty(labels, dtype=self.sums, device=device)
 
     def _weights(self, low: int, high: int) -> Any:
         return self.weight[low:high].to(self.dtype)
@@ -67,26 +72,31 @@ class TensorLayer:
         w, beta = self._weights(low, high), 0.0 if self.bias is None else 1.0
         return torch.addmm(bias, w, self.inputs.t(), beta=beta, alpha=self.gain, out=chunk)
 
+    products = logits
+
     @staticmethod
-    def view(chunk: Any) -> Array:
+    def view(chunk: Any) -> Any:
         """The chunk's memory."""
         return view(chunk)
 
-    def picked(self, chunk: Any, low: int, label: Array, row: Array) -> Array:
+    def picked(self, chunk: Any, low: int, label: Any, row: Any) -> Any:
         """Some logits: of a narrow chunk as dot products in float32."""
         labels, rows = torch.from_numpy(label), torch.from_numpy(row)
         if self.dtype is not torch.bfloat16:
             return view(chunk[labels, rows])
-        found = torch.empty(len(label), dtype=torch.float32)
-        for start in range(0, len(label), _PAIRS):
+        found = self.dots(labels + low, rows).mul_(self.gain)
+        return view(found if self.bias is None else found.add_(self.bias[labels + low].float()))
+
+    def dots(self, labels: Any, rows: Any) -> Any:
+        """⟨W_label, X_row⟩ of some pairs, in float32."""
+        found = torch.empty(len(labels), dtype=torch.float32, device=labels.device)
+        for start in range(0, len(labels), _PAIRS):
             where = slice(start, start + _PAIRS)
-            own = labels[where] + low
-            dots = (self.weight[own].float() * self.inputs[rows[where]].float()).sum(1).mul_(self.gain)
-            found[where] = dots if self.bias is None else dots + self.bias[own].float()
-        return view(found)
+            found[where] = (self.weight[labels[where]].float() * self.inputs[rows[where]].float()).sum(1)
+        return found
 
     @staticmethod
-    def put(chunk: Any, label: Array, row: Array, values: Any) -> None:
+    def put(chunk: Any, label: Any, row: Any, values: Any) -> None:
         """Write some elements."""
         if not isinstance(values, float):
             values = tensor_of(values).to(chunk.dtype)
@@ -100,6 +110,21 @@ class TensorLayer:
         else:
             self.inputs_grad.add_(torch.mm(chunk.t(), w), alpha=factor)
 
+    def edges(self, chunk_size: int | None, *, hooked: bool = False) -> list[int]:
+        """Where chunks begin and the last one ends; with a hook a chunk's gradient of the weights counts as well."""
+        rows = max(self.shape[0], self.inputs.shape[1]) if hooked else self.shape[0]
+        return layers.edges(self.shape[1], rows, self.dtype.itemsize, chunk_size, self.budget())
+
+    def budget(self) -> int:
+        """Bytes of a chunk's logits."""
+        return layers.BUDGET
+
+    def problem(self, targets: Any, options: Options) -> Problem:
+        """The loss, with views of the memory of tensors."""
+        options = kernel_options(options, self.inputs)
+        dtype = "float64" if self.sums is torch.float64 else "float32"
+        return Problem(cpu.target_view(targets, options), options, self.shape, dtype)
+
     def weight_grad(self, chunk: Any, low: int, high: int, factor: float) -> Any:
         """factor·chunk·X: the factor of a product costs nothing."""
         out = self.weight_grads[low:high] if self._keeps_weight else self.weight_grads[: high - low]
@@ -107,7 +132,8 @@ class TensorLayer:
 
     def bias_grad(self, chunk: Any, low: int, high: int, factor: float) -> None:
         """factor times the sums over the rows."""
-        sums = chunk.sum(1, dtype=self.sums) if isinstance(chunk, torch.Tensor) else tensor_of(chunk).to(self.sums)
+        sums = chunk if isinstance(chunk, torch.Tensor) else tensor_of(chunk)
+        sums = sums.sum(1, dtype=self.sums) if sums.ndim == 2 else sums.to(self.sums)
         torch.mul(sums, factor, out=self.bias_grads[low:high])
 
 
@@ -168,25 +194,26 @@ def operands(inputs: Any, weight: Any, targets: Any, bias: Any, call: Call) -> t
 
 
 def parts(named: dict[str, Any]) -> list[Any]:
-    """The tensors of a layer, None where there is none: on the CPU, of one dtype, of autocast's where that is on."""
+    """The tensors of a layer, None where there is none: on one device and of one dtype, autocast's where that is on."""
     tensors = {name: None if one is None else floating(one, name) for name, one in named.items()}
     first, x = next(iter(tensors)), next(one for one in tensors.values() if one is not None)
+    if not (x.is_cpu or x.is_cuda) or not (state.has_memory(x) or state.is_traced(x)):
+        raise UnsupportedTypeError(
+            f"losses of linear layers take tensors on the CPU or on a CUDA device; got device {x.device}. "
+            "Use binary_cross_entropy_with_logits of the layer's outputs there."
+        )
     for name, one in tensors.items():
         if one is not None:
             _check_alike(first, x, name, one)
-    if not x.is_cpu or not (state.has_memory(x) or state.is_traced(x)):
-        raise UnsupportedTypeError(
-            f"losses of linear layers take tensors on the CPU; got device {x.device}. "
-            "Use binary_cross_entropy_with_logits of the layer's outputs there."
-        )
+    device = x.device.type
     if not state.outside_of_transforms():
         raise UnsupportedTypeError(
             "losses of linear layers know no torch.func transform, forward mode or tracer; got one at work. "
             "Use binary_cross_entropy_with_logits of the layer's outputs."
         )
-    if not torch.is_autocast_enabled("cpu") or x.dtype is torch.float64:
+    if not torch.is_autocast_enabled(device) or x.dtype is torch.float64:
         return [*tensors.values()]
-    return [one if one is None else one.to(torch.get_autocast_dtype("cpu")) for one in tensors.values()]
+    return [one if one is None else one.to(torch.get_autocast_dtype(device)) for one in tensors.values()]
 
 
 def _check_alike(first: str, x: Any, name: str, value: Any) -> None:
@@ -197,7 +224,7 @@ def _check_alike(first: str, x: Any, name: str, value: Any) -> None:
             f"Use {name}.to({first}.device)."
         )
     both = {x.dtype, value.dtype}
-    mixed = torch.is_autocast_enabled("cpu") and torch.float64 not in both
+    mixed = torch.is_autocast_enabled(x.device.type) and torch.float64 not in both
     if len(both) > 1 and not mixed:
         raise InvalidInputError(
             f"{first} and {name} must have one dtype; got {x.dtype} and {value.dtype}. "
@@ -222,41 +249,46 @@ def evaluated(x: Any, w: Any, b: Any, call: Call, wanted: Wanted, upstream: Any 
 
     With `upstream` there are gradients alone, of losses times that.
     """
-    found, layer, grads = swept(x, w, b, call, None, wanted, upstream)
+    layer = layer_of(x, w, b)
+    found, grads = swept(layer, call, problem_of(call, layer), wanted, upstream)
     return None if upstream is not None else as_tensor(found, layer.sums), grads
 
 
+def layer_of(x: Any, w: Any, b: Any) -> TensorLayer:
+    """The layer, with products for the device where its tensors are."""
+    from . import gpu_layer
+
+    return gpu_layer.GPULayer(x, w, b) if gpu_layer.serves(x) else TensorLayer(x, w, b)
+
+
 def swept(
-    x: Any, w: Any, b: Any, call: Call, problem: Problem | None, wanted: Wanted, upstream: Any = None
-) -> tuple[Any, TensorLayer, tuple[Any, ...]]:
-    """The same in NumPy's numbers, with the layer; `problem`: the loss, where it is known already."""
-    layer = TensorLayer(x, w, b)
-    problem = problem_of(call, layer) if problem is None else problem
+    layer: TensorLayer, call: Call, problem: Problem, wanted: Wanted, upstream: Any = None
+) -> tuple[Any, tuple[Any, ...]]:
+    """The same as the sweep has it, of a layer and its loss."""
     hooked = call.hook is not None and wanted.weight
     if hooked:
         problem.check_first()
-    rows = max(layer.shape[0], layer.inputs.shape[1]) if hooked else layer.shape[0]
-    at = layers.edges(layer.shape[1], rows, layer.dtype.itemsize, call.chunk_size)
+    at = layer.edges(call.chunk_size, hooked=hooked)
     layer.prepare(at, wanted, keeps_weight=not hooked)
     sweep = Sweep(problem, layer, at)
-    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+    with torch.no_grad(), torch.autocast(layer.inputs.device.type, enabled=False):
         if upstream is not None:
             found = None
-            sweep.gradients(problem.upstream(view(upstream.double())), wanted)
+            sweep.gradients(problem.upstream(layer.view(upstream.double())), wanted)
         else:
             found = sweep.value(wanted, call.hook if hooked else None)
-    return found, layer, (layer.inputs_grad, None if hooked else layer.weight_grads, layer.bias_grads)
+    return found, (layer.inputs_grad, None if hooked else layer.weight_grads, layer.bias_grads)
 
 
 def problem_of(call: Call, layer: TensorLayer) -> Problem:
-    """The loss of a layer, with views of the memory of tensors."""
-    options = kernel_options(call.options, layer.inputs)
-    dtype = "float64" if layer.sums is torch.float64 else "float32"
-    return Problem(cpu.target_view(call.targets, options), options, layer.shape, dtype)
+    """The loss of a layer, for arithmetic where its tensors are."""
+    return layer.problem(call.targets, call.options)
 
 
 def as_tensor(found: Any, dtype: Any) -> Any:
-    """A loss in NumPy as a tensor."""
+    """A loss as a tensor of this type."""
+    if isinstance(found, torch.Tensor):
+        return found.to(dtype)
     return cpu.scalar(float(found), dtype) if not getattr(found, "ndim", 0) else tensor_of(found).to(dtype)
 
 
@@ -290,13 +322,13 @@ class Loss(torch.autograd.Function):
 def kept_gradients(ctx: Any, upstream: Any) -> tuple[Any, ...]:
     """The gradients that a loss of a layer has kept, times what comes from above."""
     refuse_second_derivative()
-    factor = upstream.item()
-    if ctx.call.hook is not None and factor != 1.0:
+    if ctx.call.hook is not None and upstream.item() != 1.0:
         raise InvalidInputError(
             f"with on_weight_grad the loss must be what backward() is called on; got an upstream gradient of "
-            f"{factor!r} after the hook has had the weights' gradient. Put factors into normalizer= or weights."
+            f"{upstream.item()!r} after the hook has had the weights' gradient. Put factors into normalizer= or "
+            "weights."
         )
-    return tuple(scaled(*one, factor) for one in zip(ctx.saved_tensors, ctx.dtypes, strict=True))
+    return tuple(scaled(*one, upstream) for one in zip(ctx.saved_tensors, ctx.dtypes, strict=True))
 
 
 def refuse_in_backward(call: Call) -> None:
@@ -308,13 +340,13 @@ def refuse_in_backward(call: Call) -> None:
         )
 
 
-def scaled(grad: Any, dtype: Any, factor: float) -> Any:
+def scaled(grad: Any, dtype: Any, factor: Any) -> Any:
     """A kept gradient times the upstream one, in its own memory unless the graph may ask again."""
     if grad is None:
         return None
     if state.graph_is_kept():
         return (grad * factor).to(dtype)  # a copy even for 1: what is handed over becomes .grad, and is added to
-    return (grad if factor == 1.0 else grad.mul_(factor)).to(dtype)
+    return (gpu if grad.is_cuda else cpu).multiply(grad, factor).to(dtype)
 
 
 def refuse_second_derivative() -> None:

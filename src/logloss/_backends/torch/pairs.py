@@ -1,4 +1,4 @@
-"""Sigmoid loss of image-text pairs of CPU tensors (`siglip`): autograd, and the operator of compiled code."""
+"""Sigmoid loss of image-text pairs of tensors (`siglip`): autograd, and the operator of compiled code."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import torch
 
 from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._targets.positives import Positives
-from .. import layers, siglip
+from .. import siglip
 from ..layers import Pairs
-from ..linear import Problem, Sweep, Wanted
-from . import cpu, layer
-from .arrays import check_device, result_dtype, target_array, view
+from ..linear import Sweep, Wanted
+from . import layer, state
+from .arrays import check_device, on_host, result_dtype, target_array
 
 
 def value(images: Any, texts: Any, scale: Any, bias: Any, pairs: Pairs, chunk_size: int | None) -> Any:
@@ -46,8 +46,15 @@ def operands(images: Any, texts: Any, pairs: Pairs) -> tuple[Any, Any, Pairs]:
     if pairs.targets is not None and not isinstance(pairs.targets, Positives) and not hasattr(pairs.targets, "tocsr"):
         t = target_array(pairs.targets)
         check_device("targets", t, u)
-        pairs = pairs._replace(targets=view(t))
+        pairs = pairs._replace(targets=t)
+    if pairs.groups is not None and not state.is_traced(u):
+        pairs = pairs._replace(groups=_on_host(pairs.groups))
     return u, v, pairs
+
+
+def _on_host(groups: Any) -> Any:
+    """The numbers of groups where they are sorted."""
+    return [on_host(one) for one in groups] if isinstance(groups, list | tuple) else groups
 
 
 def parameters(scale: Any, bias: Any, like: Any) -> tuple[Any, Any]:
@@ -60,7 +67,7 @@ def _parameter(name: str, value: Any, like: Any) -> Any:
     if value is None:
         return None
     if not isinstance(value, torch.Tensor):
-        return torch.tensor(siglip.number(name, value), dtype=torch.float64)
+        return torch.full((), siglip.number(name, value), dtype=torch.float64, device=like.device)
     if value.numel() != 1 or value.device != like.device:
         raise InvalidInputError(
             f"{name} must be one number, on the features' device {like.device}; got shape {tuple(value.shape)} on "
@@ -73,31 +80,46 @@ def evaluated(
     u: Any, v: Any, t: Any, b: Any, pairs: Pairs, chunk_size: int | None, wanted: tuple[bool, ...]
 ) -> tuple[Any, tuple[Any, ...]]:
     """The loss, and the gradients that are wanted."""
-    gain, shift = siglip.number("logit_scale", t), 0.0 if b is None else siglip.number("logit_bias", b)
     wide = result_dtype(u)
-    problem = siglip.problem_of(pairs, (u.shape[0], v.shape[0]), "float64" if wide is torch.float64 else "float32")
     by_images, by_texts, by_scale, by_bias = wanted
     of_layer = Wanted(by_images or by_scale, by_texts, by_bias)
-    loss, own = swept(u, v, gain, shift, problem, chunk_size, of_layer)
+    own = layer_of(u, v, t.detach(), None if b is None else b.detach())
+    loss = swept(own, siglip.described(pairs, own.shape), chunk_size, of_layer)
     with torch.no_grad():
-        slope = siglip.sum_of_products(view(own.inputs), view(own.inputs_grad)) if by_scale else None
-        return cpu.scalar(loss, wide), (
-            own.inputs_grad.mul_(gain) if by_images else None,
-            own.weight_grads.mul_(gain) if by_texts else None,
-            torch.tensor(slope, dtype=wide) if by_scale else None,
+        slope = sum_of_products(own).to(wide) if by_scale else None  # before the gain comes in: it may be 0
+        return layer.as_tensor(loss, wide), (
+            own.inputs_grad.mul_(own.gain) if by_images else None,
+            own.weight_grads.mul_(own.gain) if by_texts else None,
+            slope,
             own.bias_grads.sum(dtype=torch.float64).to(wide) if by_bias else None,
         )
 
 
-def swept(
-    u: Any, v: Any, gain: float, shift: float, problem: Problem, chunk_size: int | None, wanted: Wanted
-) -> tuple[float, layer.TensorLayer]:
-    """The loss, and the layer with its gradients, which lack the gain."""
-    own = layer.TensorLayer(u, v, torch.full((v.shape[0],), shift, dtype=result_dtype(u)), gain)
-    at = layers.edges(own.shape[1], own.shape[0], own.dtype.itemsize, chunk_size)
+def layer_of(u: Any, v: Any, t: Any, b: Any) -> layer.TensorLayer:
+    """The layer of these pairs, with products for the device where they are."""
+    from . import gpu_layer
+
+    if gpu_layer.serves(u):
+        return gpu_layer.GPULayer(u, v, None, t, b)
+    gain, shift = siglip.number("logit_scale", t), 0.0 if b is None else siglip.number("logit_bias", b)
+    return layer.TensorLayer(u, v, torch.full((v.shape[0],), shift, dtype=result_dtype(u)), gain)
+
+
+def swept(own: layer.TensorLayer, described: Any, chunk_size: int | None, wanted: Wanted) -> Any:
+    """The loss of a layer of pairs, which keeps the gradients, without the gain; `described`: targets and options."""
+    targets, options = described
+    if options.pos_weight is not None:
+        options = options.replace(pos_weight=torch.as_tensor(options.pos_weight, device=own.inputs.device))
+    at = own.edges(chunk_size)
     own.prepare(at, wanted)
-    with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        return float(Sweep(problem, own, at).value(wanted)), own
+    with torch.no_grad(), torch.autocast(own.inputs.device.type, enabled=False):
+        return Sweep(own.problem(targets, options), own, at).value(wanted)
+
+
+def sum_of_products(own: layer.TensorLayer) -> Any:
+    """Σ ⟨U, dU⟩, which is the gradient by the scale, in float64 by some rows at a time."""
+    pairs = zip(own.inputs.split(siglip.ROWS), own.inputs_grad.split(siglip.ROWS), strict=True)
+    return torch.stack([(a.double() * b).sum() for a, b in pairs]).sum()
 
 
 class Loss(torch.autograd.Function):
@@ -113,9 +135,8 @@ class Loss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
         layer.refuse_second_derivative()
-        factor = upstream.item()
         pairs = zip(ctx.saved_tensors, ctx.dtypes, strict=True)
-        return *(layer.scaled(grad, dtype, factor) for grad, dtype in pairs), None, None
+        return *(layer.scaled(grad, dtype, upstream) for grad, dtype in pairs), None, None
 
 
 # ---- compiled code --------------------------------------------------------------------------------------------------
@@ -157,7 +178,7 @@ def _siglip(
     if kind == "groups":
         groups = tensors
     elif kind == "positives":
-        targets = Positives.from_parts(shape, (tensors[0].numpy(), tensors[1].numpy()))
+        targets = Positives.from_parts(shape, (on_host(tensors[0]), on_host(tensors[1])))
     elif kind == "targets":
         targets = tensors[0]
     u, v, pairs = operands(u, v, Pairs(targets, groups, average))
@@ -189,6 +210,6 @@ def _backward(ctx: Any, upstream: Any, *_: Any) -> tuple[Any, ...]:
 
 
 torch.library.define("logloss::siglip", _ARGUMENTS + " -> (Tensor, Tensor, Tensor, Tensor, Tensor)")
-torch.library.impl("logloss::siglip", "cpu", _siglip)
+torch.library.impl("logloss::siglip", ("cpu", "cuda"), _siglip)
 torch.library.register_fake("logloss::siglip", _shapes)
 torch.library.register_autograd("logloss::siglip", _backward, setup_context=_keep)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ..._errors import InvalidInputError
+from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._spec.options import STATIC, Options
 from ..._spec.reductions import check_reduction
 from ..._targets.positives import Positives
@@ -15,7 +15,6 @@ from .. import layers, linear, siglip
 from ..layers import Pairs
 from ..linear import Problem, Wanted
 from . import cpu, layer, pairs
-from .arrays import view
 from .collectives import Process, all_gather, all_reduce, exchange, pass_on, process_of
 
 # ---- labels sharded -------------------------------------------------------------------------------------------------
@@ -41,7 +40,8 @@ def linear_value(
         x, w, b, call = layer.operands(
             inputs, weight, own_targets, bias, layer.Call(own_targets, options, chunk_size, hook)
         )
-        own = layer.TensorLayer(x, w, b)
+        _refuse_gpu(x)
+        own = layer.layer_of(x, w, b)
         problem = layer.problem_of(call, own)
         problem.check_first()
         same = {
@@ -63,7 +63,8 @@ def linear_value(
 def _linear_evaluated(
     x: Any, w: Any, b: Any, call: layer.Call, problem: Problem, process: Process, wanted: Wanted
 ) -> tuple[Any, tuple[Any, ...]]:
-    total, own, grads = layer.swept(x, w, b, call, problem, wanted)
+    own = layer.layer_of(x, w, b)
+    total, grads = layer.swept(own, call, problem, wanted)
     name = "sum of the losses of sharded labels"
     total = all_reduce(process, name, torch.tensor(total, dtype=torch.float64))
     if wanted.inputs:
@@ -83,6 +84,15 @@ class _LinearLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
         return *layer.kept_gradients(ctx, upstream), None, None, None
+
+
+def _refuse_gpu(x: Any) -> None:
+    """What processes tell each other here are tensors of the CPU."""
+    if not x.is_cpu:
+        raise UnsupportedTypeError(
+            f"sharded losses take tensors on the CPU; got device {x.device}. "
+            "Use linear_binary_cross_entropy or siglip_loss there, each process for its own part."
+        )
 
 
 def _of_shard(targets: Any, rows: int, rank: int, shards: list[int]) -> Any:
@@ -122,6 +132,7 @@ def siglip_value(
         if given.targets is not None:
             raise InvalidInputError("pairs of a sharded batch are given by groups; got targets. Number the groups.")
         u, v, _ = pairs.operands(images, texts, Pairs())
+        _refuse_gpu(u)
         t, b = pairs.parameters(scale, bias, u)
         numbers = siglip.number("logit_scale", t), 0.0 if b is None else siglip.number("logit_bias", b)
         groups = None if given.groups is None else siglip.group_numbers(given.groups, (u.shape[0], v.shape[0]))
@@ -159,7 +170,7 @@ class _PairsLoss(torch.autograd.Function):
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
         layer.refuse_second_derivative()
         own = zip(ctx.saved_tensors, ctx.dtypes, strict=True)
-        return *(layer.scaled(grad, dtype, upstream.item()) for grad, dtype in own), None, None
+        return *(layer.scaled(grad, dtype, upstream) for grad, dtype in own), None, None
 
 
 def _pairs_evaluated(batch: _Batch, ring: bool, wants_grad: bool) -> tuple[Any, tuple[Any, ...]]:
@@ -172,13 +183,13 @@ def _pairs_evaluated(batch: _Batch, ring: bool, wants_grad: bool) -> tuple[Any, 
 
     def tile(texts: Any, start: int, owner: int) -> Any:
         """Add this process's images with some texts; the texts' gradient."""
-        problem = _problem(batch, texts.shape[0], owner, None if groups is None else groups[owner], many, start)
+        described = _described(batch, texts.shape[0], owner, None if groups is None else groups[owner], many, start)
         wanted = Wanted(wants_grad, wants_grad, wants_grad)
-        loss, own = pairs.swept(u, texts, batch.gain, batch.shift, problem, batch.chunk_size, wanted)
-        totals[0] += loss
+        own = pairs.layer_of(u, texts, batch.gain, batch.shift)
+        totals[0] += float(pairs.swept(own, described, batch.chunk_size, wanted))
         if not wants_grad:
             return None
-        totals[1] += siglip.sum_of_products(view(own.inputs), view(own.inputs_grad))
+        totals[1] += pairs.sum_of_products(own)
         totals[2] += float(own.bias_grads.sum(dtype=torch.float64))
         by_images.add_(own.inputs_grad)  # type: ignore[union-attr]
         return own.weight_grads.to(wide)
@@ -206,8 +217,8 @@ def _text_groups(batch: _Batch) -> tuple[list[Any] | None, Any]:
     return groups, np.searchsorted(ordered, images, "right") - np.searchsorted(ordered, images, "left")
 
 
-def _problem(batch: _Batch, texts: int, owner: int, groups: Any, many: Any, start: int) -> Problem:
-    """The loss of this process's images with texts of another, from `start` on."""
+def _described(batch: _Batch, texts: int, owner: int, groups: Any, many: Any, start: int) -> tuple[Any, Any]:
+    """Targets and options of the loss of this process's images with texts of another, from `start` on."""
     shape = len(batch.u), texts
     if groups is not None:
         given = Pairs(groups=(batch.groups[0], groups[start : start + texts]))
@@ -216,8 +227,7 @@ def _problem(batch: _Batch, texts: int, owner: int, groups: Any, many: Any, star
     else:
         nothing = np.zeros(0, np.int64)
         given = Pairs(targets=Positives(np.zeros(shape[0] + 1, np.int64), nothing, shape))
-    dtype = "float64" if batch.u.dtype is torch.float64 else "float32"
-    return siglip.problem_of(given, shape, dtype, images=batch.images, many=many if batch.average else None)
+    return siglip.described(given, shape, images=batch.images, many=many if batch.average else None)
 
 
 def _gathered(batch: _Batch, tile: Any, wants_grad: bool) -> Any:

@@ -62,14 +62,14 @@ def whom(shown: Sequence[Subject], everyone: Sequence[Subject], summary: Summary
     if summary.plan.groups and not times:
         names = [group_name(key, summary.plan.groups) for key in summary.results.keys]
         for one in shown:
-            scanned = one.block.diagnosis.segments if one.block.diagnosis else ()
-            if scanned:
-                parts.append(Part(one.name, (), (segments("segments", scanned),)))
-                answers.append(_worst_segment(one, scanned))
+            scanned = _scanned(one, parts, answers)
             lines = [_line(name, one.block, place) for place, name in enumerate(names)]
             parts.append(Part(one.name, (), (table("groups", "group", lines),)))
             if not scanned:
                 answers.append(_worst("group", lines, one.name, one))
+    elif summary.plan.segments:
+        for one in shown:
+            _scanned(one, parts, answers)
     if not parts:
         return None
     explained = (
@@ -78,6 +78,16 @@ def whom(shown: Sequence[Subject], everyone: Sequence[Subject], summary: Summary
         "of segments are drawn towards 0 as far as the others suggest."
     )
     return Section("whom", WHOM, tuple(answers), (explained,), tuple(parts))
+
+
+def _scanned(one: Subject, parts: list[Part], answers: list[Answer]) -> bool:
+    """Whether there are segments of a model and label: then their table and what is said of them are added."""
+    scan = one.block.scan
+    if scan is None or not scan.segments:
+        return False
+    parts.append(Part(one.name, (), (segments("segments", scan.segments),)))
+    answers.append(_worst_segment(one, scan.segments))
+    return True
 
 
 def _worst_segment(one: Subject, found: Sequence[Segment]) -> Answer:
@@ -178,9 +188,9 @@ def _windows(one: Subject, times: Sequence[str], name: str) -> Table:
     rows = []
     for place, time in enumerate(times[-_MOST_WINDOWS:], max(0, len(times) - _MOST_WINDOWS)):
         line = _line(time, one.block, place)
-        half = float(column(one.block, "log_loss_high")[place]) - line.log_loss
+        low, high = (float(column(one.block, f"log_loss_{end}")[place]) for end in ("low", "high"))
         loss, rate = sortable(number(line.log_loss), line.log_loss), sortable(percent(line.base_rate), line.base_rate)
-        rows.append((Cell(time), sortable(whole(line.rows), line.rows), loss, margin(half), rate))
+        rows.append((Cell(time), sortable(whole(line.rows), line.rows), loss, margin((high - low) / 2), rate))
     return Table("times", "Times", columns, tuple(rows), "Rows, log loss and base rate at each", sortable=True)
 
 

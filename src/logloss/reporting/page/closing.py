@@ -22,7 +22,7 @@ _NOT_SHOWN = ("mce", "emax")
 WEIGHTS = {"small": "○ small", "notable": "● notable", "serious": "▲ serious"}
 
 _OPTIONS = (
-    ("whom", "For whom not?", "--group sex,region", "groups"),
+    ("whom", "For whom not?", "--group sex,region", "groups, and --segments sex,region their intersections"),
     ("changed", "Has it changed?", "--group \"day = date_trunc('day', ts)\"", "windows of time"),
     ("better", "Which model is better?", "--probability a=p1 --probability b=p2", "models"),
 )
@@ -102,6 +102,7 @@ def reading(summary: Summary) -> Iterator[str]:
     )
     for name, value in (
         ("weight", plan.weight),
+        ("weights mean", plan.weight_kind if plan.weight else ""),
         ("where", plan.where),
         ("groups", plan.definitions),
         ("outcomes", plan.outcomes),

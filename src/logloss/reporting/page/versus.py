@@ -167,7 +167,7 @@ def _of_model(name: str, block: Block, s: Any) -> tuple[Cell, ...]:
     return (
         Cell(name),
         sortable(number(s.log_loss), s.log_loss),
-        margin(s.log_loss_high - s.log_loss),
+        margin((s.log_loss_high - s.log_loss_low) / 2),
         sortable(percent(s.d2), s.d2),
         sortable(number(s.brier), s.brier),
         sortable(number(auc) if math.isfinite(auc) else UNDEFINED, auc),

@@ -227,7 +227,7 @@ def headline(target: str, statistics: Statistics, found: Diagnostics | None) -> 
         return "All rows have the same outcome: nothing can be said about telling outcomes of ", target, " apart."
     if statistics.d2 <= 0:
         first = "The predictions are no better than always predicting the base rate of "
-    elif statistics.d2_low <= 0:
+    elif not statistics.d2_low > 0:
         first = "The predictions cannot be told apart from always predicting the base rate of "
     else:
         first = f"The predictions remove {_share(statistics)} of the uncertainty about "
@@ -259,7 +259,7 @@ def lede(statistics: Statistics) -> str:
 
 def goodness(statistics: Statistics, found: Diagnostics | None) -> tuple[str, str]:
     """Is it good? The verdict, and the numbers."""
-    loss, half = measured(statistics.log_loss, statistics.log_loss_high - statistics.log_loss, least=3)
+    loss, half = measured(statistics.log_loss, (statistics.log_loss_high - statistics.log_loss_low) / 2, least=3)
     margin = f"{PLUS_MINUS}{half}" if half else ""
     uncertain = statistics.log_loss / statistics.normalized_entropy if statistics.normalized_entropy > 0 else math.nan
     base = f" against {number(uncertain)} for the base rate" if math.isfinite(uncertain) else ""
