@@ -1,7 +1,7 @@
 """Score a Dask data frame where it is: python examples/score_dask.py.
 
-It needs pip install 'logloss[dask]' 'dask[dataframe]'. Without a client the partitions are scored by threads of this process; with `distributed.Client("tcp://…")` before, on
-that cluster. The digits are the same.
+It needs pip install 'logloss[dask]' 'dask[dataframe]'. Without a client the partitions are scored by threads of this
+process; with `distributed.Client("tcp://…")` before, on that cluster. The digits are the same.
 """
 
 from __future__ import annotations

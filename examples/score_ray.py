@@ -1,7 +1,7 @@
 """Score a Ray dataset where it is: python examples/score_ray.py.
 
-It needs pip install 'logloss[ray]'. Without a cluster Ray begins one on this machine; with RAY_ADDRESS, or `ray.init("ray://…")` before, it is that one. The
-digits are the same.
+It needs pip install 'logloss[ray]'. Without a cluster Ray begins one on this machine; with
+RAY_ADDRESS, or `ray.init("ray://…")` before, it is that one. The digits are the same.
 """
 
 from __future__ import annotations

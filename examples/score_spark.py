@@ -1,7 +1,7 @@
 """Score a Spark data frame where it is: python examples/score_spark.py.
 
-It needs pip install 'logloss[spark]' and Java 17. Also for spark-submit and notebooks, whose session it takes, and for Spark Connect: SPARK_REMOTE=sc://host says where,
-after pip install 'pyspark[connect]'. The digits are the same.
+It needs pip install 'logloss[spark]' and Java 17. Also for spark-submit and notebooks, whose session it
+takes, and for Spark Connect (pip install 'pyspark[connect]') at SPARK_REMOTE=sc://host. The digits are the same.
 """
 
 from __future__ import annotations
