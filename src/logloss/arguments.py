@@ -209,9 +209,7 @@ def _add_rows(command: Any) -> None:
     command.add_argument(
         "--labels", action=Once, metavar="FILE", help="where the labels are, if not with the predictions"
     )
-    command.add_argument(
-        "--key", action=Once, metavar="COLUMN[,COLUMN…]", help="what tells whose label it is, in both"
-    )
+    command.add_argument("--key", action=Once, metavar="COLUMN[,COLUMN…]", help="what tells whose label it is, in both")
     unmatched_help = "keys of one side alone: refuse (default), or leave out and count"
     command.add_argument("--unmatched", help=unmatched_help, **_DROP)
     eps_help = (
