@@ -66,8 +66,8 @@ def places() -> dict[str, str]:
     """Every file that the site has, by its path in the repository: its path on the site."""
     docs = [path for path in (ROOT / "docs").rglob("*") if path.suffix in (".md", ".svg", ".json")]
     own = {str(path.relative_to(ROOT)): str(path.relative_to(ROOT / "docs")) for path in sorted(docs)}
-    figures = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "benchmarks").glob("*.svg"))]
-    return own | {path: path for path in figures} | MOVED
+    beside = [*(ROOT / "benchmarks").glob("*.svg"), *(ROOT / "examples").glob("*.py")]
+    return own | {str(path.relative_to(ROOT)): str(path.relative_to(ROOT)) for path in sorted(beside)} | MOVED
 
 
 def moved(text: str, path: str, found: Mapping[str, str]) -> str:
