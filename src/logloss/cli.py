@@ -11,8 +11,8 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,11 +116,9 @@ def _compare(arguments: argparse.Namespace) -> int:
             found = compare_and_tell(files, tell if display else None, against=arguments.against, **known)
     except Interrupted as stop:
         show(Comparisons(stop.scores))
-        _complain(f"interrupted: the result is partial, of {stop.scores.summary.rows:,} rows; no state was saved")
-        return INTERRUPTED
-    if arguments.save_state is not None:
-        found.scores.save(arguments.save_state)
-    show(found)
+        return _interrupted(stop.scores)
+    with _saved(found.scores, arguments.save_state):
+        show(found)
     margin = arguments.fail_on_regression
     failures = [] if margin is None else found.regressions(margin)
     for failure in failures:
@@ -143,12 +141,27 @@ def _segments(arguments: argparse.Namespace) -> int:
         scores = _merge(arguments) if _are_states(arguments) else _score(arguments)
     except Interrupted as stop:
         show(stop.scores)
-        _complain(f"interrupted: the result is partial, of {stop.scores.summary.rows:,} rows; no state was saved")
-        return INTERRUPTED
-    if arguments.save_state is not None:
-        scores.save(arguments.save_state)
-    show(scores)
+        return _interrupted(stop.scores)
+    with _saved(scores, arguments.save_state):
+        show(scores)
     return DONE
+
+
+@contextmanager
+def _saved(scores: Scores, place: str | None) -> Iterator[None]:
+    """The state goes to its place before the result is shown; a full disk must not cost the result of hours."""
+    try:
+        if place is not None:
+            scores.save(place)
+    except LoglossError:
+        yield
+        raise
+    yield
+
+
+def _interrupted(scores: Scores) -> int:
+    _complain(f"interrupted: the result is partial, of {scores.summary.rows:,} rows; no state was saved")
+    return INTERRUPTED
 
 
 def _drift(arguments: argparse.Namespace) -> int:
@@ -215,6 +228,10 @@ def _run(argv: Sequence[str] | None) -> int:
     arguments = asked.parse_args(argv)
     arguments.line = shlex.join(["logloss", *(sys.argv[1:] if argv is None else argv)])
     special = {"explain": _explain, "compare": _compare, "segments": _segments, "drift": _drift}
+    if getattr(arguments, "save_state", None) is not None:  # before hours of reading
+        from .scores import check_place
+
+        check_place(arguments.save_state)
     if arguments.command in special:
         return special[arguments.command](arguments)
     if arguments.command == "sql" and arguments.result is None:
@@ -237,19 +254,14 @@ def _run_command(arguments: argparse.Namespace) -> int:
     _view(arguments)  # refuses an order that there is not
     if arguments.output is not None:
         _require_format(format_of(arguments.output), arguments)
-    for place in (arguments.save_state, arguments.output):
-        if place is not None:
-            check_place(place)
+    if arguments.output is not None:
+        check_place(arguments.output)
     try:
         scores = _scores(arguments)
     except Interrupted as stop:
         _report(stop.scores, arguments)
-        _complain(f"interrupted: the result is partial, of {stop.scores.summary.rows:,} rows; no state was saved")
-        return INTERRUPTED
-    try:
-        if arguments.save_state is not None:
-            scores.save(arguments.save_state)
-    finally:  # a full disk must not cost the result of hours
+        return _interrupted(stop.scores)
+    with _saved(scores, arguments.save_state):
         _report(scores, arguments)
     failures = [failure for gate in gates for failure in gate.failures(scores.summary)]
     for failure in failures:

@@ -60,7 +60,7 @@ def _replace(place: Path, content: bytes) -> None:
         with suppress(FileNotFoundError):
             part.chmod(stat.S_IMODE(place.stat().st_mode))  # who may read it has been decided before
         part.replace(place)
-    except OSError:
+    except BaseException:  # Ctrl-C, too
         part.unlink(missing_ok=True)
         raise
 

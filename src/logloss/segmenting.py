@@ -34,7 +34,8 @@ class Segments:
             (problem.model, problem.label, found[0].test.reason if found else "", found)
             for problem, found in zip(plan.problems, self.found, strict=True)
         ]
-        return shown.document(columns_of(self.scores.state), self.depth, scans)
+        partial = self.scores.summary.partial
+        return {"partial": partial, **shown.document(columns_of(self.scores.state), self.depth, scans)}
 
     def to_json(self) -> str:
         """The output of `logloss segments --json`."""

@@ -15,9 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import logloss as ll
 from logloss.cli import main
+from logloss.reporting import explanation, text
+from logloss.reporting.view import View
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="terminals and signals of POSIX")
 
@@ -104,6 +108,80 @@ def test_progress_and_partial_result(long: Path, tmp_path: Path):
     )
     assert state.read_text() == "whole"
     assert list(tmp_path.iterdir()) == [state]
+
+
+@pytest.mark.parametrize("command", ["report", "compare", "segments"])
+def test_other_commands_are_interrupted_as_score_is(long: Path, tmp_path: Path, command: str):
+    """A page, tables or JSON of the rows so far, marked partial, and 130; a file is whole, the state is not touched."""
+    page, state = tmp_path / "page.html", tmp_path / "state.json"
+    state.write_text("whole")
+    twice = (f"--probability={name}={COLUMNS[3]}" for name in ("a", "b"))
+    more = {
+        "report": [*COLUMNS, "-o", page],
+        "compare": [*COLUMNS[:2], *twice],
+        "segments": [*COLUMNS, "--segments", "sex,race", "--json"],
+    }[command]
+    with running(command, long, *more, "--save-state", state) as (process, terminal):
+        terminal.until(r"[\d,]+ rows, [\d.,]+M? rows/s, [\d:]+ left")
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=PATIENCE)
+        err = terminal.rest()
+    assert process.returncode == 130
+    assert "interrupted: the result is partial, of" in err
+    assert state.read_text() == "whole"
+    told = {"report": page.read_text() if command == "report" else "", "compare": out, "segments": out}[command]
+    assert ('"partial": true' if command == "segments" else "artial result") in told
+    if command == "report":
+        assert told.rstrip().endswith("</html>")
+        assert out == ""
+    assert {one.name for one in tmp_path.iterdir()} <= {"page.html", "state.json"}
+
+
+def test_an_interrupted_file_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ctrl-C while a page is written: the old one is there, and no part of the new one."""
+    scores = ll.score({"y": [1, 0], "p": [0.75, 0.25]}, target="y", probability="p")
+    place = tmp_path / "scores.json"
+    place.write_text("old")
+    whole = Path.write_bytes
+
+    def half(path: Path, content: bytes) -> int:
+        whole(path, content[:10])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(KeyboardInterrupt):
+        scores.write(place)
+    assert place.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_places_are_checked_before_reading(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for command in ("score", "compare", "segments"):
+        assert main([command, "nothing.csv", *COLUMNS, "--save-state", str(tmp_path / "none" / "state.json")]) == 2
+        assert "its directory does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", [40, 60])
+@pytest.mark.parametrize("name", ["compare", "drift", "segments", "explain", "diagnostics"])
+def test_narrow_terminals_show_every_number_whole(name: str, width: int):
+    """What a wide table shows stands in a narrow one too, and no line is longer than the terminal."""
+    random = np.random.default_rng(0)
+    p = random.random(2000)
+    rows = {"y": (random.random(2000) < p).astype(int), "p": p, "q": p**2, "g": np.arange(2000) % 3}
+    columns = {"target": "y", "probability": "p"}
+    scores = ll.score(rows, **columns, diagnostics=True, thresholds=[0.2], segments="g")
+    render = {
+        "compare": ll.compare(rows, target="y", probability={"a": "p", "b": "q"}, group="g").render,
+        "drift": ll.drift(scores, ll.score({**rows, "p": p**2}, **columns, diagnostics=True, segments="g")).render,
+        "segments": ll.segments(scores).render,
+        "explain": lambda width: explanation.render(ll.explain([1, 0, 1], logit=[5, -2, 0.5]).to_dict(), width),
+        "diagnostics": lambda width: text.render(scores.summary, View(width)),
+    }[name]
+    wide, narrow = render(200), render(width)
+    assert max(map(len, narrow.splitlines())) <= width
+    pattern = r"[+-]?\d+\.\d+(?:e[+-]\d+)?"
+    lost = set(re.findall(pattern, wide)) - set(re.findall(pattern, narrow))
+    assert len(lost) <= (8 if name == "diagnostics" else 0), lost  # the table of scores leaves columns out, by design
 
 
 @pytest.mark.parametrize(("columns", "no_color"), [(120, ""), (50, "1"), (30, "1")])

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from . import json
 from .notes import number
+from .tabular import table
 
 SCHEMA_VERSION = 1
 
@@ -23,6 +24,7 @@ TITLES = {
 }
 """What models are compared by, and how it is called."""
 
+PARTIAL = "Partial result: interrupted; rows are missing."
 _NOTE = "log loss, normalized entropy, Brier and miscalibration: lower is better; the others: higher is better"
 
 
@@ -33,11 +35,11 @@ def render_json(found: dict[str, Any]) -> str:
 
 def render(found: dict[str, Any], width: int, color: bool, top: int) -> str:
     """Every model against the baseline, as text."""
-    parts: list[Any] = ["Partial result: interrupted; rows are missing."] if found["partial"] else []
+    parts: list[Any] = [PARTIAL] if found["partial"] else []
     for one in found["comparisons"]:
-        parts += [_headline(one, found), _table(_COLUMNS, list(_lines(one))), *_shares(one)]
+        parts += [_headline(one, found), table(_COLUMNS, list(_lines(one)), width), *_shares(one)]
         if one["groups"]:
-            parts.append(_groups(one, found["groups"], top))
+            parts.append(_groups(one, found["groups"], top, width))
     return _printed([*parts, _NOTE], width, color)
 
 
@@ -96,7 +98,7 @@ def _dominance(one: dict[str, Any]) -> Iterator[str]:
         yield "Elementary scores differ at no threshold beyond chance (95 % at each by itself)."
 
 
-def _groups(one: dict[str, Any], names: Sequence[str], top: int) -> Any:
+def _groups(one: dict[str, Any], names: Sequence[str], top: int, width: int) -> Any:
     largest = sorted(one["groups"], key=lambda group: -group["rows"])[:top]
     kept = [group for group in one["groups"] if any(group is other for other in largest)]
     lines = [
@@ -109,7 +111,7 @@ def _groups(one: dict[str, Any], names: Sequence[str], top: int) -> Any:
         )
         for group in kept
     ]
-    return _table((*names, "rows", "log loss", "95 % interval", "adjusted p"), lines)
+    return table((*names, "rows", "log loss", "95 % interval", "adjusted p"), lines, width)
 
 
 def render_changes(found: dict[str, Any], width: int, color: bool) -> str:
@@ -124,7 +126,7 @@ def render_changes(found: dict[str, Any], width: int, color: bool) -> str:
             if not math.isnan(change["difference"]):
                 title = statistic.replace("_", " ")
                 lines.append((title, _signed(change["difference"]), _interval(change), _p(change["p"])))
-        parts += [*([name] if name else []), _table(("", "change", "95 % interval", "p"), lines)]
+        parts += [*([name] if name else []), table(("", "change", "95 % interval", "p"), lines, width)]
         if math.isfinite(stability["expected"]):
             parts.append(
                 f"The stability index is debiased: {number(stability['raw'])}, of which chance gives "
@@ -146,18 +148,6 @@ def _p(value: float) -> str:
     if math.isnan(value):
         return ""
     return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
-
-
-def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for place, column in enumerate(columns):
-        table.add_column(column, justify="left" if place == 0 else "right", overflow="fold")
-    for line in lines:
-        table.add_row(*line)
-    return table
 
 
 def _printed(parts: Sequence[Any], width: int, color: bool) -> str:

@@ -10,6 +10,7 @@ from . import json
 
 SCHEMA_VERSION = 1
 NEAREST = 5
+_NARROWEST_TABLE = 72
 
 
 def render_json(found: dict[str, Any]) -> str:
@@ -34,8 +35,16 @@ def render(found: dict[str, Any], width: int, color: bool = False) -> str:
     for line in _shown(found):
         table.add_row(*_cells(line))
     console.print(*_title(found), sep="\n", markup=False)
-    console.print(table, markup=False)
+    console.print(table if width >= _NARROWEST_TABLE else _listed(found), markup=False)
     return "".join(line.rstrip() + "\n" for line in output.getvalue().splitlines())
+
+
+def _listed(found: dict[str, Any]) -> Any:
+    """The same for narrow terminals, a system after the other."""
+    from .tabular import listed
+
+    cells = [tuple(_cells(line)) for line in _shown(found)]
+    return listed(("", "value", "- exact", ""), [(system, value, apart, why) for value, apart, system, why in cells])
 
 
 def _title(found: dict[str, Any]) -> Iterator[str]:

@@ -18,6 +18,7 @@ _LABEL = nullable("name of the label; null where there is one target")
 _STRINGS = {"type": "array", "items": STRING}
 _FINDINGS = {"type": "array", "items": finding()}
 _VALUES = {"anyOf": [{"type": ["boolean", "string", "null"]}, NUMBER]}
+_PARTIAL = described("whether the run was interrupted: some rows are counted, others not", {"type": "boolean"})
 _P = "how probable something at least as large is by chance alone"
 
 
@@ -69,7 +70,7 @@ def _compare() -> dict[str, Any]:
     }
     return {
         "input": structure("what was read", sources=_STRINGS, rows=COUNT, dropped=dropped),
-        "partial": described("whether the run was interrupted", {"type": "boolean"}),
+        "partial": _PARTIAL,
         "weight": nullable("the column of weights"),
         "weight_kind": described("what weights mean for errors and intervals", {"enum": [*WEIGHT_KINDS]}),
         "cluster": nullable("the column whose values tell which rows depend on each other"),
@@ -109,6 +110,10 @@ def _drift() -> dict[str, Any]:
     return {"before": run, "after": run, "changes": _several("of every model and label", **change)}
 
 
+def _segments() -> dict[str, Any]:
+    return {"partial": _PARTIAL, **segments()}
+
+
 def _explain() -> dict[str, Any]:
     line = {
         "system": described("who gives the number", STRING),
@@ -131,7 +136,7 @@ def _explain() -> dict[str, Any]:
 SCHEMAS: dict[str, tuple[int, Callable[[], dict[str, Any]]]] = {
     "compare": (comparison.SCHEMA_VERSION, _compare),
     "drift": (comparison.SCHEMA_VERSION, _drift),
-    "segments": (comparison.SCHEMA_VERSION, segments),
+    "segments": (comparison.SCHEMA_VERSION, _segments),
     "explain": (explanation.SCHEMA_VERSION, _explain),
 }
 """By command: the version of its JSON, and what a document holds besides."""

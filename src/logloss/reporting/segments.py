@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..evaluate.summary import SEGMENT
 from . import json
-from .comparison import SCHEMA_VERSION, _p, _printed, _signed, _table
+from .comparison import PARTIAL, SCHEMA_VERSION, _p, _printed, _signed
 from .diagnosis import Lines
 from .notes import number
+from .tabular import table
 
 if TYPE_CHECKING:
     from ..evaluate.summary import Segment, Summary
@@ -78,7 +79,8 @@ def render_json(found: dict[str, Any]) -> str:
 
 def render(found: dict[str, Any], width: int, color: bool, top: int) -> str:
     """The worst segments of every model and label, as text."""
-    parts = [one if isinstance(one, str) else _table(one.columns, one.lines) for one in told(found, top)]
+    parts: list[Any] = [PARTIAL] if found["partial"] else []
+    parts += [one if isinstance(one, str) else table(one.columns, one.lines, width) for one in told(found, top)]
     return _printed([*parts, NOTE], width, color)
 
 

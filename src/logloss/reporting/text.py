@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..evaluate.summary import IMPORTANCE, STATISTICS, Block, Plan, Summary
 from . import diagnosis, segments
 from .notes import notes, number, of_hidden, of_joined, of_partial
+from .tabular import table
 from .view import View
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def render(summary: Summary, view: View) -> str:
     if scanned:
         legend.append(("segments", segments.NOTE))
     tables = (*diagnosis.tables(summary, number), *scanned)
-    more = [Text(one) if isinstance(one, str) else _short(one) for one in tables]
+    more = [Text(one) if isinstance(one, str) else _short(one, view.width) for one in tables]
     explained = [_grid(part, view.width) for part in (_details(summary), legend)]
     console.print(Group(*head, _table(lines, columns), *more, *said, *explained))
     return "".join(
@@ -75,17 +76,10 @@ def _scanned(summary: Summary, view: View) -> Iterator[str | diagnosis.Lines]:
     return segments.told(found, min(view.top, _MOST_SEGMENTS)) if found else iter(())
 
 
-def _short(lines: diagnosis.Lines) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for place, name in enumerate(lines.columns):
-        words = place > 0 and not name and place == len(lines.columns) - 1
-        table.add_column(name, justify="left" if place == 0 or words else "right", style="dim" if words else None)
-    for line in lines.lines:
-        table.add_row(*line)
-    return table
+def _short(lines: diagnosis.Lines, width: int) -> RenderableType:
+    """A short table; a last column without a title is words."""
+    last = len(lines.columns) - 1
+    return table(lines.columns, lines.lines, width, words=() if last == 0 or lines.columns[last] else (last,))
 
 
 def render_markdown(summary: Summary, view: View) -> str:
