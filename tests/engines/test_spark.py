@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -70,6 +71,27 @@ def test_tables(session: Any, partitions: int) -> None:
 def test_all_of_a_table(session: Any, tmp_path: Path) -> None:
     frame = table(5000)
     cases.check_all_of_a_table(session.createDataFrame(frame.to_arrow()).repartition(7), frame, tmp_path)
+
+
+def test_tables_of_labels(session: Any) -> None:
+    """Joined in Spark: the counts and errors of one machine, and keys of several types."""
+    frame = table(500).with_row_index("id")
+    predictions = frame.drop("y").with_columns(pl.col("id").cast(pl.Float64), day=pl.lit(1))
+    labels = frame.select(pl.col("id").cast(pl.String), "y", "age", "country", day=pl.lit("1"))
+    columns: dict[str, Any] = {"key": "id,day", "target": "y", "logit": "z", "group": "predictions.country,labels.age"}
+    tables = [session.createDataFrame(one.to_arrow()).repartition(3) for one in (predictions, labels)]
+    found, expected = ll.score(tables[0], labels=tables[1], **columns), ll.score(predictions, labels=labels, **columns)
+    assert repr(found.to_rows()) == repr(expected.to_rows())
+    without = labels[20:].with_columns(day=pl.when(pl.col("id") != "30").then("day"))
+    for wrong in (without, pl.concat([labels, labels[:1]])):
+        said = []
+        for one, other in ((predictions, wrong), (tables[0], session.createDataFrame(wrong.to_arrow()))):
+            with pytest.raises(ll.InvalidInputError) as raised:
+                ll.score(one, labels=other, **columns)
+            said.append(re.sub(r"such as id = '\d+'", "such as …", str(raised.value)))
+        assert said[0] == said[1]
+    with pytest.raises(ll.InvalidInputError, match="or both in Spark; got DataFrame; join them in spark"):
+        ll.score(tables[0], labels=labels, **columns)
 
 
 def test_vectors(session: Any) -> None:

@@ -14,6 +14,7 @@ from ..evaluate.state import State
 from ..sources import open_source
 from ..sources.databases import Query
 from ..sources.files import Files
+from ..sources.labels import keys_of, may_drop
 from ..sources.urls import refuse_place
 from .local import Interrupted
 from .parts import ABSENT, Answer, Part, Total, Work, Worker, no_more_than, readable
@@ -36,7 +37,11 @@ _REASONS = {ABSENT: "a worker has no {0}; install the same versions on every wor
 
 
 class Engine(Protocol):
-    """What the module of an engine has: transport, and nothing of states or rows."""
+    """What the module of an engine has: transport, and nothing of states or rows.
+
+    One that joins tables of its own has a function `joined` as well: from both, the key's columns, and whether keys of
+    one alone are left out, to the table of both and how many keys match.
+    """
 
     LIBRARIES: tuple[str, ...]
     REASONS: dict[str, str]
@@ -78,18 +83,11 @@ def run(name: str | None, worker: Worker, source: Any, tell: Callable[[int], Non
     task = worker.task
     engine, own = _engine(name), engine_of(source)
     if own is not None:
-        if task.labels is not None:
-            raise InvalidInputError(
-                f"labels are joined with files; this is a table of {own}; join them there, or leave labels out."
-            )
         if own != name or worker.resume or worker.skip_unreadable:
             raise InvalidInputError(
                 f"a table of {own} is scored by {own}, all of it; leave out engine, resume and on_error, or name files."
             )
-        table = engine.empty(source)
-        task.open(table)
-        total = _added(name, engine, engine.of_table(worker, source, task.asked(table)), tell)
-        return Found(_state(total), (f"the {own.capitalize()} table",), ())
+        return _of_table(own, engine, worker, source, tell)
     if task.labels is not None and worker.skip_unreadable:
         raise InvalidInputError(
             "on_error must be 'fail' where labels are joined, as every key is accounted for; got 'skip'; leave it out."
@@ -102,6 +100,28 @@ def run(name: str | None, worker: Worker, source: Any, tell: Callable[[int], Non
         worker, names = replace(worker, task=replace(task, part=True), labels=labels.stamps), (*names, *labels.names)
     total = _added(name, engine, engine.of_files(worker, parts), tell)
     found = Found(_state(total), names, (*skipped, *total.skipped))
+    found.state.joined = counts
+    return found
+
+
+def _of_table(own: str, engine: Engine, worker: Worker, table: Any, tell: Callable[[int], None] | None) -> Found:
+    """What a table of an engine's own came to, joined there with labels if there are any."""
+    task, counts = worker.task, {}
+    if task.labels is not None:
+        if engine_of(task.labels) != own or not hasattr(engine, "joined"):
+            raise InvalidInputError(
+                f"labels of a table of {own} must be with it, or both in Spark; got {type(task.labels).__name__}; "
+                f"join them in {own}."
+            )
+        table, counts = engine.joined(table, task.labels, keys_of(task.key), may_drop(task.unmatched))
+        worker = replace(worker, task=(task := replace(task, labels=None, key=None)))
+    columns = engine.empty(table)
+    task.open(columns)
+    found = Found(
+        _state(_added(own, engine, engine.of_table(worker, table, task.asked(columns)), tell)),
+        (f"the {own.capitalize()} table",),
+        (),
+    )
     found.state.joined = counts
     return found
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ..sources.labels import SIDES, counted, repeated
 from .parts import ABSENT, FAN, Answer, Part, Total, Work
 
 _SCHEMA = "number long, rows long, state binary, error string, skipped string"
@@ -45,13 +46,12 @@ def of_table(work: Work, table: Any, columns: Sequence[str]) -> Iterator[Answer]
 
         context = TaskContext.get()
         number = context.partitionId() if context else 0
-        batches = iter(batches)
-        first = next((batch for batch in batches if batch.num_rows), None)
+        named = (batch.rename_columns(list(columns)) for batch in batches if batch.num_rows)
+        first = next(named, None)
         if first is not None:
-            rest = (batch for batch in batches if batch.num_rows)
-            yield _batch([work(Part(number, _chained(first, rest), f"partition {number + 1}"))])
+            yield _batch([work(Part(number, _chained(first, named), f"partition {number + 1}"))])
 
-    plain = _plain(table, columns)
+    plain = _plain(table, columns).toDF(*(f"c{place}" for place in range(len(columns))))  # names may have dots in them
     yield from _answers(plain.mapInArrow(run, _SCHEMA), None)
 
 
@@ -73,6 +73,83 @@ def _plain(table: Any, columns: Sequence[str]) -> Any:
         return vector_to_array(found).alias(name)
 
     return table.select(*map(column, columns))
+
+
+def joined(table: Any, labels: Any, keys: Sequence[str], drop: bool) -> tuple[Any, dict[str, int]]:
+    """Predictions with labels from another table, and how many keys match; as in files, keys are compared as texts.
+
+    A column that both have is called "predictions.x" and "labels.x". Raises InvalidInputError for keys that are
+    repeated, or do not match as they must.
+    """
+    from pyspark.sql import functions
+
+    texts = [f"logloss_key{place}" for place in range(len(keys))]
+    names = [f"`{text}`" for text in texts]
+    sides = []
+    for side, one, other in zip(SIDES, (table, labels), (labels, table), strict=True):
+        kept = [name for name in one.columns if name not in keys or side == SIDES[0]]
+        both = {name for name in kept if name in other.columns and name not in keys}
+        columns = [functions.col(f"`{name}`").alias(f"{side}.{name}" if name in both else name) for name in kept]
+        sides.append(
+            one.select(*columns, *(_text(one, key).alias(text) for key, text in zip(keys, texts, strict=True)))
+        )
+    counts = _compared(sides, names, keys, drop)
+    matched = sides[0].join(sides[1], texts)
+    return matched.drop(*texts), counts
+
+
+def _compared(sides: Sequence[Any], names: Sequence[str], keys: Sequence[str], drop: bool) -> dict[str, int]:
+    """The counts of keys, in one pass over those of both sides."""
+    from pyspark.sql import functions
+
+    every = [functions.col(name) for name in names]
+    one, other = (side.select(*every, *_marks(place)) for place, side in enumerate(sides))
+    times = [functions.sum(name).alias(name) for name in SIDES]
+    known = functions.lit(True)
+    for column in every:
+        known = known & column.isNotNull()
+    both = [functions.col(name) for name in SIDES]
+    found = (
+        one.unionAll(other)
+        .groupBy(*every)
+        .agg(*times)
+        .agg(
+            functions.sum(functions.when(known & (both[0] > 0) & (both[1] > 0), 1).otherwise(0)),
+            *map(functions.sum, both),
+            *(
+                functions.first(functions.when(known & (here > 1), functions.struct(*every, here)), True)
+                for here in both
+            ),
+            *(
+                functions.first(functions.when((here > 0) & (~known | (there == 0)), functions.struct(*every)), True)
+                for here, there in (both, both[::-1])
+            ),
+        )
+        .collect()[0]
+    )
+    matched, *rows = (value or 0 for value in found[:3])
+    for side, several in zip(SIDES, found[3:5], strict=True):
+        if several is not None:
+            raise repeated(keys, side, several)
+    return counted(keys, matched, rows, found[5:], drop)
+
+
+def _marks(place: int) -> list[Any]:
+    from pyspark.sql import functions
+
+    return [functions.lit(int(place == here)).alias(name) for here, name in enumerate(SIDES)]
+
+
+def _text(table: Any, key: str) -> Any:
+    """A key as text; whole numbers that became floats are whole again."""
+    from pyspark.sql import functions
+
+    found = functions.col(f"`{key}`")
+    if table.schema[key].dataType.typeName() not in ("float", "double"):
+        return found.cast("string")
+    return functions.when(found == found.cast("long"), found.cast("long").cast("string")).otherwise(
+        found.cast("string")
+    )
 
 
 def _chained(first: Any, rest: Iterable[Any]) -> Iterator[Any]:

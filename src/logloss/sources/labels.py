@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from . import Source
 
-_SIDES = ("predictions", "labels")
+SIDES = ("predictions", "labels")
 _PURPOSE = "predictions and labels are joined"
 MATCHED, ONLY_PREDICTIONS, ONLY_LABELS = "matched", "only_in_predictions", "only_in_labels"
 
@@ -49,16 +49,12 @@ class Joined:
     @classmethod
     def of(cls, predictions: Source, labels: Source, key: Any, unmatched: str, part: bool = False) -> Joined:
         """The two sources. Raises InvalidInputError if the key is no name, or no column of both."""
-        keys = tuple(key.split(",")) if isinstance(key, str) else tuple(key or ())
-        if not keys or not all(isinstance(one, str) and one for one in keys):
-            raise InvalidInputError(f"labels need the columns that both sides share as key (--key); got {key!r}.")
-        if unmatched not in ("error", "drop"):
-            raise InvalidInputError(f"unmatched must be 'error' or 'drop'; got {unmatched!r}.")
+        keys, drop = keys_of(key), may_drop(unmatched)
         for side in (predictions, labels):
             for name, schema in side.schemas():
                 for one in keys:
                     require(one, name, schema)
-        return cls(predictions, labels, keys, unmatched == "drop", part=part)
+        return cls(predictions, labels, keys, drop, part=part)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,7 +68,7 @@ class Joined:
         for place, (columns, others) in enumerate([sides, sides[::-1]]):
             for name in columns:
                 if name not in self.keys:
-                    found[f"{_SIDES[place]}.{name}" if name in others else name] = place, name
+                    found[f"{SIDES[place]}.{name}" if name in others else name] = place, name
         return found | {key: (0, key) for key in self.keys}
 
     def schemas(self) -> Iterator[tuple[str, pl.Schema]]:
@@ -110,7 +106,7 @@ class Joined:
         """What is read: the columns that must be alike of both sides, as numbers or as texts, as they are wanted."""
 
         def both(names: Sequence[str]) -> tuple[str, ...]:
-            pairs = [[f"{side}.{one}" for side in _SIDES] for one in self.alike]
+            pairs = [[f"{side}.{one}" for side in SIDES] for one in self.alike]
             return tuple(dict.fromkeys([*names, *(one for pair in pairs if {*pair} & {*names} for one in pair)]))
 
         return replace(wanted, numbers=both(wanted.numbers), texts=both(wanted.texts))
@@ -120,7 +116,7 @@ class Joined:
         keys = ", ".join(f"k{place}" for place in range(len(self.keys)))
         of = [{name: place for place, name in side.items()} for side in columns]
         for name in self.alike:
-            mine, theirs = (of[side].get(f"{_SIDES[side]}.{name}") for side in (0, 1))
+            mine, theirs = (of[side].get(f"{SIDES[side]}.{name}") for side in (0, 1))
             if mine is None or theirs is None:
                 continue
             query = f"SELECT {keys}, predictions.row + 1, {mine}, {theirs} FROM predictions JOIN labels {self._using()}"
@@ -172,7 +168,7 @@ class Joined:
         numbers, groups, texts, typed = own.numbers, own.groups[: len(here[1])], own.texts, own.typed
         named = dict(zip([*numbers, *groups, *texts], [*here[0], *here[1], *here[2]], strict=True))
         named |= {typed_name(one): typed_name(other) for one, other in zip(typed, here[3], strict=True)}
-        table, row, rows = _SIDES[side], 0, 0
+        table, row, rows = SIDES[side], 0, 0
         new = f"CREATE {'TEMP ' if self.part and side == 0 else ''}TABLE {table}"
         for batch in source.batches(own):
             row = row if rows else batch.first_row  # of a part, its first row in the file
@@ -196,37 +192,71 @@ class Joined:
 
     def _refuse_duplicates(self, connection: duckdb.DuckDBPyConnection) -> None:
         keys = ", ".join(f"k{place}" for place in range(len(self.keys)))
-        for table in _SIDES:
+        for table in SIDES:
             query = f"SELECT {keys}, count(*) FROM {table} WHERE ({keys}) IS NOT NULL GROUP BY ALL HAVING count(*) > 1"
             for found in engine.fetch(connection, f"{query} LIMIT 1"):
-                raise InvalidInputError(
-                    f"a key must stand in one row of the {table}; {self._shown(found)} stands in {found[-1]:,}; "
-                    "name more columns as key (--key id,day), or leave the repetitions out."
-                )
-
-    def _shown(self, values: Sequence[Any]) -> str:
-        return " and ".join(f"{key} = {value!r}" for key, value in zip(self.keys, values, strict=False))
+                raise repeated(self.keys, table, found)
 
     def _count(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Count what is matched and what is not, which is refused unless it may be left out."""
         joined = f"FROM predictions JOIN labels {self._using()}"
         (matched,) = engine.fetch(connection, f"SELECT count(*) {joined}")[0]
-        rows = [engine.fetch(connection, f"SELECT count(*) FROM {table}")[0][0] for table in _SIDES]
-        self.counts.update({MATCHED: matched, ONLY_PREDICTIONS: rows[0] - matched, ONLY_LABELS: rows[1] - matched})
-        if self.drop or rows == [matched, matched]:
-            return
-        examples = [self._unmatched(connection, *_SIDES[::step]) for step in (1, -1)]
-        counts = zip(_SIDES, (count - matched for count in rows), examples, strict=True)
-        raise InvalidInputError(
-            f"every key must stand in predictions and labels, as {matched:,} do; "
-            + " and ".join(f"alone in {table}: {count:,}{example}" for table, count, example in counts if count)
-            + "; leave them out with unmatched='drop' (--unmatched drop)."
-        )
+        rows = [engine.fetch(connection, f"SELECT count(*) FROM {table}")[0][0] for table in SIDES]
+        examples = [None if self.drop else self._unmatched(connection, *SIDES[::step]) for step in (1, -1)]
+        self.counts.update(counted(self.keys, matched, rows, examples, self.drop))
 
-    def _unmatched(self, connection: duckdb.DuckDBPyConnection, table: str, other: str) -> str:
+    def _unmatched(self, connection: duckdb.DuckDBPyConnection, table: str, other: str) -> Sequence[Any] | None:
         keys = ", ".join(f"k{place}" for place in range(len(self.keys)))
         found = engine.fetch(connection, f"SELECT {keys} FROM {table} ANTI JOIN {other} {self._using()} LIMIT 1")
-        return f", such as {self._shown(found[0])}" if found else ""
+        return found[0] if found else None
+
+
+def keys_of(key: Any) -> tuple[str, ...]:
+    """The columns of a key. Raises InvalidInputError if there are none."""
+    keys = tuple(key.split(",")) if isinstance(key, str) else tuple(key or ())
+    if not keys or not all(isinstance(one, str) and one for one in keys):
+        raise InvalidInputError(f"labels need the columns that both sides share as key (--key); got {key!r}.")
+    return keys
+
+
+def may_drop(unmatched: str) -> bool:
+    """Whether keys of one side alone may be left out. Raises InvalidInputError for what is no answer."""
+    if unmatched not in ("error", "drop"):
+        raise InvalidInputError(f"unmatched must be 'error' or 'drop'; got {unmatched!r}.")
+    return unmatched == "drop"
+
+
+def repeated(keys: Sequence[str], side: str, found: Sequence[Any]) -> InvalidInputError:
+    """What is wrong with a key that stands in several rows of a side: its values, and in how many."""
+    return InvalidInputError(
+        f"a key must stand in one row of the {side}; {_shown(keys, found)} stands in {found[-1]:,}; "
+        "name more columns as key (--key id,day), or leave the repetitions out."
+    )
+
+
+def counted(
+    keys: Sequence[str], matched: int, rows: Sequence[int], examples: Sequence[Sequence[Any] | None], drop: bool
+) -> dict[str, int]:
+    """How many keys match, of so many rows of both sides; with an example of a key that does not, for each.
+
+    Raises InvalidInputError for keys that do not match, unless they may be left out.
+    """
+    alone = [count - matched for count in rows]
+    if any(alone) and not drop:
+        said = [
+            f"alone in {side}: {count:,}{f', such as {_shown(keys, example)}' if example else ''}"
+            for side, count, example in zip(SIDES, alone, examples, strict=True)
+            if count
+        ]
+        raise InvalidInputError(
+            f"every key must stand in predictions and labels, as {matched:,} do; {' and '.join(said)}; "
+            "leave them out with unmatched='drop' (--unmatched drop)."
+        )
+    return dict(zip((MATCHED, ONLY_PREDICTIONS, ONLY_LABELS), (matched, *alone), strict=True))
+
+
+def _shown(keys: Sequence[str], values: Sequence[Any]) -> str:
+    return " and ".join(f"{key} = {value!r}" for key, value in zip(keys, values, strict=False))
 
 
 @dataclass(frozen=True)
