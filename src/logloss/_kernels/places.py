@@ -24,6 +24,15 @@ def place_of(z, places):
 
 
 @inline
+def place_marked(z, zero, one, certain, places):
+    """The same where predictions of 0 and 1, if there are such, are marked and have no logit."""
+    place_of(z, places)
+    if certain:
+        for i in range(z.size):
+            places[i] = select(zero[i] == 1.0, np.uint16(0), select(one[i] == 1.0, np.uint16(FINE + 1), places[i]))
+
+
+@inline
 def among(place, count):
     """The bin among fewer ones."""
     inner = np.int64(1) + (np.int64(place) - 1) // (FINE // count)

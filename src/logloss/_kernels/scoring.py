@@ -28,7 +28,7 @@ from .elementary import exp_neg, log1p_unit, minus_log, minus_log1m, minus_log_o
 from .exact import BLOCK, MAX_LEVELS, bits, highest, lowest, split
 from .jit import entry, inline
 from .ops import flip_sign, is_negative, magnitude, pointer, select
-from .places import FINE, place_of
+from .places import place_marked
 from .terms import (
     CERTAIN_COLUMNS,
     CERTAIN_PRODUCTS,
@@ -310,16 +310,6 @@ def _load(x, y, w, logits, row, n, columns):
 
 
 @inline
-def _place(n, certain, columns, places):
-    """The bins of a block's logits; those of certain predictions were marked."""
-    place_of(columns[Z][:n], places)
-    if certain:
-        zero, one = columns[ZERO][:n], columns[ONE][:n]
-        for i in range(n):
-            places[i] = select(zero[i] == 1.0, np.uint16(0), select(one[i] == 1.0, np.uint16(FINE + 1), places[i]))
-
-
-@inline
 def _end_of_short(segment, row, ends):
     """Where the short segments from this one on end, within a block; the row itself if it is not short."""
     stop, k = row, segment
@@ -361,7 +351,8 @@ def add_rows(x, y, w, power, logits, bins, ends, cells, segment, row, held, wide
             return INVALID, segment, row
         certain = zeros + ones > 0
         if bins != 0:
-            _place(n, certain, columns, carray(pointer(bins + 2 * row), (n,), np.uint16))
+            places = carray(pointer(bins + 2 * row), (n,), np.uint16)
+            place_marked(columns[Z][:n], columns[ZERO][:n], columns[ONE][:n], certain, places)
         terms = _multiply(n, power, hard, certain, columns)
         _bound_columns(n, logits, hard, power, columns, bounds, bounds_above)
         _bound_terms(terms.size, power, bounds, lows)
