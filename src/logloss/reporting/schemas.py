@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from ..evaluate.summary import WEIGHT_KINDS
 from . import comparison, explanation
 from .schema import COUNT, NUMBER, NUMBERS, STRING, described, finding, nullable, segments, structure
 
@@ -70,6 +71,7 @@ def _compare() -> dict[str, Any]:
         "input": structure("what was read", sources=_STRINGS, rows=COUNT, dropped=dropped),
         "partial": described("whether the run was interrupted", {"type": "boolean"}),
         "weight": nullable("the column of weights"),
+        "weight_kind": described("what weights mean for errors and intervals", {"enum": [*WEIGHT_KINDS]}),
         "cluster": nullable("the column whose values tell which rows depend on each other"),
         "groups": _STRINGS,
         "comparisons": _several("every model against the first, of each label", **pair),
@@ -79,7 +81,7 @@ def _compare() -> dict[str, Any]:
 def _murphy() -> dict[str, Any]:
     """Elementary scores over thresholds."""
     runs = {"type": "array", "items": NUMBERS}
-    found = structure(
+    return structure(
         "elementary scores of the model minus the baseline's (Murphy's diagram), 95 % intervals pointwise",
         threshold=NUMBERS,
         difference=NUMBERS,
@@ -89,7 +91,6 @@ def _murphy() -> dict[str, Any]:
         worse=described("those at which it is the larger one", runs),
         note=described("why there are no intervals; else empty", STRING),
     )
-    return {"anyOf": [found, {"type": "null"}]}
 
 
 def _drift() -> dict[str, Any]:
