@@ -4,8 +4,8 @@ A step is forward and backward of the mean loss of X·Wᵀ + b against five posi
 PyTorch's loss, eager and compiled, and beside the three matrix products that any of them needs. Time is of what ran in
 turn in one process; peak memory, beyond what is there before the step, is that of a process for each. `siglip` does the
 same for pairs of images and texts; `accuracy` compares formulas in bfloat16; `largest` takes one step of 3,000,000
-labels by the hook and says what the process holds. `--svg FILE` draws time and memory over rows, features and labels
-(needs matplotlib).
+labels by the hook and says what the process holds. `sweep` measures over rows, features and labels, and draws that
+with `--svg FILE` (needs matplotlib).
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ PRODUCTS, FORWARD, PRODUCT = "three matrix products", "… the loss alone", "one
 PAIRS, DENSE = "siglip_loss", "torch, dense"
 POSITIVES = 5
 Step = Callable[[], object]
+Shape = tuple[int, int, int]
+"""Rows, features and labels."""
 
 
 def layer(rows: int, features: int, labels: int, dtype: str, device: str = "cpu") -> tuple[Any, Any, Any, Any]:
@@ -114,7 +116,7 @@ def pair_steps(rows: int, features: int, labels: int, dtype: str, device: str = 
     return {PAIRS: lambda: torch.autograd.grad(ll.siglip_loss(*own), own), DENSE: dense}
 
 
-def peak(which: str, shape: tuple[int, int, int], dtype: str) -> int:
+def peak(which: str, shape: Shape, dtype: str) -> int:
     """Bytes that one step holds at most beside what was there before, measured in a process of its own."""
     command = [sys.executable, "-W", "ignore", __file__, "--peak", json.dumps([which, *shape, dtype])]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -136,17 +138,59 @@ def print_peak(which: str, rows: int, features: int, labels: int, dtype: str) ->
 
 
 def measured(
-    shape: tuple[int, int, int], dtype: str, rounds: int, names: list[str], *, pairs: bool = False, memory: bool = True
-) -> Table:
-    """One shape: the time of every way, in ns per logit, and its peak memory in the note."""
+    shape: Shape, dtype: str, rounds: int, names: list[str], *, pairs: bool = False, memory: bool = True
+) -> tuple[Table, dict[str, float]]:
+    """One shape: the time of every way, in ns per logit, and its peak memory in MB, which the note says as well."""
     rows, features, labels = shape
     found = (pair_steps if pairs else steps)(*shape, dtype)
     chosen = [name for name in found if name in names]
     results = measure([Case(name, found[name], rows * labels) for name in chosen], rounds)
     del found
-    peaks = {name: peak(name, shape, dtype) for name in chosen if memory and name not in (PRODUCTS, PRODUCT)}
-    note = "peak MB: " + ", ".join(f"{name} {size / 1e6:.0f}" for name, size in peaks.items())
-    return Table(f"{rows:,} × {features} × {labels:,} {dtype}", chosen[0], results, note=note)
+    counted = [name for name in chosen if memory and name not in (PRODUCTS, PRODUCT)]
+    peaks = {name: peak(name, shape, dtype) / 1e6 for name in counted}
+    note = "peak MB: " + ", ".join(f"{name} {size:.0f}" for name, size in peaks.items())
+    return Table(f"{rows:,} × {features} × {labels:,} {dtype}", chosen[0], results, note=note), peaks
+
+
+AXES = "rows", "features", "labels"
+MIDDLE: Shape = (512, 256, 20_000)
+OTHERS = (128, 2048), (64, 768), (5_000, 80_000)
+"""What the sweep takes along each axis instead of the middle."""
+
+
+def swept() -> list[list[Shape]]:
+    """The shapes of a sweep, a list along each axis, in rising order."""
+    sizes = [sorted((middle, *others)) for middle, others in zip(MIDDLE, OTHERS, strict=True)]
+    return [
+        [(*MIDDLE[:axis], size, *MIDDLE[axis + 1 :]) for size in along]  # type: ignore[misc]
+        for axis, along in enumerate(sizes)
+    ]
+
+
+def draw(file: Path, found: dict[Shape, tuple[Table, dict[str, float]]], dtype: str) -> None:
+    """Time and peak memory of every way over rows, features and labels, as a figure."""
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "linear", "font.size": 9})
+    figure, panels = plt.subplots(2, len(AXES), figsize=(9, 5), sharey="row", layout="constrained")
+    for axis, shapes in enumerate(swept()):
+        sizes = [shape[axis] for shape in shapes]
+        for number, name in enumerate((PRODUCTS, OURS, HOOK, EAGER, COMPILED)):
+            times = [result.least for shape in shapes for result in found[shape][0].results if result.name == name]
+            peaks = [found[shape][1][name] for shape in shapes if name in found[shape][1]]
+            for row, values in enumerate((times, peaks)):
+                if len(values) == len(sizes):
+                    panels[row, axis].plot(sizes, values, "o-", color=f"C{number}", markersize=4, label=name)
+        panels[1, axis].set_xlabel(AXES[axis])
+        for row in (0, 1):
+            panels[row, axis].set(xscale="log", yscale="log", xticks=sizes, xticklabels=[f"{size:,}" for size in sizes])
+            panels[row, axis].minorticks_off()
+    panels[0, 0].set_ylabel("time of a step, ns per logit")
+    panels[1, 0].set_ylabel("peak memory of a step, MB")
+    middle = " × ".join(f"{size:,}" for size in MIDDLE)
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False)
+    figure.suptitle(f"around {middle} (rows × features × labels), {dtype}", y=-0.02, fontsize=9)
+    figure.savefig(file, metadata={"Date": None}, bbox_inches="tight")
 
 
 def largest(rows: int, features: int, labels: int, dtype: str) -> str:
@@ -229,25 +273,10 @@ def show(found: dict[str, list[float]]) -> str:
     return "\n".join(lines)
 
 
-def draw(file: Path, features: int, rows: int) -> None:
-    """Peak memory over labels, as a figure."""
-    import matplotlib.pyplot as plt
-
-    labels = [10_000, 20_000, 50_000, 100_000]
-    figure, axes = plt.subplots(figsize=(6, 3.6))
-    for name in (EAGER, COMPILED, OURS, HOOK):
-        axes.plot(labels, [peak(name, (rows, features, one), "float32") / 1e6 for one in labels], "o-", label=name)
-    axes.set(xlabel="labels", ylabel="peak memory of a step, MB", xscale="log", yscale="log")
-    axes.set_title(f"{rows:,} rows × {features} features, float32")
-    axes.legend(frameon=False)
-    figure.tight_layout()
-    figure.savefig(file, metadata={"Date": None})
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="The loss of a linear layer without its logits, beside PyTorch.")
     parser.add_argument(
-        "suites", nargs="*", default=[], help="layer and siglip, both if none is named; or accuracy, or largest"
+        "suites", nargs="*", default=[], help="layer, siglip, sweep, accuracy, largest; none: layer and siglip"
     )
     parser.add_argument("--shape", action="append", help="rows,features,labels; may be given several times")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"])
@@ -256,7 +285,7 @@ def main() -> None:
     parser.add_argument("--without-memory", action="store_true", help="measure times alone")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--json", type=Path, help="write everything measured there")
-    parser.add_argument("--svg", type=Path, help="draw memory over labels there, and measure nothing else")
+    parser.add_argument("--svg", type=Path, help="where the sweep is drawn")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     given = parser.parse_args()
     use_cores(2)
@@ -271,21 +300,24 @@ def main() -> None:
     if "accuracy" in given.suites:
         print(show(errors()))
         return
-    if given.svg:
-        draw(given.svg, 256, 1024)
-        return
     shapes = [tuple(map(int, one.split(","))) for one in given.shape or []]
     names = [PRODUCTS, OURS, HOOK, EAGER, *([] if given.without_compile else [COMPILED])]
     tables, memory, dtype = [], not given.without_memory, given.dtype or "float32"
     if "layer" in given.suites or not given.suites:
         for rows, features, labels in shapes or [(256, 256, 20_000), (1024, 256, 100_000), (64, 512, 200_000)]:
             shape = rows, features, labels
-            tables.append(measured(shape, dtype, given.rounds, names, memory=memory))
-            tables.append(measured(shape, dtype, given.rounds, [PRODUCT, FORWARD], memory=memory))
+            kinds = names, [PRODUCT, FORWARD]
+            tables += [measured(shape, dtype, given.rounds, ways, memory=memory)[0] for ways in kinds]
+    if "sweep" in given.suites:
+        once = dict.fromkeys(shape for along in swept() for shape in along)
+        found = {shape: measured(shape, dtype, given.rounds, names) for shape in once}
+        tables += [table for table, _ in found.values()]
+        if given.svg:
+            draw(given.svg, found, dtype)
     if "siglip" in given.suites or not given.suites:
         for rows, features, labels in shapes or [(4096, 256, 4096), (8192, 512, 8192)]:
             shape, ways = (rows, features, labels), [PAIRS, DENSE]
-            tables.append(measured(shape, dtype, given.rounds, ways, pairs=True, memory=memory))
+            tables.append(measured(shape, dtype, given.rounds, ways, pairs=True, memory=memory)[0])
     print("\n\n".join((markdown if given.markdown else text)(table) for table in tables))
     if given.json:
         given.json.write_text(as_json(tables, {}), encoding="utf-8")

@@ -1,5 +1,7 @@
 """How fast predictions in files are scored, beside the bare reading of the file: `python benchmarks/scoring.py`.
 
+`python benchmarks/scoring.py diagnostics` runs one section: diagnostics and report of `--rows` rows, time and memory.
+
 benchmarks/README.md says what each figure means. Data is generated in a temporary directory. Needs the package
 installed; peers come with `pip install -e '.[bench]'`, and a peer that is missing is named in the table.
 """
@@ -13,7 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,18 +31,43 @@ PART = 10_000_000
 """Rows of the file whose links make up the larger inputs of the scaling section."""
 
 CHILD = """
-import json, pathlib, resource, sys, time
+import json, pathlib, resource, sys, tempfile, time
 import logloss as ll
-ll.score({"y": [0, 1], "p": [0.5, 0.5]}, target="y", probability="p")  # loads the kernel
+way, source = sys.argv[1:]
+given = {"target": "y", "probability": "p"}
+page = pathlib.Path(tempfile.mkdtemp(), "report.html")
+
+def read(rows):
+    import polars as pl
+    scan = pl.LazyFrame(rows) if isinstance(rows, dict) else pl.scan_parquet(rows)
+    return sum(one.height for one in scan.select("y", "p").collect_batches(chunk_size=1 << 18))
+
+def shown(rows):
+    found = ll.score(rows, diagnostics=True, **given)
+    str(found)  # statistics are found when they are asked for
+    return found.summary.rows
+
+WAYS = {
+    "read": read,
+    "score": lambda rows: ll.score(rows, **given).summary.rows,
+    "diagnostics": shown,
+    "report": lambda rows: ll.report(rows, page, **given).summary.rows,
+}
+WAYS[way]({"y": [0, 1] * 3000, "p": [0.5, 0.25] * 3000})  # loads kernels and libraries
 start = time.perf_counter()
-found = ll.score(sys.argv[1], target="y", probability="p").summary
+rows = WAYS[way](source)
 seconds = time.perf_counter() - start
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 status = pathlib.Path("/proc/self/status")
 if status.exists():  # on Linux, ru_maxrss counts what the process that started this one used
     peak = 1024 * int(status.read_text().partition("VmHWM:")[2].split()[0])
-print(json.dumps({"rows": found.rows, "seconds": seconds, "peak_bytes": peak}))
+page.unlink(missing_ok=True)
+page.parent.rmdir()
+print(json.dumps({"rows": rows, "seconds": seconds, "peak_bytes": peak}))
 """
+
+SECTIONS = ("scaling", "diagnostics", "files", "texts", "arrays")
+WAYS = {"read": "Polars, reading alone", "score": BASE, "diagnostics": "with diagnostics, shown", "report": "report"}
 
 
 def data(rows: int, seed: int) -> dict[str, Any]:
@@ -201,10 +228,51 @@ def scaling(directory: Path, sizes: list[int]) -> list[dict[str, Any]]:
         links.mkdir()
         for number in range(rows // part):
             os.link(source, links / f"{number:04}.parquet")
-        command = [sys.executable, "-c", CHILD, str(links / "*.parquet")]
-        runs = [json.loads(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(2)]
-        found.append(min(runs, key=lambda run: run["seconds"]) | {"peak_bytes": max(run["peak_bytes"] for run in runs)})
+        found.append(_best([_process("score", str(links / "*.parquet")) for _ in range(2)]))
     return found
+
+
+def _process(way: str, source: str) -> dict[str, Any]:
+    """Rows, seconds and peak memory of a new process."""
+    done = subprocess.run([sys.executable, "-c", CHILD, way, source], check=True, capture_output=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _best(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The fastest run, with the most memory that any took."""
+    return min(runs, key=lambda run: run["seconds"]) | {"peak_bytes": max(run["peak_bytes"] for run in runs)}
+
+
+def diagnosed(directory: Path, rows: int, rounds: int) -> list[dict[str, Any]]:
+    """New processes that read a file, score it, score it with diagnostics, and write a report if they can, in turn."""
+    ways = [way for way in WAYS if way != "report" or importlib.util.find_spec("vl_convert")]
+    path = directory / "diagnosed.parquet"
+    write(path, rows)
+    runs: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way in ways:
+            runs[way].append(_process(way, str(path)))
+    path.unlink()
+    return [{"way": way, **_best(found)} for way, found in runs.items()]
+
+
+def diagnosed_lines(found: list[dict[str, Any]], as_markdown: bool) -> str:
+    """The section on diagnostics for reading or for a page: each way beside reading, and beside scoring alone."""
+    seconds = {one["way"]: one["seconds"] for one in found}
+    head = [f"{found[0]['rows']:,} rows", "seconds", "ns/row", "reading ÷ this", "this ÷ score", "peak MB"]
+    table = [
+        [
+            *(WAYS[one["way"]], f"{one['seconds']:.2f}", f"{1e9 * one['seconds'] / one['rows']:.2f}"),
+            *(f"{seconds['read'] / one['seconds']:.0%}", f"{one['seconds'] / seconds['score']:.2f}"),
+            f"{one['peak_bytes'] / 1e6:.0f}",
+        ]
+        for one in found
+    ]
+    table += [[WAYS[way], *["not installed"] * 5] for way in WAYS if way not in seconds]
+    if as_markdown:
+        return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---", *["--:"] * 5], *table))
+    return "\n".join(["", *(f"{cells[0]:32}" + "".join(f"{one:>16}" for one in cells[1:]) for cells in (head, *table))])
 
 
 def scaling_lines(found: list[dict[str, Any]], as_markdown: bool) -> str:
@@ -242,6 +310,7 @@ def plot(found: list[dict[str, Any]], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time scoring beside reading, and how it grows with the rows.")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{', '.join(SECTIONS)}; all if none is named")
     parser.add_argument("--rows", type=int, default=10**8, help="rows of the file that everything reads")
     parser.add_argument("--rounds", type=int, default=5, help="timings of each case")
     parser.add_argument(
@@ -256,20 +325,37 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.plot and importlib.util.find_spec("matplotlib") is None:
         parser.error("--plot needs Matplotlib, and it is not installed. Use pip install -e '.[bench]'.")
+    if unknown := set(arguments.sections) - {*SECTIONS}:
+        parser.error(f"there is no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}.")
     use_cores(2)
     os.environ["POLARS_MAX_THREADS"] = "2"
-    show = markdown if arguments.markdown else text
+    facts, tables = measured(arguments, arguments.sections or SECTIONS)
+    print("\n".join(map(markdown if arguments.markdown else text, tables)))
+    if arguments.json:
+        arguments.json.write_text(as_json(tables, facts), encoding="utf-8")
+    if arguments.plot and "scaling" in facts:
+        plot(facts["scaling"], arguments.plot)
+
+
+def measured(arguments: argparse.Namespace, sections: Sequence[str]) -> tuple[dict[str, Any], list[Table]]:
+    """What the sections find; those of new processes are printed as they end."""
+    facts: dict[str, Any] = {}
+    tables: list[Table] = []
+    rows, rounds = arguments.rows, arguments.rounds
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        found = scaling(directory, arguments.scale)
-        print(scaling_lines(found, arguments.markdown), flush=True)
-        tables = files(directory, arguments.rows, arguments.rounds) + texts(directory, arguments.rows, arguments.rounds)
-        tables += arrays(arguments.rows, arguments.rounds)
-    print("\n".join(map(show, tables)))
-    if arguments.json:
-        arguments.json.write_text(as_json(tables, {"scaling": found}), encoding="utf-8")
-    if arguments.plot:
-        plot(found, arguments.plot)
+        if "scaling" in sections:
+            facts["scaling"] = scaling(directory, arguments.scale)
+            print(scaling_lines(facts["scaling"], arguments.markdown), flush=True)
+        if "diagnostics" in sections:
+            facts["diagnostics"] = diagnosed(directory, rows, rounds)
+            print(diagnosed_lines(facts["diagnostics"], arguments.markdown), flush=True)
+        for section, tables_of in (("files", files), ("texts", texts)):
+            if section in sections:
+                tables += tables_of(directory, rows, rounds)
+    if "arrays" in sections:
+        tables += arrays(rows, rounds)
+    return facts, tables
 
 
 if __name__ == "__main__":

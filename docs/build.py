@@ -40,13 +40,13 @@ API = {
     "arrays": ("Arrays", "logloss", ARRAYS),
     "scoring": ("Scoring", "logloss", ("scores", "scored", "comparing", "segmenting", "explaining", "pushdown")),
     "general": ("Errors and threads", "logloss", ("_errors", "")),
-    "torch": ("PyTorch", "logloss.torch", ()),
+    "torch": ("PyTorch", "logloss.torch", ("losses", "linear", "trainer", "metrics", "distributed")),
     "keras": ("Keras", "logloss.keras", ()),
     "boosting": ("Boosting", "logloss.boosting", ()),
     "streaming": ("Streams", "logloss.streaming", ()),
     "scorers": ("scikit-learn", "logloss.scorers", ()),
 }
-"""Each page of the API: its title, the module whose names it has, and of which of its rooms; none: of all."""
+"""Each page of the API: its title, the module whose names it has, and which of its rooms they are of; (): all."""
 
 _LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 _FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
@@ -66,8 +66,8 @@ def places() -> dict[str, str]:
     """Every file that the site has, by its path in the repository: its path on the site."""
     docs = [path for path in (ROOT / "docs").rglob("*") if path.suffix in (".md", ".svg", ".json")]
     own = {str(path.relative_to(ROOT)): str(path.relative_to(ROOT / "docs")) for path in sorted(docs)}
-    figures = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "benchmarks").glob("*.svg"))]
-    return own | {path: path for path in figures} | MOVED
+    beside = [*(ROOT / "benchmarks").glob("*.svg"), *(ROOT / "examples").glob("*.py")]
+    return own | {str(path.relative_to(ROOT)): str(path.relative_to(ROOT)) for path in sorted(beside)} | MOVED
 
 
 def moved(text: str, path: str, found: Mapping[str, str]) -> str:
@@ -121,16 +121,19 @@ def api() -> dict[str, Page]:
 
 
 def _chosen(package: Any, names: Sequence[str], module: str, rooms: tuple[str, ...]) -> list[Any]:
-    """The public objects of a module, or those of some rooms, in the order of these."""
+    """The public objects of a module, or those of some rooms, in the order of these and of their source."""
     home = package[module.removeprefix("logloss.")] if module != "logloss" else package
-    public = [home[name] for name in names]
-    return sorted((one for one in public if _room(one) in rooms), key=lambda one: rooms.index(_room(one))) or public
+    public = {one: _room(one, module) for one in (home[name] for name in names)}
+    if not rooms:
+        return list(public)
+    chosen = [one for one, room in public.items() if room in rooms]
+    return sorted(chosen, key=lambda one: (rooms.index(public[one]), one.lineno))
 
 
-def _room(one: Any) -> str:
-    """The room of the package where something is defined; "" for the package itself."""
-    home = one.canonical_path.split(".")
-    return home[1] if len(home) > 2 else ""
+def _room(one: Any, module: str) -> str:
+    """The room of the module where something is defined; "" for the module itself."""
+    room, inside, _ = one.canonical_path.removeprefix(f"{module}.").partition(".")
+    return room if inside else ""
 
 
 def _reference(title: str, shown: Mapping[Any, Sequence[str]]) -> Page:

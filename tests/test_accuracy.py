@@ -16,13 +16,12 @@ import pytest
 
 import logloss as ll
 import oracle
-from float32 import by_series, error, loop, of_asymmetric, of_focal, of_log_probability, of_probability, ulp, worst
+from float32 import SEARCHED, STRETCH, by_series, error, hard_errors, loop, same_bits, ulp
 
 pytestmark = pytest.mark.numerical
 
 LARGEST = int(np.float32(104.0).view(np.uint32))  # beyond, e^-|x| is below half the smallest float32
 CHUNK = (1 << 16) - 1  # with one before it and in four cases, as much as a call leaves to one thread
-STRETCH = 1 << 20
 
 
 @loop
@@ -46,10 +45,6 @@ def _backward(got, direction):
     return backward
 
 
-def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
-    return np.array_equal(a.view(np.uint32), b.view(np.uint32))
-
-
 def _results(a: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Loss and gradient for logits a >= 0 whose target is on their own side, and for those whose target is not.
 
@@ -60,10 +55,10 @@ def _results(a: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     losses, gradient = ll.value_and_grad(x, targets, reduction="none")
     for side in (slice(0, 2), slice(2, 4)):
         total, plain = ll.value_and_grad(x[side], targets[side], reduction="sum")
-        assert _same_bits(plain, gradient[side])
+        assert same_bits(plain, gradient[side])
         assert abs(total - losses[side].sum(dtype=np.float64)) <= 1e-12 * total
-    assert _same_bits(losses[1::2], losses[0::2])
-    assert _same_bits(gradient[1::2], -gradient[0::2])
+    assert same_bits(losses[1::2], losses[0::2])
+    assert same_bits(gradient[1::2], -gradient[0::2])
     return [(losses[0], gradient[0]), (losses[2], gradient[2])]
 
 
@@ -191,65 +186,12 @@ def test_float64_probabilities(target: int) -> None:
     oracle.assert_ulp(losses, [oracle.from_probability(value, target, 1 - target).loss for value in p], 1.0)
 
 
-class Searched(NamedTuple):
-    """A loss of float32 arithmetic, the numbers over which its errors are searched, and how large these may be."""
-
-    function: Any
-    search: Any
-    last: float
-    limits: tuple[float, float]
-    sign: int = 1
-    numbers: dict[str, float] = {}  # noqa: RUF012 - nobody writes into it
-
-
-SEARCHED = {
-    "probabilities": Searched(ll.binary_cross_entropy, worst(of_probability), 1.0, (1.0, 2.0)),
-    "log-probabilities": Searched(
-        ll.binary_cross_entropy_with_log_probs, worst(of_log_probability), 105.0, (2.0, 2.0), -1
-    ),
-    **{
-        f"focal, gamma = {gamma}": Searched(
-            ll.sigmoid_focal_loss, worst(of_focal(gamma)), 104.0, (3 + 2.5 * gamma,) * 2, numbers={"gamma": gamma}
-        )
-        for gamma in (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)
-    },
-    **{
-        f"asymmetric, {neg}, {pos}, clip = {clip}, x {'<>'[sign > 0]} 0": Searched(
-            ll.asymmetric_loss,
-            worst(of_asymmetric(neg, pos, clip)),
-            104.0,
-            (6 + 5 * max(neg, pos),) * 2,
-            sign,
-            {"gamma_neg": neg, "gamma_pos": pos, "clip": clip},
-        )
-        for neg, pos, clip in ((4.0, 1.0, 0.05), (5.0, 0.0, 0.0), (0.0, 0.5, 0.3), (2.5, 2.0, 0.45))
-        for sign in (1, -1)
-    },
-}
-
-
-def _hard_errors(one: Searched, first: int, step: int) -> tuple[float, float]:
-    """The largest errors of loss and gradient among a stretch of numbers; the plain loops give the same bits."""
-    last = int(np.float32(one.last).view(np.uint32))
-    x = one.sign * np.arange(first, min(first + STRETCH * step, last + 1), step, dtype=np.uint32).view(np.float32)
-    found = []
-    for target in (0, 1):
-        t = np.full(x.shape, target, np.uint8)
-        losses, gradient = ll.value_and_grad(x, t, loss=one.function, reduction="none", **one.numbers)
-        total, plain = ll.value_and_grad(x, t, loss=one.function, reduction="sum", **one.numbers)
-        assert _same_bits(plain, gradient)
-        exact = losses.sum(dtype=np.float64)
-        assert total == exact or abs(total - exact) <= 1e-12 * exact
-        found.append(one.search(x, losses, gradient, target))
-    loss, slope = np.max(found, axis=0)
-    return loss, slope
-
-
 def _check_hard_targets(name: str, step: int) -> None:
     one = SEARCHED[name]
     starts = range(0, int(np.float32(one.last).view(np.uint32)) + 1, STRETCH * step)
     with ThreadPoolExecutor(2) as pool:
-        loss, slope = np.max(list(pool.map(lambda first: _hard_errors(one, first, step), starts)), axis=0)
+        found = list(pool.map(lambda first: hard_errors(one, first, step), starts))
+    loss, slope = max(part.loss for part in found), max(part.gradient for part in found)
     print(name, loss, slope)
     assert loss <= one.limits[0]
     assert slope <= one.limits[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -43,10 +44,27 @@ def test_the_benchmark_of_scoring_runs(tmp_path: Path):
     measured = json.loads((tmp_path / "measured.json").read_text(encoding="utf-8"))
     assert [one["rows"] for one in measured["facts"]["scaling"]] == [10_000, 20_000]
     assert all(one["seconds"] > 0 and one["peak_bytes"] > 1e7 for one in measured["facts"]["scaling"])
+    ways = {one["way"]: one for one in measured["facts"]["diagnostics"]}
+    assert {"read", "score", "diagnostics"} <= ways.keys()  # and the report, where its libraries are installed
+    assert {one["rows"] for one in ways.values()} == {20_000}
+    assert all(one["seconds"] > 0 for one in ways.values())
+    assert ways["read"]["peak_bytes"] < ways["diagnostics"]["peak_bytes"]
     assert len(measured["tables"]) == 4  # Parquet, CSV, JSON lines and arrays
     named = " ".join(result["name"] for table in measured["tables"] for result in table["results"])
     absent = {name for table in measured["tables"] for name in table["absent"]}
     assert all(peer in absent or peer in named for peer in ("PyArrow", "Polars", "DuckDB"))
+
+
+def test_the_benchmark_of_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What needs no engine of it: the local run that others are compared with, and what a group costs."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    names = runpy.run_path(str(BENCHMARKS / "engines.py"))
+    found = names["case"](None, str(names["files_in"](tmp_path, 4_000_010)), 1)
+    assert found["seconds"][0] > 0
+    assert found["driver_bytes"] > 1e7
+    costs = names["of_groups"](1000)
+    assert 400 < costs["a group in a state, bytes"] < 1200
+    assert all(value > 0 for value in costs.values())
 
 
 @pytest.mark.frameworks

@@ -21,7 +21,8 @@ import logloss
 pytestmark = pytest.mark.frameworks  # pages show all of them
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").rglob("*.md")])
+FOLDERS = ("docs", "benchmarks", "examples")
+PAGES = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))])
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 README_LINES, CODE_BY_LINE = 130, 12
 
@@ -140,6 +141,17 @@ def test_links_lead_somewhere(path: Path):
     assert [link for link in links if not (path.parent / link).exists()] == []
     named = re.findall(r"`((?:src|tests|docs|benchmarks|examples|\.ci)/[\w./-]*)`", text)
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_first_look_is_one_command(tmp_path: Path):
+    command = [sys.executable, str(ROOT / "examples" / "first_look.py"), str(tmp_path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "boosting is better than logistic, 2,417 rows: log loss 0.06438 lower" in done.stdout
+    pages = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+    assert pages.keys() == {"acs.html", "yeast.html"}
+    assert "277,677" in pages["acs.html"]
+    assert "boosting" in pages["yeast.html"]
 
 
 def test_readme_is_short_and_shows_code_early():

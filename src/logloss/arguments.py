@@ -6,12 +6,10 @@ Heavy modules are imported only when they are needed, so that `--help` is quick.
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
-from typing import Any, NoReturn
+from typing import Any
 
-USAGE = 2
-"""The exit code of a mistake in arguments."""
+from ._parser import Once, Parser
 
 DEPTH = 2
 """As in `evaluate.scan`, which takes long to import; a test holds that they are the same."""
@@ -93,63 +91,30 @@ _FILES = (
 )
 
 
-class _Once(argparse.Action):
-    """An option that is given once: of two values, neither is what was meant."""
-
-    def __call__(self, *arguments: Any) -> None:
-        _, namespace, value, _ = arguments
-        if getattr(namespace, self.dest) is not None:
-            raise argparse.ArgumentError(self, "may be given once only")
-        setattr(namespace, self.dest, value)
-
-
-class _Parser(argparse.ArgumentParser):
-    """Examples before options, and one sentence for a mistake."""
-
-    def __init__(self, **options: Any) -> None:
-        # No abbreviations: a new option must not change what an old script means.
-        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """The arguments; of words that mean nothing here, what to write instead."""
-        found, rest = self.parse_known_args(args, namespace)
-        if rest:
-            _command(self, found.command).error(_misplaced(rest[0], _command(self, found.command)))
-        return found
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-    def format_help(self) -> str:
-        text = super().format_help()
-        if self.epilog:
-            examples = self.epilog
-            text = examples + "\n" + text.replace(examples, "").rstrip() + "\n"
-        return text
-
-
-def _command(whole: argparse.ArgumentParser, name: str | None) -> argparse.ArgumentParser:
-    """The parser of a command, or that of all."""
-    for action in whole._actions:
-        if isinstance(action, argparse._SubParsersAction) and name is not None:
-            chosen: argparse.ArgumentParser = action.choices[name]
-            return chosen
-    return whole
-
-
-def _misplaced(word: str, command: argparse.ArgumentParser) -> str:
-    if not word.startswith("-"):
-        return f"{word!r} belongs to no option; an option takes one value, and is given again for another"
-    option = word.partition("=")[0]
-    similar = difflib.get_close_matches(option, list(command._option_string_actions), n=1)
-    return f"there is no option {option}" + (f"; did you mean {similar[0]}" if similar else "")
+_A_FILE = {
+    "bash": "_shtab_compgen_files",
+    "zsh": "_files",
+    "tcsh": "f",
+    "fish": "(__fish_complete_path (commandline -ct))",
+}
+_A_DIRECTORY = {
+    "bash": "_shtab_compgen_dirs",
+    "zsh": "_files -/",
+    "tcsh": "d",
+    "fish": "(__fish_complete_directories)",
+}
+_COMPLETED = {
+    **dict.fromkeys(["FILE", "FILE.html", "STATE", "BEFORE", "AFTER"], _A_FILE),
+    "DIRECTORY": _A_DIRECTORY,
+}
+"""How shells complete what stands for a file, by its metavar."""
 
 
 def parser() -> argparse.ArgumentParser:
     """What understands a command line."""
-    found = _Parser(prog="logloss", description="Exact log loss of predictions, at any scale.", epilog=_EXAMPLES)
+    found = Parser(prog="logloss", description="Exact log loss of predictions, at any scale.", epilog=_EXAMPLES)
     found.add_argument("--version", action="store_true", help="print the version and exit")
-    commands = found.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser, help="what to do")
+    commands = found.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser, help="what to do")
     score = commands.add_parser(
         "score", help="log loss of predictions in files, and what explains it", epilog=_SCORE_EXAMPLES
     )
@@ -168,10 +133,10 @@ def parser() -> argparse.ArgumentParser:
     for command in (score, report):
         _add_segments(command)
     report.set_defaults(diagnostics=True, format=None, top=0, sort=None)
-    report.add_argument("-o", "--output", action=_Once, required=True, metavar="FILE.html", help="where it goes")
+    report.add_argument("-o", "--output", action=Once, required=True, metavar="FILE.html", help="where it goes")
     merge = commands.add_parser("merge", help="add up saved states of parts of the data", epilog=_MERGE_EXAMPLES)
     merge.add_argument("files", nargs="+", metavar="STATE", help="file that --save-state wrote")
-    merge.add_argument("--save-state", action=_Once, metavar="FILE", help="also write the sum of the states")
+    merge.add_argument("--save-state", action=Once, metavar="FILE", help="also write the sum of the states")
     _add_depth(merge)
     _add_comparing(commands)
     _add_explain(commands)
@@ -183,7 +148,17 @@ def parser() -> argparse.ArgumentParser:
         _add_asked(command)
     for command in (score, merge, sql):
         _add_output(command)
+    for command in commands.choices.values():
+        _say_what_are_files(command)
     return found
+
+
+def _say_what_are_files(command: argparse.ArgumentParser) -> None:
+    """For shtab, which writes completions for shells: which arguments are files or directories, by their metavars."""
+    for action in command._actions:
+        kind = _COMPLETED.get(str(action.metavar))
+        if kind:
+            action.complete = kind  # type: ignore[attr-defined]
 
 
 def _add_comparing(commands: Any) -> None:
@@ -193,7 +168,7 @@ def _add_comparing(commands: Any) -> None:
     )
     _add_rows(compare)
     against_help = "where the baseline's predictions are, if not with the others', joined on --key"
-    compare.add_argument("--against", action=_Once, metavar="FILE", help=against_help)
+    compare.add_argument("--against", action=Once, metavar="FILE", help=against_help)
     regression_help = "exit with 1 if a model's log loss is worse than the baseline's by more than this, beyond chance"
     compare.add_argument(
         "--fail-on-regression", metavar="MARGIN", nargs="?", type=float, const=0.0, default=None, help=regression_help
@@ -216,7 +191,12 @@ def _add_comparing(commands: Any) -> None:
 
 def _add_rows(command: Any) -> None:
     """Which rows of files are scored, and what their columns mean."""
-    command.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
+    # Not "*": before Python 3.13, that takes no files where options come first.
+    command.add_argument("files", nargs="+", metavar="FILE", default=[], help=_FILES).required = False
+    query_help = "score what a database answers, instead of files"
+    command.add_argument("--query", action=Once, metavar="SQL", help=query_help)
+    database_help = "whom --query is for: a file of DuckDB or SQLite, or a URL such as postgresql://user@host/name"
+    command.add_argument("--database", action=Once, metavar="FILE|URL", help=database_help)
     _add_columns(command)
     kind_help = "what weights mean: importances (default), numbers of rows that are alike, or inverse variances"
     command.add_argument(
@@ -227,25 +207,23 @@ def _add_rows(command: Any) -> None:
     command.add_argument("--negative", help="likewise; without it, the one other value there is", **values)
     command.add_argument("--ignore", help="what is no label, as -1", **values)
     command.add_argument(
-        "--labels", action=_Once, metavar="FILE", help="where the labels are, if not with the predictions"
+        "--labels", action=Once, metavar="FILE", help="where the labels are, if not with the predictions"
     )
-    command.add_argument(
-        "--key", action=_Once, metavar="COLUMN[,COLUMN…]", help="what tells whose label it is, in both"
-    )
+    command.add_argument("--key", action=Once, metavar="COLUMN[,COLUMN…]", help="what tells whose label it is, in both")
     unmatched_help = "keys of one side alone: refuse (default), or leave out and count"
     command.add_argument("--unmatched", help=unmatched_help, **_DROP)
     eps_help = (
         "count at least this probability for what happened, as 1e-15, so that no loss is inf (default: clip nothing)"
     )
     cluster_help = "rows with the same value depend on each other, as those of a user: intervals allow for that"
-    command.add_argument("--cluster", action=_Once, metavar="COLUMN", help=cluster_help)
-    command.add_argument("--eps", action=_Once, metavar="P", type=float, help=eps_help)
-    trained: Any = {"action": _Once, "metavar": "R", "type": float}
+    command.add_argument("--cluster", action=Once, metavar="COLUMN", help=cluster_help)
+    command.add_argument("--eps", action=Once, metavar="P", type=float, help=eps_help)
+    trained: Any = {"action": Once, "metavar": "R", "type": float}
     rate_help = "share of negatives that training kept: also score predictions corrected for it"
     command.add_argument("--negative-rate", help=rate_help, **trained)
     command.add_argument("--pos-weight", help="weight of positives in training: likewise", **trained)
     command.add_argument(
-        "--save-state", action=_Once, metavar="FILE", help="also write the state, which merge adds to others"
+        "--save-state", action=Once, metavar="FILE", help="also write the state, which merge adds to others"
     )
     _add_engine(command)
     _add_reading(command)
@@ -257,17 +235,17 @@ _DROP: Any = {"choices": ("error", "drop"), "default": "error"}
 def _add_columns(command: Any) -> None:
     """What the columns of files or tables mean."""
     target_help = "what happened: 0, 1, or a share between them; for several labels their columns, or a pattern: y_*"
-    command.add_argument("--target", action=_Once, metavar="COLUMN[,COLUMN…]", help=target_help)
+    command.add_argument("--target", action=Once, metavar="COLUMN[,COLUMN…]", help=target_help)
     predictions = command.add_mutually_exclusive_group()
     name: Any = {"metavar": "[MODEL=]COLUMN[,COLUMN…]", "action": "append"}
     predictions.add_argument("--probability", help="predicted probability; again for another model", **name)
     predictions.add_argument("--logit", help="predicted logit, instead of a probability", **name)
     weight_help = "weight of each row, at least 0; for labels with weights of their own their columns, or a pattern"
-    command.add_argument("--weight", action=_Once, metavar="COLUMN[,COLUMN…]", help=weight_help)
+    command.add_argument("--weight", action=Once, metavar="COLUMN[,COLUMN…]", help=weight_help)
     group_help = 'one result for each value of these columns, or of "name = SQL", besides the overall one'
     command.add_argument("--group", action="append", metavar="COLUMN[,COLUMN…]", help=group_help)
     command.add_argument(
-        "--where", action=_Once, metavar="CONDITION", help="score only rows for which this holds, in SQL"
+        "--where", action=Once, metavar="CONDITION", help="score only rows for which this holds, in SQL"
     )
     nulls_help = "rows (or labels of rows) without a value: refuse (default), or leave out and count"
     command.add_argument("--nulls", help=nulls_help, **_DROP)
@@ -286,7 +264,7 @@ def _add_sql(commands: Any) -> Any:
     _add_columns(command)
     command.add_argument("--dialect", choices=DIALECTS, default=DIALECTS[0], help="whose SQL (default: duckdb)")
     result_help = "the rows that the database returned, in any format that score reads: print their scores"
-    command.add_argument("--result", action=_Once, metavar="FILE", help=result_help)
+    command.add_argument("--result", action=Once, metavar="FILE", help=result_help)
     command.set_defaults(save_state=None)
     return command
 
@@ -311,7 +289,7 @@ def _add_asked(command: Any) -> None:
         "--threshold", metavar="T[,T…]", action="append", type=_numbers, default=[], help=threshold_help
     )
     prevalence_help = "share of positives that net benefit assumes, if not the base rate, as for cases and controls"
-    command.add_argument("--prevalence", action=_Once, metavar="P", type=float, help=prevalence_help)
+    command.add_argument("--prevalence", action=Once, metavar="P", type=float, help=prevalence_help)
 
 
 def _numbers(text: str) -> list[float]:
@@ -327,7 +305,7 @@ def _add_output(command: Any) -> None:
     formats.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")
     endings = ", ".join(ending for one in FORMATS.values() for ending in one.endings)
     command.add_argument(
-        "--output", action=_Once, metavar="FILE", help=f"also write the results to a file, by its ending: {endings}"
+        "--output", action=Once, metavar="FILE", help=f"also write the results to a file, by its ending: {endings}"
     )
     formats.add_argument(
         "--quiet", action="store_const", const=None, dest="format", help="print nothing: files and exit code tell"
@@ -336,7 +314,7 @@ def _add_output(command: Any) -> None:
         "--top", type=int, metavar="N", default=50, help="groups that the table shows, the largest ones (default: 50)"
     )
     command.add_argument(
-        "--sort", action=_Once, metavar="STATISTIC", help="order of the table's groups, as log_loss: the largest first"
+        "--sort", action=Once, metavar="STATISTIC", help="order of the table's groups, as log_loss: the largest first"
     )
 
 
@@ -349,7 +327,7 @@ def _add_engine(command: Any) -> None:
         "--engine", choices=ENGINES, help="whose workers read the files; where they are is as its settings say"
     )
     resume_help = "directory for the states of parts; a run that did not end is taken up where it was"
-    parts.add_argument("--resume", action=_Once, metavar="DIRECTORY", help=resume_help)
+    parts.add_argument("--resume", action=Once, metavar="DIRECTORY", help=resume_help)
     skip_help = "files that cannot be read: fail (default), or skip"
     parts.add_argument("--on-error", choices=("fail", "skip"), default="fail", help=skip_help)
 
@@ -357,17 +335,17 @@ def _add_engine(command: Any) -> None:
 def _add_reading(command: Any) -> None:
     """Options for text whose content does not tell how it is to be read."""
     reading = command.add_argument_group("how text is written, where its content does not tell")
-    reading.add_argument("--separator", action=_Once, metavar="C", help="character between the fields of CSV, or tab")
-    reading.add_argument("--decimal", action=_Once, metavar="C", help='"," for numbers with a decimal comma')
+    reading.add_argument("--separator", action=Once, metavar="C", help="character between the fields of CSV, or tab")
+    reading.add_argument("--decimal", action=Once, metavar="C", help='"," for numbers with a decimal comma')
     null_help = "text for a missing value, besides the usual (empty, NA, NULL, None); again for another"
     reading.add_argument("--null", action="append", metavar="TEXT", help=null_help)
-    reading.add_argument("--encoding", action=_Once, metavar="NAME", help="utf-8 (default), latin-1 or utf-16")
+    reading.add_argument("--encoding", action=Once, metavar="NAME", help="utf-8 (default), latin-1 or utf-16")
     reading.add_argument(
         "--no-header", action="store_true", help="the first line of CSV is a row: columns are named 1, 2 and so on"
     )
-    reading.add_argument("--quote", action=_Once, metavar="C", help="character around fields of CSV, or none")
+    reading.add_argument("--quote", action=Once, metavar="C", help="character around fields of CSV, or none")
     reading.add_argument(
-        "--format-in", action=_Once, metavar="FORMAT", help="csv, tsv, json, parquet or arrow, for files of any name"
+        "--format-in", action=Once, metavar="FORMAT", help="csv, tsv, json, parquet or arrow, for files of any name"
     )
 
 

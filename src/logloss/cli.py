@@ -12,19 +12,21 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from ._errors import InvalidInputError, LoglossError
-from .arguments import DEPTH, USAGE, parser
+from ._parser import USAGE
+from .arguments import DEPTH, parser
 
 if TYPE_CHECKING:
     from .pushdown import Query
     from .scores import Scores
 
 DONE, GATE_FAILED, INTERNAL, INTERRUPTED = 0, 1, 101, 130
+_LESS = "allow more, or name fewer groups or files at once and add up their states (logloss merge)"
 
 
 def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -80,14 +82,14 @@ def _score(arguments: argparse.Namespace) -> Scores:
         diagnostics = {"diagnostics": arguments.diagnostics, "compare": compare, "corp": arguments.corp}
         asked = asked_of(arguments.diagnostics, **_asked(arguments))
         return score_and_tell(
-            arguments.files, tell if display else None, **_options(arguments), **diagnostics, asked=asked
+            arguments.files or None, tell if display else None, **_options(arguments), **diagnostics, asked=asked
         )
 
 
 _AS_THEY_ARE = (
     *("target", "probability", "logit", "weight", "weight_kind", "group", "where", "nulls", "invalid", "eps"),
     *("labels", "key", "unmatched", "cluster", "negative_rate", "pos_weight", "engine", "resume", "on_error"),
-    "segments",
+    *("query", "database", "segments"),
 )
 
 
@@ -110,7 +112,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     try:
         with _display() as display:
             known = _options(arguments)
-            found = compare_and_tell(arguments.files, tell if display else None, against=arguments.against, **known)
+            files = arguments.files or None
+            found = compare_and_tell(files, tell if display else None, against=arguments.against, **known)
     except Interrupted as stop:
         show(Comparisons(stop.scores))
         _complain(f"interrupted: the result is partial, of {stop.scores.summary.rows:,} rows; no state was saved")
@@ -308,7 +311,9 @@ def _forget_stdout() -> None:
 def _complain(message: str) -> None:
     # One line, whatever a file name or a reader's message holds.
     if sys.stderr is not None:
-        sys.stderr.write(f"logloss: {' '.join(message.split())}\n")
+        with suppress(OSError):  # where nobody can be told, the exit code still tells
+            sys.stderr.write(f"logloss: {' '.join(message.split())}\n")
+            sys.stderr.flush()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -317,6 +322,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(argv)
     except LoglossError as error:
         _complain(str(error))
+        return USAGE
+    except MemoryError as error:
+        what = str(error).rstrip(".") or "some was refused"
+        _complain(f"there must be memory for this run; it ran out ({what}); {_LESS}.")
         return USAGE
     except KeyboardInterrupt:
         _complain("interrupted")

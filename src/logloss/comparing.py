@@ -147,7 +147,7 @@ def _regression(one: Paired, margin: float) -> str:
 
 
 def compare(
-    source: Any,
+    source: Any = None,
     *,
     target: str | Sequence[str],
     probability: Any = None,

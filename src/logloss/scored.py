@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import places
 from ._errors import InvalidInputError
 from .evaluate import storage
 from .evaluate.decisions import checked
@@ -14,7 +15,7 @@ from .evaluate.ordered import unmergeable
 from .evaluate.scan import DEPTH, checked_depth
 from .evaluate.state import State
 from .evaluate.summary import Asked, Summary, summarize
-from .reporting import frames, json, places, rows, text
+from .reporting import frames, json, rows, text
 from .reporting.formats import FORMATS, Format, format_of
 from .reporting.view import TOP, View
 from .sources.paths import shown

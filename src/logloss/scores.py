@@ -23,6 +23,7 @@ from .evaluate.state import State
 from .reporting.formats import FORMATS
 from .scored import Asked, Interrupted, Scores, asked_of, check_place, load, merge
 from .sources.batch import Batch
+from .sources.databases import query_of
 from .sources.outcomes import Meaning
 from .sources.reading import AS_FOUND, Reading
 from .sources.sorting import sorter
@@ -47,7 +48,7 @@ __all__ = [
 
 
 def score(
-    source: Any,
+    source: Any = None,
     *,
     target: str | Sequence[str],
     probability: Predictions = None,
@@ -72,6 +73,8 @@ def score(
     header: bool = True,
     quote: str | None = None,
     format_in: str | None = None,
+    query: str | None = None,
+    database: Any = None,
     engine: str | None = None,
     resume: str | os.PathLike[str] | None = None,
     on_error: str = "fail",
@@ -138,6 +141,9 @@ def score(
         header: False for CSV whose first line is a row: the columns are then named 1, 2 and so on.
         quote: character around fields of CSV, where it is not found; "none" where quotes mean nothing.
         format_in: "csv", "tsv", "json", "parquet" or "arrow", where content and name do not tell.
+        query: SQL whose answer is scored, in place of a source.
+        database: whom `query` is for: a file of DuckDB or SQLite, a URL such as "postgresql://user@host/name", or a
+            connection (DuckDB, ADBC, SQLAlchemy, DB-API). Nothing is written to it.
         engine: "dask", "ray" or "spark": files are read by the workers of its cluster, which must all see them.
         resume: directory for the states of parts of files; a run that did not end is taken up where it was.
         on_error: "skip" leaves out files that cannot be read, and counts them; "fail" refuses them.
@@ -202,6 +208,8 @@ def score(
             quote=quote,
             format_in=format_in,
         ),
+        query=query,
+        database=database,
         engine=engine,
         resume=resume,
         on_error=on_error,
@@ -266,6 +274,8 @@ def score_and_tell(
     unmatched: str = "error",
     meaning: Meaning = Meaning(),  # noqa: B008 - it cannot change
     reading: Reading = AS_FOUND,
+    query: str | None = None,
+    database: Any = None,
     engine: str | None = None,
     resume: str | os.PathLike[str] | None = None,
     on_error: str = "fail",
@@ -282,6 +292,7 @@ def score_and_tell(
     task = Task(options, where, group, labels, key, unmatched, meaning, reading, sides, segments)
     if on_error not in ("fail", "skip"):
         raise InvalidInputError(f"on_error must be 'fail' or 'skip'; got {on_error!r}.")
+    source = query_of(source, query, database)
     engine = engine or remote.engine_of(source)
     _require_corp(corp, options, engine=engine, resume=resume, on_error=None if on_error == "fail" else on_error)
     if engine is not None or resume is not None or on_error == "skip":

@@ -64,7 +64,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     shipped, many = rows_of(2000), rows_of(60_000).with_columns(store=pl.int_range(60_000) % 1000)
     hostile = shipped.rename({"y": "a'\"<script>alert(3)</script>"})
     hostile = hostile.with_columns(pl.Series("g\x00\u202e<b>", ["<i>one</i>", "\ud7ff&amp;\x0b two", None, ""] * 500))
+    tags = {f"{side}_{name}": shipped["y" if side == "y" else "p"] for name in ("a  b", "<i>", "c") for side in "yp"}
     made = {
+        "labels": (pl.DataFrame(tags), {"target": "y_*", "probability": "p_*"}),
         "acs": (ACS, {"target": "employed", "probability": "predicted_probability", "group": "year"}),
         "groups": (many, {"target": "y", "probability": "p", "group": "store"}),
         "hostile": (hostile, {"target": hostile.columns[0], "probability": MODELS, "group": hostile.columns[-1]}),

@@ -83,6 +83,24 @@ def test_tables_filter(opened):
     assert shown.count() == 1000
 
 
+def test_one_of_several_labels_is_chosen_everywhere(opened):
+    """By what it is called, in every section; on paper all of them stand."""
+    found = opened("labels")
+    page = found.page
+    headings = page.locator("section#calibrated h3.of:visible")
+    assert headings.all_text_contents() == ["a b"]
+    page.locator("#good select").select_option(label="<i>")
+    assert headings.all_text_contents() == ["<i>"]
+    assert page.locator("#useful select").input_value() == "<i>"
+    page.locator("#useful select").select_option(label="all 3")
+    assert headings.all_text_contents() == ["a b", "<i>", "c"]
+    page.locator("#useful select").select_option(label="c")
+    page.emulate_media(media="print")
+    assert headings.count() == 3
+    assert page.locator("select:visible").count() == 0
+    assert found.messages == []
+
+
 def test_marks_say_their_numbers_when_touched(opened):
     page = opened("acs", width=390, has_touch=True).page
     mark = page.locator("figure [data-tip^='threshold 0.5:']").first
@@ -129,7 +147,8 @@ def test_without_a_script_everything_is_there(opened):
 
 
 @pytest.mark.parametrize(
-    ("name", "width", "scheme"), [("acs", 1440, "light"), ("groups", 390, "dark"), ("hostile", 390, "light")]
+    ("name", "width", "scheme"),
+    [("acs", 1440, "light"), ("groups", 390, "dark"), ("hostile", 390, "light"), ("labels", 820, "dark")],
 )
 def test_rules_of_accessibility(opened, name: str, width: int, scheme: str):
     page = opened(name, width, scheme, bypass_csp=True).page

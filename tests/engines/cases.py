@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import polars as pl
 import pytest
 
 import logloss as ll
+from engines.conftest import ACS, COLUMNS, table
 from logloss.cli import main
 from logloss.engines import remote
 from logloss.engines.parts import Answer, Part, Work, Worker
@@ -32,6 +35,61 @@ def check_diagnostics(engine: str, files: list[str]) -> None:
     assert ll.score(files, engine=engine, **options).to_json() == ll.score(files, **options).to_json()
 
 
+def check_store(engine: str, folder: Path) -> None:
+    """Workers read objects by themselves, and what is wrong with one is said as here."""
+    found = ll.score("s3://logs/clicks/*/*.[!b]*[!2]", engine=engine, target="y", logit="z", group="day")
+    assert repr(found.to_rows()) == repr(
+        ll.score(f"{folder}/*/*.[!b]*[!2]", target="y", logit="z", group="day").to_rows()
+    )
+    with pytest.raises(ll.InvalidInputError, match=r"no column 'x' in s3://logs/clicks/day=2026-11-02/part-0\.csv"):
+        ll.score("s3://logs/clicks/*/part-0.csv", engine=engine, target="x", logit="z")
+
+
+LABELLED: dict[str, Any] = {"key": "id", "target": "y", "logit": "z", "group": "country,kind", "cluster": "age"}
+
+
+def labelled(folder: Path) -> tuple[list[str], str]:
+    """Predictions in three files, one of them empty and one of texts, and their labels in another order."""
+    frame = table(2500).with_row_index("id")
+    labels = frame.select("id", "y", kind=pl.col("age") % 3).sample(fraction=1, shuffle=True, seed=1)
+    labels.write_csv(folder / "labels.csv")
+    names = [str(folder / name) for name in ("a.parquet", "b.csv", "c.parquet")]
+    rest = frame.drop("y")
+    rest[:1800].write_parquet(names[0], row_group_size=100)
+    rest[1800:].write_csv(names[1])
+    rest[:0].write_parquet(names[2])
+    return names, str(folder / "labels.csv")
+
+
+def check_labels(engine: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
+    """Labels in other files: the counts, the digits and the errors of one machine, whatever the parts."""
+    names, labels = labelled(folder)
+    monkeypatch.setattr(remote, "_ROWS", 700)
+    call: dict[str, Any] = {**LABELLED, "engine": engine, **options}
+    other = str(folder / "others.csv")
+    pl.read_csv(labels).filter(pl.col("id") > 20).with_columns(pl.col("id") - 10).write_csv(other)  # 11 to 2489
+    twice = str(folder / "twice.parquet")
+    pl.read_csv(names[1]).filter(pl.col("id") == 1900).write_parquet(twice)
+    said: list[str] = []
+    for where in ("here", "there"):
+        for source in (names, [*names, twice]):
+            with pytest.raises(ll.InvalidInputError) as raised:
+                ll.score(source, labels=other, **(call if where == "there" else LABELLED))
+            said.append(re.sub(r"such as id = '\d+'", "such as …", str(raised.value)))
+    assert said[:2] == said[2:]
+    assert "alone in predictions: 21, such as …; leave" in said[0]
+    assert "a key must stand in one row of the predictions; id = '1900' stands in 2; " in said[1]
+    dropped = {"labels": other, "unmatched": "drop"}
+    found = ll.score(names, **dropped, **call)
+    assert found.to_json() == ll.score(names, **dropped, **LABELLED).to_json()
+    assert found.summary.joined == {"matched": 2479, "only_in_predictions": 21, "only_in_labels": 0}
+    bad = str(folder / "bad.parquet")
+    pl.read_parquet(names[0]).with_columns(z=pl.when(pl.col("id") == 1500).then(None).otherwise("z")).write_parquet(bad)
+    for options in (LABELLED, call):
+        with pytest.raises(ll.InvalidInputError, match=r"row 1,501 of .*bad\.parquet"):
+            ll.score(bad, labels=labels, unmatched="drop", **options)
+
+
 def check_commands(engine: str, files: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What each command prints, and the page of a report, are to the byte those of one machine."""
     page, columns = folder / "report.html", ["--target", "y", "--group", "country"]
@@ -51,16 +109,6 @@ def check_commands(engine: str, files: list[str], folder: Path, capsys: pytest.C
         assert json.loads(printed) if "--json" in command else "<h2" in written
 
 
-def check_store(engine: str, folder: Path) -> None:
-    """Workers read objects by themselves, and what is wrong with one is said as here."""
-    found = ll.score("s3://logs/clicks/*/*.[!b]*[!2]", engine=engine, target="y", logit="z", group="day")
-    assert repr(found.to_rows()) == repr(
-        ll.score(f"{folder}/*/*.[!b]*[!2]", target="y", logit="z", group="day").to_rows()
-    )
-    with pytest.raises(ll.InvalidInputError, match=r"no column 'x' in s3://logs/clicks/day=2026-11-02/part-0\.csv"):
-        ll.score("s3://logs/clicks/*/part-0.csv", engine=engine, target="x", logit="z")
-
-
 def check_table(table: Any, frame: pl.DataFrame) -> None:
     """A table of the engine's own, found by its type."""
     assert ll.score(table, **WEIGHTED).summary.results == ll.score(frame, **WEIGHTED).summary.results
@@ -74,6 +122,13 @@ def check_all_of_a_table(table: Any, frame: pl.DataFrame, folder: Path) -> None:
     assert ll.segments(reports[0]).to_json() == ll.segments(reports[1]).to_json()
     compared = [ll.compare(one, logit={"old": "w", "new": "z"}, **columns).to_dict() for one in (table, frame)]
     assert compared[0]["comparisons"] == compared[1]["comparisons"]
+
+
+def check_example(engine: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The script of examples/ prints what a run of the file prints, but for the name of what was scored."""
+    runpy.run_path(str(ACS.parent / f"score_{engine}.py"), run_name="__main__")
+    printed = capsys.readouterr().out.replace(f"the {engine.capitalize()} table", str(ACS))
+    assert " ".join(str(ll.score(ACS, group="year", **COLUMNS)).split()) in " ".join(printed.split())
 
 
 def check_bad_value(engine: str, files: list[str], folder: Path) -> None:
@@ -131,7 +186,7 @@ def check_killed(engine: Any, files: list[str], folder: Path, generations: int =
     worker = Worker(Task({"target": "y", "logit": "z"}))
     _, _, pieces = remote._parts("any", worker, files)
     answers = engine.of_files(killed_once(worker, 2, str(mark), generations), pieces)
-    state = remote._state(remote._added("any", answers, None))
+    state = remote._state(remote._added("any", engine, answers, None))
     assert mark.exists()
     assert state.rows == ll.score(files, target="y", logit="z").summary.rows
     assert pickle.loads(pickle.dumps(worker)) == worker

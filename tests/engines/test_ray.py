@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 import ray
 
+import logloss as ll
 from engines import cases
 from engines.conftest import table
 from logloss.engines import ray as engine
+from logloss.engines.parts import Worker
+from logloss.engines.task import Task
 
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")]
 
@@ -30,12 +33,20 @@ def test_files(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     cases.check_unreadable("ray", files, tmp_path)
 
 
-def test_commands(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cases.check_commands("ray", files[:3], tmp_path, capsys)
+def test_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases.check_labels("ray", tmp_path, monkeypatch)
 
 
 def test_a_store(folder: Path) -> None:
     cases.check_store("ray", folder)
+
+
+def test_commands(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_commands("ray", files[:3], tmp_path, capsys)
+
+
+def test_example(capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_example("ray", capsys)
 
 
 @pytest.mark.parametrize("blocks", [1, 7, 64])
@@ -51,3 +62,16 @@ def test_all_of_a_table(tmp_path: Path) -> None:
 
 def test_a_killed_worker(files: list[str], tmp_path: Path) -> None:
     cases.check_killed(engine, files, tmp_path)
+
+
+def test_blocks_that_differ() -> None:
+    whole = table(50).to_arrow()
+    with pytest.raises(ll.InvalidInputError, match="a block of the dataset has no column 'z'; give all the same"):
+        ll.score(ray.data.from_arrow([whole, whole.drop_columns("z")]), target="y", logit="z")
+
+
+def test_answers_of_blocks_are_added_up_before_the_driver_sees_them() -> None:
+    frame = table(640)
+    dataset = ray.data.from_arrow(frame.to_arrow()).repartition(64)
+    answers = list(engine.of_table(Worker(Task({"target": "y", "logit": "z"})), dataset, ["y", "z"]))
+    assert [answer.rows for answer in answers] == [640]

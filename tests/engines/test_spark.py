@@ -45,12 +45,20 @@ def test_files(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     cases.check_unreadable("spark", files, tmp_path)
 
 
-def test_commands(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cases.check_commands("spark", files[:3], tmp_path, capsys)
+def test_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases.check_labels("spark", tmp_path, monkeypatch)
 
 
 def test_a_store(folder: Path) -> None:
     cases.check_store("spark", folder)
+
+
+def test_commands(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_commands("spark", files[:3], tmp_path, capsys)
+
+
+def test_example(capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_example("spark", capsys)
 
 
 @pytest.mark.parametrize("partitions", [1, 7, 64])
@@ -84,3 +92,10 @@ def test_pushdown(session: Any, call: str) -> None:
 def test_a_killed_executor(files: list[str], tmp_path: Path) -> None:
     # a worker's parent is the daemon that forks workers, whose parent is the executor
     cases.check_killed(engine, files, tmp_path, generations=2)
+
+
+def test_another_python(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session.sparkContext, "pythonVer", "3.99")  # as if the driver were of that version
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    with pytest.raises(ll.InvalidInputError, match=rf"workers run Python {here}, and the driver another; PYSPARK_"):
+        ll.score(session.createDataFrame(table(10).to_arrow()), target="y", logit="z")

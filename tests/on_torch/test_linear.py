@@ -365,7 +365,7 @@ import re, sys
 import numpy as np, torch
 import logloss as ll
 
-B, D, C = map(int, sys.argv[1:])
+B, D, C, N = map(int, sys.argv[1:])
 
 def memory(name):  # ru_maxrss begins with what the parent had
     return 1024 * int(re.search(name + r":\\s+(\\d+)", open("/proc/self/status").read()).group(1))
@@ -380,18 +380,25 @@ def extra(B, D, C, hook):
     ll.linear_binary_cross_entropy(x, w, targets, linear_bias=b, on_weight_grad=step).backward()
     return memory("VmHWM") - before
 
-extra(64, D, 2000, True)  # compiles, and gives the libraries their buffers
-print(extra(B, D, C, True), extra(B, D, C, False))
+def pairs(N, D):
+    u, v = (torch.nn.functional.normalize(torch.randn(N, D)).requires_grad_() for _ in range(2))
+    before = memory("VmRSS")
+    ll.siglip_loss(u, v, torch.tensor(10.0, requires_grad=True), torch.tensor(-10.0, requires_grad=True)).backward()
+    return memory("VmHWM") - before
+
+extra(64, D, 2000, True), pairs(500, D)  # compiles, and gives the libraries their buffers
+print(extra(B, D, C, True), extra(B, D, C, False), pairs(N, D))
 """
 
 
 def test_peak_memory_is_a_chunk_and_the_gradients():
     """With the hook the weights' gradient is a chunk's. The logits alone would be 123 MB, and torch holds four such."""
-    rows, features, labels = 1024, 256, 30_000
-    command = [sys.executable, "-c", MEMORY, str(rows), str(features), str(labels)]
+    rows, features, labels, images = 1024, 256, 30_000, 8192
+    command = [sys.executable, "-c", MEMORY, str(rows), str(features), str(labels), str(images)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    hooked, whole = map(int, done.stdout.split())
+    hooked, whole, pairs = map(int, done.stdout.split())
     chunk = 2048
     held = 4 * (chunk * rows + rows * features + labels)
     assert hooked <= 1.1 * (held + 4 * chunk * features) + 8e6
     assert whole <= 1.1 * (held + 4 * labels * features) + 8e6
+    assert pairs <= 1.1 * 4 * (512 * images + 2 * images * features) + 8e6  # a matrix of similarities is 268 MB

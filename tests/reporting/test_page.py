@@ -136,6 +136,41 @@ def test_a_thousand_labels_stay_under_a_megabyte(tmp_path: Path):
     assert max(len(answer) for answer in texts(page, "answers")) < 4000
 
 
+def test_all_of_a_few_labels_have_figures(tmp_path: Path):
+    random = np.random.default_rng(0)
+    p = random.uniform(0.05, 0.6, size=(300, 14))
+    page = written({"y": (random.random((300, 14)) < p).astype(int), "p": p}, tmp_path)
+    assert len(re.findall(r'<figure id="calibrated-\d+-reliability"', page)) == 14
+    assert len(page.encode()) <= 1_000_000
+    assert "Figures are of the first" not in page
+
+
+def test_few_rows_leave_out_what_would_cover_the_figure(tmp_path: Path):
+    """Of 20 rows no group of one or two, no band over all of the height, and a decision curve over all thresholds."""
+    page = written(rows_of(20, seed=1), tmp_path)
+    subtitle = next(one for one in texts(page, "sub") if one.startswith("Line: isotonic regression"))
+    assert "Too few rows for groups or a smooth curve." in subtitle
+    assert 'id="calibrated-0-difference"' not in page
+    many = written(rows_of(2000, seed=1), tmp_path)
+    assert "blue band: a smooth curve" in many
+    assert "circles: 15 equal groups" in many
+    curve = page[page.index('id="useful-0-decision_curve"') :]
+    assert max(float(one) for one in re.findall(r'data-tip="threshold ([\d.]+):', curve)) > 0.5
+
+
+def test_segments_that_were_asked_for(tmp_path: Path):
+    """Beside no group or any: their table is sorted and filtered, and the worst of them is the answer."""
+    rows = rows_of(6000, seed=5)
+    rows |= {"a": np.arange(6000) % 3, "b": np.arange(6000) // 3 % 2}
+    rows["p"] = np.where((rows["a"] == 1) & (rows["b"] == 1), rows["p"] / 2, rows["p"])
+    page = written(rows, tmp_path, segments=["a", "b"], depth=2)
+    assert "a = 1, b = 1:" in texts(page, "answers")[0]
+    assert "LL302" in texts(page, "answers")[0]
+    assert "Segments by miscalibration" in texts(page, "h3")
+    assert "Groups by miscalibration" not in page
+    assert page.count('<span class="code">LL302</span>') == 3  # others stand in the table
+
+
 def test_a_section_without_data_says_which_option_adds_it(tmp_path: Path):
     page = written(rows_of(200), tmp_path)
     left_out = " ".join(texts(page, "sub"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,7 @@ def table(rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
 def state(rows: Sequence[tuple[Any, ...]], size: int = 1000, plan: Plan = PLAN) -> State:
     frame = table(rows)
     batches = (Batch(frame[i : i + size], "rows", i) for i in range(0, frame.height, size))
-    return local.partial(batches, partial(State, plan))
+    return local.partial(batches, plan)
 
 
 def merged(*states: State) -> State:

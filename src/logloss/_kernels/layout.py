@@ -152,3 +152,20 @@ def lengthened(values: Any, inner: int, rounds: int, xp: Any = np) -> Factor:
     if inner == 1 and length < BLOCK:
         values = xp.tile(values, -(-BLOCK // length))
     return Factor(values, inner)
+
+
+class Operand(NamedTuple):
+    """An array, and where and what it is for the kernel, which keeps nothing alive."""
+
+    array: Array | None
+    place: tuple[int, int]
+
+
+NOTHING = Operand(None, (0, FLOAT64))
+
+
+def operand(array: Array, kinds: str) -> Operand:
+    """The array as the kernel reads it: in its own type if that is common and of one of these kinds."""
+    dtype = staging_dtype(array.dtype) if array.dtype.kind in kinds else np.dtype(np.float64)
+    array = np.ascontiguousarray(array, dtype)
+    return Operand(array, (address(array), code_of(dtype) or FLOAT32))

@@ -15,22 +15,18 @@ whichever path a block takes here, the state is the same.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from llvmlite import ir
 from numba import carray, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .._types import Array
-from .blocks import FLOAT32, FLOAT64, load
+from .blocks import load
 from .cells import add_scattered, add_segment, is_full, outside, row_of
 from .cores import small_sigmoid
 from .elementary import exp_neg, log1p_unit, minus_log, minus_log1m, minus_log_of_normal
 from .exact import BLOCK, MAX_LEVELS, bits, highest, lowest, split
 from .jit import entry, inline
-from .layout import address, code_of, staging_dtype
 from .ops import flip_sign, is_negative, magnitude, pointer, select
 from .places import FINE, place_of
 from .terms import (
@@ -79,23 +75,6 @@ DONE, INVALID, FULL = range(3)
 
 _SHORT = 16
 """Segments of fewer rows are added number by number, many in a block: to split a block costs as much as that."""
-
-
-class Operand(NamedTuple):
-    """An array, and where and what it is for the kernel, which keeps nothing alive."""
-
-    array: Array | None
-    place: tuple[int, int]
-
-
-NOTHING = Operand(None, (0, FLOAT64))
-
-
-def operand(array: Array, kinds: str) -> Operand:
-    """The array as the kernel reads it: in its own type if that is common and of one of these kinds."""
-    dtype = staging_dtype(array.dtype) if array.dtype.kind in kinds else np.dtype(np.float64)
-    array = np.ascontiguousarray(array, dtype)
-    return Operand(array, (address(array), code_of(dtype) or FLOAT32))
 
 
 def _stack(count):

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from .._errors import InvalidInputError
 from .parts import Answer, Part, Work, in_tree, together, told
 
 LIBRARIES = ("dask", "distributed")
+
+REASONS = {
+    r"KeyError.*\['(.+?)'.* in (?:the|index)": "a partition of the data frame has no column {0!r}; give all the same",
+}
+
+_PYTHON = platform.python_version()
 
 
 def of_files(work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
@@ -42,12 +50,22 @@ def _answers(calls: Sequence[Any]) -> Iterator[Answer]:
     told_at_once, states = zip(*calls, strict=True) if calls else ((), ())
     added = in_tree(states, lambda bundle: dask.delayed(together)(list(bundle)))
     with _client() as client:
+        _require_same_python(client)
         futures = client.compute([*told_at_once, *added])
         try:
             for _, answer in distributed.as_completed(futures, with_results=True):
                 yield answer
         finally:
             client.cancel(futures)
+
+
+def _require_same_python(client: Any) -> None:
+    """Refuse workers to which our functions mean nothing, before that shows in errors that nobody understands."""
+    for worker, version in client.run(platform.python_version).items():
+        if version.split(".")[:2] != _PYTHON.split(".")[:2]:
+            raise InvalidInputError(
+                f"all workers must run the Python of the client, {_PYTHON}; {worker} runs {version}; install the same."
+            )
 
 
 @contextmanager
@@ -57,8 +75,12 @@ def _client() -> Iterator[Any]:
     import distributed
 
     try:
-        yield distributed.get_client()
+        client = distributed.get_client()
     except ValueError:
+        client = None
+    if client is not None:
+        yield client
+    else:
         here = {} if dask.config.get("scheduler-address", None) else {"processes": False, "dashboard_address": None}
         with distributed.Client(**here) as client:
             yield client

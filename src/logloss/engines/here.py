@@ -9,6 +9,8 @@ from .parts import Answer, Part, Work
 
 LIBRARIES = ()
 
+REASONS: dict[str, str] = {}
+
 
 def of_files(work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
     """The answers to parts, as they come."""

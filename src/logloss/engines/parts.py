@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .._errors import LoglossError, UnreadableError
+from .._errors import InvalidInputError, LoglossError, UnreadableError
 from ..evaluate import storage
 from ..evaluate.state import State
+from ..places import write
 from ..sources.files import File, Files
 from .task import Task
 
 T = TypeVar("T")
+
+ABSENT = r"No module named '(\w+)"
+"""What Python says on a worker that lacks a package, whatever an engine makes of that."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class Worker:
     task: Task
     skip_unreadable: bool = False
     resume: str | None = None
+    labels: tuple[str, ...] = ()
+    """What differs once labels elsewhere have changed."""
 
     def __call__(self, part: Part) -> Answer:
         """The answer to a part; files that may be left out, or were done before, are done one by one."""
@@ -72,13 +77,17 @@ class Worker:
         )
 
     def _kept(self, part: Part) -> Answer:
-        place = self._place(part)
-        if place is not None and place.exists():
-            return _read(place, part.number)
+        try:
+            place = self._place(part)
+        except OSError as error:
+            return self._unreadable(part, f"{part.source.names[0]} cannot be read ({error.strerror}); check the path.")
+        answer = None if place is None else _read(place, part.number)
+        if answer is not None:
+            return answer
         answer = self._answer(part)
-        if place is not None and not answer.error and not answer.skipped:
-            _write(place, answer)
-        return answer
+        if place is None or answer.error or answer.skipped:
+            return answer
+        return _written(place, answer)
 
     def _answer(self, part: Part) -> Answer:
         rows = [0]
@@ -89,19 +98,20 @@ class Worker:
         try:
             state = self.task.open(part.source, count).state()
         except UnreadableError as error:
-            if self.skip_unreadable:
-                return Answer(part.number, skipped=str(error))
-            return Answer(part.number, error=str(error))
+            return self._unreadable(part, str(error))
         except LoglossError as error:
             return Answer(part.number, rows[0], error=f"{part.name}: {error}" if part.name else str(error))
         return Answer(part.number, rows[0], packed(state))
+
+    def _unreadable(self, part: Part, reason: str) -> Answer:
+        return Answer(part.number, skipped=reason) if self.skip_unreadable else Answer(part.number, error=reason)
 
     def _place(self, part: Part) -> Path | None:
         """Where the answer to a part is kept, under a name that changes with the file and with the question."""
         if self.resume is None:
             return None
         (file,) = part.source.files
-        asked = (self.task, file.name, file.first, file.rows, file.found.stamp, part.source.texts)
+        asked = (self.task, file.name, file.first, file.rows, file.found.stamp, part.source.texts, self.labels)
         return Path(self.resume) / f"{hashlib.sha256(repr(asked).encode()).hexdigest()[:32]}.json"
 
 
@@ -116,19 +126,24 @@ def unpacked(state: bytes) -> State:
     return found
 
 
-def _read(place: Path, number: int) -> Answer:
-    document = json.loads(place.read_text(encoding="utf-8"))
-    text = document["state"]
-    state = packed(storage.loads(text, str(place))[0]) if text else b""
-    return Answer(number, document["rows"], state)
+def _read(place: Path, number: int) -> Answer | None:
+    """The answer that stands there; None if there is none, or one that is damaged: then it is found anew."""
+    try:
+        document = json.loads(place.read_text(encoding="utf-8"))
+        text, rows = document["state"], int(document["rows"])
+        return Answer(number, rows, packed(storage.loads(text, str(place))[0]) if text else b"")
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
-def _write(place: Path, answer: Answer) -> None:
-    """Write a file that is whole once it has its name, whoever else writes the same."""
+def _written(place: Path, answer: Answer) -> Answer:
+    """The answer, now in a file that is whole once it has its name, whoever else writes the same; or why it is not."""
     text = storage.dumps(unpacked(answer.state), ()) if answer.state else ""
-    part = place.with_name(f".{place.name}.{os.getpid()}.part")
-    part.write_text(json.dumps({"rows": answer.rows, "state": text}), encoding="utf-8")
-    part.replace(place)
+    try:
+        write(place, f"the state {place}", json.dumps({"rows": answer.rows, "state": text}).encode())
+    except InvalidInputError as error:
+        return Answer(answer.number, answer.rows, error=str(error))
+    return answer
 
 
 class Total:

@@ -10,11 +10,17 @@ from .parts import FAN, Answer, Part, Work, in_tree, together, told
 
 LIBRARIES = ("ray",)
 
+REASONS = {
+    "Version mismatch": "the cluster has another version of Ray or of Python; install the same as there",
+    r"""KeyError.*(?:Field|olumn).*?["'](.+?)["']""": "a block of the dataset has no column {0!r}; give all the same",
+}
+
 _MOST_DONE = 64
 """Results that are fetched at once, or what there is after a second."""
 
-_ROUNDS = 2
-"""How often the answers to the blocks of a dataset, of which nobody knows the number before, are added up."""
+_CORES = (0.5, 0.25)
+"""Of a core, what each round of adding up the answers to blocks asks for: rounds that ask alike would be one task for
+each block, in which there is nothing to add up. Nobody knows the number of blocks before."""
 
 
 def of_files(work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
@@ -43,8 +49,8 @@ def of_table(work: Work, table: Any, columns: Sequence[str]) -> Iterator[Answer]
         return _row(together(_answers(rows)))
 
     answers = table.select_columns(list(columns)).map_batches(one, batch_format="pyarrow", batch_size=None)
-    for _ in range(_ROUNDS):
-        answers = answers.map_batches(several, batch_size=FAN)
+    for cores in _CORES:
+        answers = answers.map_batches(several, batch_size=FAN, num_cpus=cores)
     for row in answers.iter_rows():
         yield Answer(**row)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from .._errors import InvalidInputError, LoglossError, MissingDependencyError
 from ..evaluate.state import State
 from ..sources import open_source
+from ..sources.databases import Query
 from ..sources.files import Files
 from ..sources.urls import refuse_place
 from .local import Interrupted
-from .parts import Answer, Part, Total, Work, Worker, no_more_than, readable
+from .parts import ABSENT, Answer, Part, Total, Work, Worker, no_more_than, readable
 
 ENGINES = ("dask", "ray", "spark")
 """The engines besides this machine's cores; each is a module beside this one, and an extra of its name."""
@@ -29,10 +31,16 @@ _PARTS = 1 << 12
 """Parts of a run; if files have more rows, parts have."""
 
 
+_REASONS = {ABSENT: "a worker has no {0}; install the same versions on every worker"}
+"""As those of an engine, of any of them."""
+
+
 class Engine(Protocol):
     """What the module of an engine has: transport, and nothing of states or rows."""
 
     LIBRARIES: tuple[str, ...]
+    REASONS: dict[str, str]
+    """Of what the engine says when it fails, a pattern, and what that means and helps; `{0}` is the pattern's group."""
 
     def of_files(self, work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
         """The answers to parts of files that every worker can read, some perhaps added up."""
@@ -68,24 +76,52 @@ def run(name: str | None, worker: Worker, source: Any, tell: Callable[[int], Non
     Raises InvalidInputError for what is wrong with the data or the cluster, and Interrupted on Ctrl-C.
     """
     task = worker.task
-    if task.labels is not None:
-        raise InvalidInputError(
-            f"labels are joined on one machine, in one run; this one is on {name or 'parts'}; "
-            "join them before, or leave the other option out."
-        )
     engine, own = _engine(name), engine_of(source)
     if own is not None:
+        if task.labels is not None:
+            raise InvalidInputError(
+                f"labels are joined with files; this is a table of {own}; join them there, or leave labels out."
+            )
         if own != name or worker.resume or worker.skip_unreadable:
             raise InvalidInputError(
                 f"a table of {own} is scored by {own}, all of it; leave out engine, resume and on_error, or name files."
             )
         table = engine.empty(source)
         task.open(table)
-        total = _added(name, engine.of_table(worker, source, task.asked(table)), tell)
+        total = _added(name, engine, engine.of_table(worker, source, task.asked(table)), tell)
         return Found(_state(total), (f"the {own.capitalize()} table",), ())
+    if task.labels is not None and worker.skip_unreadable:
+        raise InvalidInputError(
+            "on_error must be 'fail' where labels are joined, as every key is accounted for; got 'skip'; leave it out."
+        )
     names, skipped, parts = _parts(name, worker, source)
-    total = _added(name, engine.of_files(worker, parts), tell)
-    return Found(_state(total), names, (*skipped, *total.skipped))
+    counts: dict[str, int] = {}
+    if task.labels is not None:
+        files = Files(tuple(file for part in parts for file in part.source.files))
+        labels, counts = _compared(name, worker, files)
+        worker, names = replace(worker, task=replace(task, part=True), labels=labels.stamps), (*names, *labels.names)
+    total = _added(name, engine, engine.of_files(worker, parts), tell)
+    found = Found(_state(total), names, (*skipped, *total.skipped))
+    found.state.joined = counts
+    return found
+
+
+def _compared(name: str | None, worker: Worker, files: Files) -> tuple[Files, dict[str, int]]:
+    """The labels, once all keys have been compared here, as no part knows those of others; and how many match."""
+    joined = worker.task.joined(files)
+    assert joined is not None
+    labels = joined.labels
+    if not isinstance(labels, Files) or not _for_all(labels):
+        raise InvalidInputError(
+            f"{name or 'a run in parts'} must be given labels in files, which its workers read each by itself; "
+            f"got {labels.names[0]}; write it to files."
+        )
+    return labels, joined.compare()
+
+
+def _for_all(files: Files) -> bool:
+    """Whether other processes can read the files."""
+    return all(file.found.keep is None for file in files.files)
 
 
 def _engine(name: str | None) -> Engine:
@@ -104,8 +140,13 @@ def _engine(name: str | None) -> Engine:
 
 def _parts(name: str | None, worker: Worker, source: Any) -> tuple[tuple[str, ...], tuple[str, ...], list[Part]]:
     """Files in parts that any worker can read: their names, why others are left out, and the parts."""
+    if isinstance(source, Query):
+        raise InvalidInputError(
+            f"a query is answered by its database, and not by {name or 'parts'}; leave that option out, or let the "
+            "database add up, by logloss sql."
+        )
     files = open_source(source, reading=worker.task.reading)
-    if not isinstance(files, Files) or any(file.found.keep is not None for file in files.files):
+    if not isinstance(files, Files) or not _for_all(files):
         raise InvalidInputError(
             f"{name or 'a run in parts'} must be given files, which its workers read each by itself"
             f"{', or a table of its own' if name else ''}; got {files.names[0]}; write it to files."
@@ -126,7 +167,7 @@ def _parts(name: str | None, worker: Worker, source: Any) -> tuple[tuple[str, ..
     return files.names, tuple(reasons), parts
 
 
-def _added(name: str | None, answers: Iterator[Answer], tell: Callable[[int], None] | None) -> Total:
+def _added(name: str | None, engine: Engine, answers: Iterator[Answer], tell: Callable[[int], None] | None) -> Total:
     """All answers added up; with the first error the rest is given up."""
     total = Total()
     try:
@@ -140,10 +181,12 @@ def _added(name: str | None, answers: Iterator[Answer], tell: Callable[[int], No
         if total.state is None:
             raise
         raise Interrupted(_state(total)) from None
-    except LoglossError:
+    except (LoglossError, MemoryError):
         raise
     except Exception as error:
-        raise InvalidInputError(f"the run on {name} failed: {_reason(error)}.") from error
+        if name is None:  # this machine's own defects
+            raise
+        raise InvalidInputError(f"the run on {name} failed: {_reason(engine, error)}.") from error
     return total
 
 
@@ -155,9 +198,11 @@ def _state(total: Total) -> State:
     return total.state
 
 
-def _reason(error: BaseException) -> str:
-    """What an engine says, or where it says the cause: in its last line."""
-    if "No module named 'logloss'" in str(error):
-        return "a worker has no logloss; install the same version on every worker"
+def _reason(engine: Engine, error: BaseException) -> str:
+    """What an error is known to mean, or what the engine says, in its last line."""
+    said = f"{type(error).__name__}: {error}"
+    for pattern, meaning in (_REASONS | engine.REASONS).items():
+        if found := re.search(pattern, said):
+            return meaning.format(*found.groups())
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__).rstrip(".")

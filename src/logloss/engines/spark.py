@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from .parts import FAN, Answer, Part, Total, Work
+from .parts import ABSENT, FAN, Answer, Part, Total, Work
 
 _SCHEMA = "number long, rows long, state binary, error string, skipped string"
 LIBRARIES = ("pyspark",)
+
+_PYTHON = f"PYSPARK_PYTHON={sys.executable} names this one, where workers have it"
+
+REASONS = {
+    "JAVA_GATEWAY_EXITED": "Spark needs Java 17 or later with all of its modules, and none starts from JAVA_HOME or "
+    "PATH; install one (Debian: openjdk-17-jre-headless)",
+    r"PYTHON_VERSION_MISMATCH\D*([\d.]*\d)": f"workers run Python {{0}}, and the driver another; {_PYTHON}",
+    ABSENT: f"the Python of a worker has no {{0}}; install the same versions on every worker; {_PYTHON}",
+}
 
 
 def of_files(work: Work, parts: Sequence[Part]) -> Iterator[Answer]:

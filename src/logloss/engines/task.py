@@ -14,6 +14,7 @@ from ..partial import partial
 from ..sources import Source, derive, open_source, with_labels, with_meanings
 from ..sources.batch import Batch
 from ..sources.columns import check_columns, lists_among
+from ..sources.labels import Joined
 from ..sources.lists import unpack
 from ..sources.outcomes import Meaning, Outcomes
 from ..sources.reading import AS_FOUND, Reading
@@ -38,6 +39,8 @@ class Task:
     """Of models by their names, whether the first one's predictions are with the labels, and columns are named as they
     are in either source."""
     segments: str | Sequence[str] | None = None
+    part: bool = False
+    """Whether keys of predictions and labels have been compared over all parts, and each can be joined by itself."""
 
     def open(self, source: Any, count: Callable[[int], None] | None = None) -> Run:
         """The run over a source: schemas are read and checked, and no rows yet.
@@ -48,7 +51,7 @@ class Task:
 
     def over(self, opened: Source) -> Run:
         """The same over a source that is open."""
-        joined = with_labels(opened, self.labels, self.key, self.unmatched, self.reading)
+        joined = self.joined(opened)
         if self.sides and joined is not None:
             joined = replace(joined, alike=_of_both(self.options, _columns(joined)))
         opened = joined or opened
@@ -69,6 +72,10 @@ class Task:
         lists = lists_among(opened.schemas(), plan.numbers)
         check_columns(opened.schemas(), plan.numbers, plan.keys, lists)
         return Run(opened, plan, tuple(lists), outcomes, lambda: joined.counts if joined else {})
+
+    def joined(self, opened: Source) -> Joined | None:
+        """The predictions with labels from elsewhere, if there are any."""
+        return with_labels(opened, self.labels, self.key, self.unmatched, self.reading, self.part)
 
     def asked(self, table: Any) -> tuple[str, ...]:
         """The columns that are read of tables like this one, which has no rows."""

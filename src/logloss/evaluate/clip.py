@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .bins import logit
 
 if TYPE_CHECKING:
-    from .._kernels.scoring import Operand
+    from .._kernels.layout import Operand
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ class Rows:
 
     def operands(self) -> tuple[Operand, Operand, Operand]:
         """Predictions, targets and weights as kernels take them."""
-        from .._kernels.scoring import NOTHING, operand
+        from .._kernels.layout import NOTHING, operand
 
         w = NOTHING if self.weights is None else operand(self.weights, "f")
         return operand(self.predictions, "f"), operand(self.targets, "biuf"), w

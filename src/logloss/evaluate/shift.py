@@ -45,8 +45,8 @@ def shifted(rows: Rows, shift: float) -> Rows:
         return rows
     if rows.logits:
         return replace(rows, predictions=rows.predictions.astype(np.float64) + shift)
-    from .._kernels import grid, scoring
+    from .._kernels import grid, layout
 
     logits = np.empty(rows.predictions.size)
-    grid.logits_of(scoring.operand(rows.predictions, "f").place, shift, logits)
+    grid.logits_of(layout.operand(rows.predictions, "f").place, shift, logits)
     return replace(rows, predictions=logits, logits=True)

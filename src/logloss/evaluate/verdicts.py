@@ -44,7 +44,7 @@ def findings_of_groups(groups: Mapping[str, Diagnostics], most: int = 10) -> tup
     return tuple(one for _, one in found[:most] if one)
 
 
-def findings_of_segments(found: Sequence[Segment], most: int = 10) -> tuple[Finding, ...]:
+def findings_of_segments(found: Sequence[Segment], most: int = 3) -> tuple[Finding, ...]:
     """Segments that are miscalibrated beyond chance; the largest sure errors first, at most so many."""
     said = (
         finding(SEGMENT, _miscalibrated(one.name, one.rows, one.observed, one.difference, one.p_adjusted))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .._errors import InvalidInputError
 from .batch import Batch
+from .databases import Answer, Query
 from .derived import Derived, inner_paths
 from .files import Files
 from .frames import from_tables
@@ -91,6 +92,8 @@ def open_source(
 def _open(source: Any, reading: Reading) -> Source:
     if isinstance(source, Files):  # a part of files that were found before
         return source
+    if isinstance(source, Query):
+        return Answer.to(source)
     if isinstance(source, (str, os.PathLike)):
         return Files.of([os.fspath(source)], reading)
     if isinstance(source, (list, tuple)) and all(isinstance(path, (str, os.PathLike)) for path in source):
@@ -128,8 +131,10 @@ def derive(
     return Derived(source, holds, tuple(expressions), found) if holds or expressions or found else source
 
 
-def with_labels(predictions: Source, labels: Any, key: Any, unmatched: str, reading: Reading) -> Joined | None:
-    """Predictions joined with labels from elsewhere, if there are any."""
+def with_labels(
+    predictions: Source, labels: Any, key: Any, unmatched: str, reading: Reading, part: bool = False
+) -> Joined | None:
+    """Predictions joined with labels from elsewhere, if there are any; or a part of them, with keys compared before."""
     if labels is None:
         if key is not None:
             raise InvalidInputError("a key joins predictions with labels; got no labels; name them (--labels).")
@@ -137,7 +142,7 @@ def with_labels(predictions: Source, labels: Any, key: Any, unmatched: str, read
     opened = _open(labels, reading)
     for side in (predictions, opened):
         seek(side, key.split(",") if isinstance(key, str) else [one for one in key or () if isinstance(one, str)])
-    return Joined.of(predictions, opened, key, unmatched)
+    return Joined.of(predictions, opened, key, unmatched, part)
 
 
 def with_meanings(source: Source, targets: Sequence[str], meaning: Meaning) -> Outcomes | None:

@@ -166,4 +166,5 @@ def _spelled(column: str, schema: pl.Schema) -> str:
 
 
 def _misfit(what: str, text: str, name: str, error: BaseException) -> InvalidInputError:
+    engine.require_memory(error, name)
     return InvalidInputError(f"the {what} {text!r} does not fit {name}: {engine.reason(error)}.")

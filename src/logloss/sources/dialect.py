@@ -95,7 +95,8 @@ def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int | None:
     """The number that a query gives; None if the file cannot be read like that."""
     try:
         return int(engine.fetch(connection, query)[0][0])
-    except engine.failures():
+    except engine.failures() as error:
+        engine.require_memory(error, "the file")
         return None
 
 
@@ -106,7 +107,8 @@ def sniff(connection: duckdb.DuckDBPyConnection, found: Found, reading: Reading)
     if encoding == "utf-8":
         try:
             return _sniff_as(connection, dialect, found, reading)
-        except engine.failures():  # bytes that are no UTF-8 may stand where nobody looks: any bytes are Latin-1
+        except engine.failures() as error:  # bytes that are no UTF-8 may stand where nobody looks: any are Latin-1
+            engine.require_memory(error, found.name)
             dialect = _sniff_as(connection, replace(dialect, encoding="latin-1"), found, reading)
             return replace(dialect, encoding=encoding, names=tuple(map(_decoded, dialect.names)))
     return _sniff_as(connection, dialect, found, reading)
@@ -165,7 +167,8 @@ def _sniffed(
     )
     try:
         found = ["" if one == _NO_CHARACTER else one for one in engine.fetch(connection, query)[0]]
-    except engine.failures():
+    except engine.failures() as error:
+        engine.require_memory(error, "the file")
         most = max(_SEPARATORS, key=header.count)
         found = [separator or most, "", "", ""]
     delimiter, quoted, escape, comment = found

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import tempfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from .paths import Found
+from .paths import Found, kept
 from .stores import CHUNK
 
 _SYSTEM, _OTHER = b"\n", b"\r\n"
@@ -22,24 +21,30 @@ def with_one_end(found: Found) -> Found | None:
     """
     if found.compression == "zstd" or found.is_utf16:
         return None
-    spool = tempfile.NamedTemporaryFile(prefix="logloss-")  # noqa: SIM115 - closed and removed with the last reference
     lines = changed = 0
-    try:
+    with kept(found.name) as spool:
         for part in _parts(found):
+            if part is None:
+                return None
             lines += part.count(_SYSTEM)
             changed += part.count(_OTHER)
             spool.write(part.replace(_OTHER, _SYSTEM))
-    except (OSError, EOFError, zlib.error):
-        return None
-    spool.flush()
+        spool.flush()
     return replace(found, path=Path(spool.name), keep=(found.keep, spool)) if 0 < changed < lines else None
 
 
-def _parts(found: Found) -> Iterator[bytes]:
-    """The text in parts that end between two ends of lines."""
+def _parts(found: Found) -> Iterator[bytes | None]:
+    """The text in parts that end between two ends of lines; None where it cannot be read on."""
     held = b""
     with found.open() as raw, gzip.open(raw) if found.compression == "gzip" else raw as file:
-        while part := file.read(CHUNK):
+        while True:
+            try:
+                part = file.read(CHUNK)
+            except (OSError, EOFError, zlib.error):
+                yield None
+                return
+            if not part:
+                break
             part = held + part
             held = b"\r" if part.endswith(b"\r") else b""
             yield part[: len(part) - len(held)]

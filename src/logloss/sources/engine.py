@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .._errors import InvalidInputError
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,11 +34,11 @@ _LOCKS = (
 )
 
 
-def connect(locked: bool, place: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """A database of its own, in memory or in a new file, with the processors that this process may use."""
+def connect(locked: bool, place: Path | None = None, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """A database of its own, in memory or in a file, with the processors that this process may use."""
     import duckdb
 
-    connection = duckdb.connect(place or ":memory:")
+    connection = duckdb.connect(place or ":memory:", read_only=read_only)
     for setting in (
         f"SET threads = {_processors()}",
         "SET streaming_buffer_size = '16MB'",
@@ -64,11 +67,11 @@ def mount(filesystem: Any) -> None:
 
 
 @contextmanager
-def opened(locked: bool, place: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that is closed at the end, to nothing but what is registered with it, or to a new file."""
+def opened(locked: bool, place: Path | None = None, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that is closed at the end, to nothing but what is registered with it, or to a file."""
     import duckdb
 
-    connection = connect(locked, place) if place else _shared(locked, os.getpid()).cursor()
+    connection = connect(locked, place, read_only) if place else _shared(locked, os.getpid()).cursor()
     try:
         yield connection
     finally:
@@ -77,11 +80,11 @@ def opened(locked: bool, place: Path | None = None) -> Iterator[duckdb.DuckDBPyC
 
 
 @contextmanager
-def stored(memory: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
+def stored(purpose: str, memory: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
     """A database in a directory that goes with it, also where nobody reads to the end.
 
-    `memory`: how much it may take before it spills to the disk, as "1GB"; its own default, most of the machine's,
-    without.
+    `purpose`: what is done in it, for an error, as "rows are sorted". `memory`: how much it may take before it spills
+    to the disk, as "1GB"; its own default, most of the machine's, without.
     """
     directory = tempfile.mkdtemp(prefix="logloss-")
     try:
@@ -89,6 +92,11 @@ def stored(memory: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
             if memory:
                 connection.execute(f"SET memory_limit = {literal(memory)}")
             yield connection
+    except failures() as error:
+        require_memory(error, "the data")
+        raise InvalidInputError(
+            f"{purpose} in a temporary database; that failed ({reason(error)}); set TMPDIR to a folder with more room."
+        ) from error
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -139,6 +147,19 @@ def failures() -> tuple[type[BaseException], ...]:
     import polars as pl
 
     return duckdb.Error, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError
+
+
+_NO_MEMORY = re.compile(
+    r"out of memory|cannot allocate memory|allocation failure|failed to allocate|could not allocate|bad_alloc"
+    r"|spawn worker thread|resource temporarily unavailable",
+    re.IGNORECASE,
+)
+
+
+def require_memory(error: BaseException, name: str) -> None:
+    """Raise MemoryError if that is what a library lacked: such a file is a whole one, and is never left out."""
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        raise MemoryError(f"{reason(error)}, while {name} was read") from error
 
 
 def is_conversion(error: BaseException) -> bool:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._errors import UnreadableError
-from . import stream
+from . import engine, stream
 from .batch import Batch
 from .columns import texts_among
 from .paths import Found, each, find_files
@@ -108,10 +109,23 @@ class File:
 
     def batches(self, wanted: Wanted) -> Iterator[Batch]:
         """The rows of these columns, in order, and KeyboardInterrupt after those of a pipe that it cut short."""
-        rows = rows_at_once(BATCH_ROWS, len(wanted.columns))
+        rows, before = rows_at_once(BATCH_ROWS, len(wanted.columns)), self._stamp()
         yield from self._text_batches(self._text, wanted, rows) if self._text else self._scanned(wanted, rows)
         if self.found.cut:
             raise KeyboardInterrupt
+        if self._stamp() != before:
+            raise UnreadableError(
+                f"{self.name} must stay as it is while it is read; it changed; score it again, or a copy of it."
+            )
+
+    def _stamp(self) -> str:
+        """What changes with a file's content, or as it is removed; of one elsewhere its reader takes care."""
+        if not isinstance(self.found.path, Path):
+            return ""
+        try:
+            return self.found.stamp
+        except OSError:
+            return ""
 
     def _scanned(self, wanted: Wanted, rows: int) -> Iterator[Batch]:
         import polars as pl
@@ -154,6 +168,7 @@ def _reading(file: File) -> Iterator[None]:
     try:
         yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        engine.require_memory(error, file.name)
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".:")
         raise file.found.explained(error) or UnreadableError(
             f"{file.name} cannot be read as {file.found.format} ({reason}); check that it is whole and of that format."
@@ -189,6 +204,11 @@ class Files:
     @property
     def _are_elsewhere(self) -> bool:
         return any(file.found.is_elsewhere for file in self.files)
+
+    @property
+    def stamps(self) -> tuple[str, ...]:
+        """What differs once the files have changed."""
+        return tuple(file.found.stamp for file in self.files)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import weakref
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +15,7 @@ from . import engine
 from .batch import Batch
 from .columns import require
 from .engine import Table
-from .files import BATCH_ROWS
+from .files import BATCH_ROWS, Files
 from .wanted import Wanted, typed_name
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from . import Source
 
 _SIDES = ("predictions", "labels")
+_PURPOSE = "predictions and labels are joined"
 MATCHED, ONLY_PREDICTIONS, ONLY_LABELS = "matched", "only_in_predictions", "only_in_labels"
 
 
@@ -38,9 +43,11 @@ class Joined:
     drop: bool = False
     counts: dict[str, int] = field(default_factory=dict)
     alike: tuple[str, ...] = ()
+    part: bool = False
+    """Whether the predictions are a part of those whose keys have been compared, so that all others are labels only."""
 
     @classmethod
-    def of(cls, predictions: Source, labels: Source, key: Any, unmatched: str) -> Joined:
+    def of(cls, predictions: Source, labels: Source, key: Any, unmatched: str, part: bool = False) -> Joined:
         """The two sources. Raises InvalidInputError if the key is no name, or no column of both."""
         keys = tuple(key.split(",")) if isinstance(key, str) else tuple(key or ())
         if not keys or not all(isinstance(one, str) and one for one in keys):
@@ -51,7 +58,7 @@ class Joined:
             for name, schema in side.schemas():
                 for one in keys:
                     require(one, name, schema)
-        return cls(predictions, labels, keys, unmatched == "drop")
+        return cls(predictions, labels, keys, unmatched == "drop", part=part)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,12 +91,9 @@ class Joined:
 
     def batches(self, wanted: Wanted) -> Iterator[Batch]:
         """The rows of the predictions that have labels, in no order; they remember their numbers."""
-        with engine.stored() as connection:
-            columns = [self._store(connection, side, self._more(wanted)) for side in (0, 1)]
-            self._refuse_duplicates(connection)
-            self._count(connection)
-            self._refuse_contradictions(connection, columns)
-            columns = [{place: one for place, one in names.items() if one in self._given(wanted)} for names in columns]
+        with self._stored(self._more(wanted)) as (connection, stored):
+            self._refuse_contradictions(connection, stored)
+            columns = [{place: one for place, one in names.items() if one in self._given(wanted)} for names in stored]
             chosen = [name for names in columns for name in names]
             query = f"SELECT {', '.join(['predictions.row', *chosen])} FROM predictions JOIN labels {self._using()}"
             names = ["row", *(name for names in columns for name in names.values())]
@@ -129,35 +133,66 @@ class Joined:
                     "correct one of them, or leave the column out of the baseline's."
                 )
 
+    def compare(self) -> dict[str, int]:
+        """The counts, of which only keys are read. Raises InvalidInputError for keys that do not match as they must."""
+        with self._stored(Wanted(())):
+            return self.counts
+
+    @contextmanager
+    def _stored(self, wanted: Wanted) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[dict[str, str]]]]:
+        """A database with both tables, and what their columns are to be called, once keys have been compared."""
+        if self.part:
+            kept = _kept(self, wanted)
+            with closing(kept.connection.cursor()) as connection:
+                yield connection, [self.store(connection, 0, wanted), kept.columns]
+            return
+        with engine.stored(_PURPOSE) as connection:
+            columns = [self.store(connection, side, wanted) for side in (0, 1)]
+            self._refuse_duplicates(connection)
+            self._count(connection)
+            yield connection, columns
+
     def _using(self) -> str:
         return f"USING ({', '.join(f'k{place}' for place in range(len(self.keys)))})"
 
-    def _store(self, connection: duckdb.DuckDBPyConnection, side: int, wanted: Wanted) -> dict[str, str]:
-        """Put what is needed of one side into a table, and say what its columns are to be called."""
-        import polars as pl
-
-        places, source = self._columns(), (self.predictions, self.labels)[side]
+    def wanted_of(self, side: int, wanted: Wanted) -> tuple[list[list[str]], Wanted]:
+        """What is wanted of one side, as it is called here and there."""
+        places = self._columns()
         here = [[one for one in part if places.get(one, (side, one))[0] == side] for part in wanted.parts]
         parts = [tuple(places[one][1] if one in places else one for one in part) for part in here]
         numbers, groups, texts, typed = parts
-        own = Wanted(numbers, tuple(dict.fromkeys([*groups, *self.keys])), texts, typed)
+        return here, Wanted(numbers, tuple(dict.fromkeys([*groups, *self.keys])), texts, typed)
+
+    def store(self, connection: duckdb.DuckDBPyConnection, side: int, wanted: Wanted) -> dict[str, str]:
+        """Put what is needed of one side into a table, and say what its columns are to be called."""
+        import polars as pl
+
+        source = (self.predictions, self.labels)[side]
+        here, own = self.wanted_of(side, wanted)
+        numbers, groups, texts, typed = own.numbers, own.groups[: len(here[1])], own.texts, own.typed
         named = dict(zip([*numbers, *groups, *texts], [*here[0], *here[1], *here[2]], strict=True))
         named |= {typed_name(one): typed_name(other) for one, other in zip(typed, here[3], strict=True)}
-        table, row = _SIDES[side], 0
+        table, row, rows = _SIDES[side], 0, 0
+        new = f"CREATE {'TEMP ' if self.part and side == 0 else ''}TABLE {table}"
         for batch in source.batches(own):
+            row = row if rows else batch.first_row  # of a part, its first row in the file
             keys = [_as_text(batch.frame[key]).alias(f"k{place}") for place, key in enumerate(self.keys)]
             values = [
                 _plain(batch.frame[name], name in numbers).alias(f"{table}{place}") for place, name in enumerate(named)
             ]
             frame = pl.DataFrame([*values, *keys]).with_row_index("row", row)
             connection.register("batch", Table(frame))
-            into = f"INSERT INTO {table}" if row else f"CREATE TABLE {table} AS"
+            into = f"INSERT INTO {table}" if rows else f"{new} AS"
             connection.execute(f"{into} SELECT * FROM batch")
             connection.unregister("batch")
-            row += frame.height
-        if row == 0:
+            row, rows = row + frame.height, rows + frame.height
+        columns = {f"{table}{place}": name for place, name in enumerate(named.values())}
+        if rows == 0 and not self.part:
             raise InvalidInputError(f"there must be rows to join; {source.names[0]} has none; check what was named.")
-        return {f"{table}{place}": name for place, name in enumerate(named.values())}
+        if rows == 0:
+            every = ["row BIGINT", *(f"k{place} VARCHAR" for place in range(len(self.keys)))]
+            connection.execute(f"{new} ({', '.join([*every, *(f'{one} VARCHAR' for one in columns)])})")
+        return columns
 
     def _refuse_duplicates(self, connection: duckdb.DuckDBPyConnection) -> None:
         keys = ", ".join(f"k{place}" for place in range(len(self.keys)))
@@ -192,6 +227,32 @@ class Joined:
         keys = ", ".join(f"k{place}" for place in range(len(self.keys)))
         found = engine.fetch(connection, f"SELECT {keys} FROM {table} ANTI JOIN {other} {self._using()} LIMIT 1")
         return f", such as {self._shown(found[0])}" if found else ""
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Labels in a database, for the parts that a process joins with them."""
+
+    connection: duckdb.DuckDBPyConnection
+    columns: dict[str, str]
+
+
+_last: list[tuple[Any, _Kept]] = []
+_keeping = threading.Lock()
+
+
+def _kept(joined: Joined, wanted: Wanted) -> _Kept:
+    """The labels of a join: read once in each process, as long as the same ones are asked for."""
+    assert isinstance(joined.labels, Files)
+    asked = os.getpid(), joined.labels, joined.labels.stamps, joined.keys, joined.wanted_of(1, wanted)
+    with _keeping:
+        if not _last or _last[0][0] != asked:
+            with ExitStack() as held:
+                connection = held.enter_context(engine.stored(_PURPOSE))
+                kept = _Kept(connection, joined.store(connection, 1, wanted))
+                weakref.finalize(kept, held.pop_all().close)
+            _last[:] = [(asked, kept)]
+        return _last[0][1]
 
 
 def _as_text(column: pl.Series) -> pl.Series:

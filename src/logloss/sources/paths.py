@@ -11,6 +11,7 @@ import tempfile
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
@@ -301,14 +302,15 @@ def _standard_input() -> Found:
 
 def _spooled(pipe: IO[bytes], name: str) -> Found:
     """A pipe's content as a temporary file: formats are told by their first bytes, and Parquet is read from its end."""
-    spool = tempfile.NamedTemporaryFile(prefix="logloss-")  # noqa: SIM115 - closed and removed with the last reference
-    path, cut = Path(spool.name), False
-    try:
-        while chunk := pipe.read1(CHUNK):  # type: ignore[attr-defined]
-            spool.write(chunk)
-    except KeyboardInterrupt:
-        cut = True
-    spool.flush()
+    cut = False
+    with kept(name) as spool:
+        try:
+            for chunk in _chunks(pipe, name):
+                spool.write(chunk)
+        except KeyboardInterrupt:
+            cut = True
+        spool.flush()
+    path = Path(spool.name)
     if cut and not _cut_at_a_line(path):
         raise KeyboardInterrupt
     with path.open("rb") as file:
@@ -318,6 +320,27 @@ def _spooled(pipe: IO[bytes], name: str) -> Found:
             return _spooled(plain, name)
     found = Found(path, name, "", cut=cut, keep=spool)
     return replace(found, format=_sniff(_head(found)))
+
+
+def _chunks(pipe: IO[bytes], name: str) -> Iterator[bytes]:
+    """What comes out of a pipe, or of a compressed file."""
+    try:
+        while chunk := pipe.read1(CHUNK):  # type: ignore[attr-defined]
+            yield chunk
+    except (OSError, EOFError) as error:
+        raise InvalidInputError(f"{name} cannot be read to its end ({error}); check that it is whole.") from error
+
+
+@contextmanager
+def kept(name: str) -> Iterator[Any]:
+    """A temporary file, removed with the last reference, for what is read; where that fails, one sentence."""
+    try:
+        yield tempfile.NamedTemporaryFile(prefix="logloss-")  # noqa: SIM115 - lives as long as what is read
+    except OSError as error:
+        raise InvalidInputError(
+            f"{name} must be kept in a temporary file while it is read; that failed ({error.strerror}); "
+            "set TMPDIR to a folder with room for what it holds, or name uncompressed files."
+        ) from error
 
 
 def _cut_at_a_line(path: Path) -> bool:
@@ -351,6 +374,7 @@ def _head(found: Found) -> bytes:
         with engine.opened(locked=False) as connection:
             line = engine.fetch(connection, query)
     except engine.failures() as error:
+        engine.require_memory(error, found.name)
         raise InvalidInputError(
             f"{found.name} is compressed, and cannot be read ({engine.reason(error)}); check that it is whole."
         ) from error

@@ -62,5 +62,5 @@ class Sorter:
 @contextmanager
 def sorter() -> Iterator[Sorter]:
     """A place for rows to be sorted, which goes with all that is in it."""
-    with engine.stored(_MEMORY) as connection:
+    with engine.stored("rows are sorted", _MEMORY) as connection:
         yield Sorter(connection)

@@ -41,10 +41,7 @@ def condition(text: Any) -> Expression:
     trees = _trees(what, text, "\"year >= 2016 and country = 'SE'\"")
     if len(trees) != 1 or trees[0]["alias"]:
         raise InvalidInputError(f"{what} must be one; {text!r} is more; join conditions by AND or OR.")
-    columns = _columns(what, text, trees[0])
-    if not columns:
-        raise InvalidInputError(f"{what} must be about the columns of one row; {text!r} names none.")
-    return Expression("", text, columns)
+    return Expression("", text, _columns(what, text, trees[0]))
 
 
 def group_by(given: Any, columns: Sequence[str]) -> tuple[Any, tuple[Expression, ...]]:
@@ -136,7 +133,7 @@ def _foreign(what: str, text: str, found: str) -> InvalidInputError:
 
 
 def _columns(what: str, text: str, tree: Any) -> tuple[str, ...]:
-    """The columns that an expression names; anything that reaches beyond a row is refused."""
+    """The columns that an expression names, at least one; anything that reaches beyond a row is refused."""
     found, own = [], set()
     for node in _nodes(tree):
         if node.get("class") in _QUERIES:
@@ -145,7 +142,10 @@ def _columns(what: str, text: str, tree: Any) -> tuple[str, ...]:
             own |= {name for one in _nodes(node["lhs"]) for name in one.get("column_names", ())}
         if node.get("class") == "COLUMN_REF":
             found.append(str(node["column_names"][0]))
-    return tuple(dict.fromkeys(name for name in found if name not in own))
+    columns = tuple(dict.fromkeys(name for name in found if name not in own))
+    if not columns:
+        raise InvalidInputError(f"{what} must be about the columns of one row; {text.strip()!r} names none; name one.")
+    return columns
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:

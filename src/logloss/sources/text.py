@@ -163,6 +163,7 @@ class Text:
                         yield Batch(part.checked(frame, row), self.found.name, row)
                         row += frame.height
                 except engine.failures() as error:
+                    engine.require_memory(error, self.found.name)
                     if not part.careful and engine.is_conversion(error):  # read on from here, with an eye on each text
                         part.careful = True
                         continue
@@ -317,6 +318,7 @@ def _reading(found: Found) -> Iterator[None]:
     try:
         yield
     except engine.failures() as error:
+        engine.require_memory(error, found.name)
         raise found.explained(error) or UnreadableError(
             f"{found.name} cannot be read as {found.format} ({engine.reason(error)}); {_cure(found, str(error))}."
         ) from error

@@ -90,13 +90,16 @@ def reliability(
     circle = {"filled": True, "fill": GROUND, "stroke": BLUE, "strokeWidth": 1.5, "size": 26, "opacity": 1}
     layers += [
         line(*thinned(*corp, _STEP * (domain[1] - domain[0])), across=x, up=y, clip=True),
-        layer(points_, "rule", interval_, stroke=BLUE, strokeWidth=1.25),
-        layer(points_, "point", {"x": field("x"), "y": field("y")}, **circle),
         above(f"observed share of {target}"),
         above("dotted: perfect", right=True),
-        _named(groups, domain),
-        targets(*_around(groups.predicted, domain), domain, _said(groups)),
+        _named(groups, domain) if groups.rows else _beside(corp, domain),
     ]
+    if groups.rows:
+        layers += [
+            layer(points_, "rule", interval_, stroke=BLUE, strokeWidth=1.25),
+            layer(points_, "point", {"x": field("x"), "y": field("y")}, **circle),
+            targets(*_around(groups.predicted, domain), domain, _said(groups)),
+        ]
     plot = {"width": WIDTH, "height": WIDTH, "layer": layers}
     under = {"width": WIDTH, "height": _UNDER, "layer": _distributions(target, distribution, domain)}
     return chart(vconcat=[plot, under], bounds="flush", spacing=14)
@@ -110,6 +113,16 @@ def _named(groups: Groups, domain: Domain) -> Spec:
     x = start + size * (min(max(0.3, min(reached, default=0.7)), 0.7) - 0.06)
     place = {"across": domain, "up": domain}
     return words(x, start + 0.74 * size, "observed", BLUE, fontWeight=600, align="right", **place)
+
+
+def _beside(curve: tuple[Numbers, Numbers], domain: Domain) -> Spec:
+    """The name of the curve at its right end, where no groups are drawn."""
+    x, y, size = curve[0][-1], curve[1][-1], domain[1] - domain[0]
+    place: dict[str, Any] = {"fontWeight": 600, "across": domain, "up": domain}
+    if x < domain[0] + 0.8 * size:
+        return words(x + 0.015 * size, y, "observed", BLUE, align="left", **place)
+    lower = y - 0.05 * size if y > domain[0] + 0.15 * size else y + 0.05 * size
+    return words(x, lower, "observed", BLUE, align="right", **place)
 
 
 def _said(groups: Groups) -> list[str]:
@@ -209,7 +222,7 @@ def difference(groups: Groups, chance: Band | None = None, shown: Domain = UNIT)
         ),
         layer(data, "point", {"x": field("x"), "y": field("y")}, filled=True, fill=BLUE, size=34, opacity=1),
         above("observed minus predicted, points"),
-        _largest(groups, middle, domain, shown),
+        *_largest(groups, middle, domain, shown),
         targets(*_around(groups.predicted, shown), domain, tips),
     ]
     return chart(width=WIDTH, height=230, layer=layers)
@@ -219,11 +232,13 @@ def _signed(value: float) -> str:
     return number(value, 1, sign=True)
 
 
-def _largest(groups: Groups, differences: Sequence[float], domain: Domain, shown: Domain) -> Spec:
-    """The name of the largest difference, on the side where there is room."""
+def _largest(groups: Groups, differences: Sequence[float], domain: Domain, shown: Domain) -> list[Spec]:
+    """The name of the largest difference, on the side where there is room, clear of the intervals that it crosses."""
     at = max(range(len(differences)), key=lambda place: abs(differences[place]))
     p, size = groups.predicted[at], shown[1] - shown[0]
     side, step = ("left", 0.03) if p < shown[0] + 0.6 * size else ("right", -0.03)
     text = f"{number(differences[at], 1, sign=True)} at {probability(p)}"
     place: dict[str, Any] = {"across": shown, "up": domain}
-    return words(p + step * size, differences[at], text, INK, fontWeight=600, align=side, **place)
+    place |= {"fontWeight": 600, "align": side}
+    where = p + step * size, differences[at]
+    return [words(*where, text, GROUND, stroke=GROUND, strokeWidth=4, **place), words(*where, text, INK, **place)]

@@ -30,6 +30,10 @@ from .parts import (
 )
 
 _BELOW = -0.1
+_WIDEST = 0.25
+"""A band whose half is more of the height, on average, would cover the diagram."""
+_EVERY = 3
+"""So many thresholds share a place that says something."""
 
 
 def decision_curve(
@@ -46,17 +50,22 @@ def decision_curve(
     half = [1.96 * one if math.isfinite(one) else 0.0 for one in half]
     shown = zoomed(t)
     x, y = across("x", "threshold probability", shown), up("y", domain, tickCount=5, format=".3~f")
+    places = slice(min(1, len(t) - 1), None, _EVERY)  # of hundredths, 0.5 is one of them
     default = [max(0.0, one) for one in everyone]
     low, high = ([one + sign * width for one, width in zip(nb, half, strict=True)] for sign in (-1, 1))
     layers = [
         layer(rows(y=[0]), "rule", {"y": y}, stroke=MUTED, strokeWidth=1),
         line([0, *t], [base_rate, *everyone], ORANGE, across=x, up=y, strokeWidth=1.5, strokeDash=[5, 3], clip=True),
         band(t, default, [max(a, b) for a, b in zip(default, nb, strict=True)], TINT, across=x, up=y, fillOpacity=0.55),
-        band(t, low, high, BLUE, across=x, up=y, fillOpacity=0.18, clip=True),
+        *(
+            [band(t, low, high, BLUE, across=x, up=y, fillOpacity=0.18, clip=True)]
+            if sum(half) < _WIDEST * len(half) * top
+            else []
+        ),
         line(t, nb, BLUE, across=x, up=y, strokeWidth=2, clip=True),
         above("net benefit per row"),
         *_names(t, nb, everyone, base_rate, shown, domain),
-        targets(*_cells(t), domain, _said(t, nb, half, everyone)),
+        targets(*_cells(t[places]), domain, _said(*(one[places] for one in (t, nb, half, everyone)))),
     ]
     return chart(width=WIDTH, height=WIDTH, layer=layers)
 
@@ -73,6 +82,9 @@ def _names(
         words(shown[1] - 0.02 * size, 0.55 * domain[0], "treat none", MUTED, align="right", **place),
     ]
     fallen = next((at for at, one in zip(t, everyone, strict=True) if one < 0.35 * base), shown[1])
+    if everyone and min(everyone) >= 0.35 * base:
+        right: dict[str, Any] = {"fontWeight": 600, "align": "right", **place}
+        return [*names, words(t[-1], everyone[-1] - 0.06 * height, "treat all", ORANGE, **right)]
     if fallen > shown[0] + 0.35 * size:
         left: dict[str, Any] = {"fontWeight": 600, "align": "right", **place}
         return [*names, words(fallen - 0.04 * size, 0.35 * base, "treat all", ORANGE, **left)]

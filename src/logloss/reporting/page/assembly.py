@@ -15,7 +15,7 @@ from ..phrases import some
 from ..svg import PALETTE, legal, missing, render, short
 from . import across, closing, headlines, sections, versus
 from .figures import Figure
-from .sections import MOST_SUBJECTS, Part, Section
+from .sections import FIRST_SUBJECTS, MOST_SUBJECTS, Part, Section
 from .subjects import Subject, are_times, subjects
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def _diagnosed(everyone: Sequence[Subject]) -> bool:
 
 
 def _chosen(everyone: Sequence[Subject]) -> list[Subject]:
-    """Those that get figures: all of a few, else the first ones."""
-    return list(everyone[:MOST_SUBJECTS])
+    """Those that get figures: all that fit, else the first ones."""
+    return list(everyone if len(everyone) <= MOST_SUBJECTS else everyone[:FIRST_SUBJECTS])
 
 
 def _sections(everyone: Sequence[Subject], shown: Sequence[Subject], summary: Summary) -> Iterator[Section]:
@@ -109,7 +109,8 @@ class _Drawn:
 
 def _drawn(section: Section) -> dict[str, Any]:
     parts = [_part(section.key, place, part) for place, part in enumerate(section.parts)]
-    return {**section.__dict__, "parts": parts}
+    names = [part.name for part in section.parts if part.name]
+    return {**section.__dict__, "parts": parts, "choices": list(dict.fromkeys(names)) if len(names) > 2 else []}
 
 
 def _part(key: str, place: int, part: Part) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from .. import charts
 from ..charts.calibration import Band, Distribution, Groups
 from ..charts.discrimination import Mark
 from ..charts.parts import Spec, zoomed
-from ..phrases import NARROW, number, percent, points, probability, whole
+from ..phrases import NARROW, number, percent, points, probability, some, whole
 from . import words
 from .tables import Table, data, numbers, sampled
 
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 _ROWS = 25
 _STEPS = 3
-_FEWEST_FLAGGED = 20
+_FEWEST_FLAGGED, _LEAST_FLAGGED = 20, 0.1
+"""A decision curve ends where fewer rows than these, and a smaller share of them, would be flagged."""
+_FEWEST_IN_GROUP = 5
+"""Groups of fewer rows lie anywhere between 0 and 1, and are not drawn."""
+_WIDEST_BAND = 1 / 3
+"""A band that takes more of the height, on average, covers a diagram and says no more than that rows are few."""
 
 
 @dataclass(frozen=True)
@@ -119,26 +124,29 @@ def reliability(subject: Subject, found: Diagnostics) -> Figure | None:
     told = found.calibration
     if not len(told.corp.observed) or not len(told.groups.predicted):
         return None
-    groups, distribution = _groups(found), _distribution(found)
+    groups, distribution = _groups(found, _FEWEST_IN_GROUP), _distribution(found)
     steps = np.repeat(told.corp.observed, 2), np.column_stack([told.corp.left, told.corp.right]).ravel()
-    curve = Band(*(one.tolist() for one in (told.smooth.predicted, told.smooth.low, told.smooth.high)))
+    shown = _shown(found)
+    curve = _curve(found, shown)
     band = told.corp.band
     chance = Band(band.tolist(), told.corp.band_low.tolist(), told.corp.band_high.tolist())
-    shown = _shown(found)
     spec = charts.reliability(
         subject.target,
         (steps[1].tolist(), steps[0].tolist()),
         groups,
         distribution,
         chance if len(band) else None,
-        curve if len(curve.x) else None,
+        curve,
         shown,
     )
     level = f"{100 * told.corp.band_level:.0f}{NARROW}%"
     grey = f"; grey: where it lies by chance ({level})" if len(band) else ""
-    blue = "; blue band: a smooth curve with its 95\u00a0% band" if len(curve.x) else ""
+    blue = "; blue band: a smooth curve with its 95\u00a0% band" if curve else ""
+    equal = some(len(groups.rows), "equal group")
+    circles = f"; circles: {equal}, 95{NARROW}%" if groups.rows else ""
+    few = "" if groups.rows else " Too few rows for groups or a smooth curve."
     subtitle = (
-        f"Line: isotonic regression{grey}{blue}; circles: {len(groups.rows)} equal groups, 95{NARROW}%. "
+        f"Line: isotonic regression{grey}{blue}{circles}.{few} "
         f"Below: rows by outcome, square-root heights{_beyond(found, shown)}"
     )
     return Figure(
@@ -149,6 +157,14 @@ def reliability(subject: Subject, found: Diagnostics) -> Figure | None:
         spec,
         _calibration_tables(found, subject.target),
     )
+
+
+def _curve(found: Diagnostics, shown: tuple[float, float]) -> Band | None:
+    """The smooth curve's band, where it leaves something of the diagram to be seen."""
+    smooth = found.calibration.smooth
+    if not len(smooth.predicted) or float(np.mean(smooth.high - smooth.low)) > _WIDEST_BAND * (shown[1] - shown[0]):
+        return None
+    return Band(smooth.predicted.tolist(), smooth.low.tolist(), smooth.high.tolist())
 
 
 def _shown(found: Diagnostics) -> tuple[float, float]:
@@ -162,16 +178,15 @@ def _beyond(found: Diagnostics, shown: tuple[float, float]) -> str:
     told = found.distribution
     inside = (told.edges[:-1] >= shown[0] - 1e-9) & (told.edges[1:] <= shown[1] + 1e-9)
     rows = told.positives + told.negatives
-    if inside.all() or rows.sum() <= 0:
-        return ""
-    return f"; {percent(float(rows[~inside].sum() / rows.sum()))} of them lie beyond this part of the axis"
+    beyond = float(rows[~inside].sum() / rows.sum()) if rows.sum() > 0 else 0.0
+    return f"; {percent(beyond)} of them lie beyond this part of the axis" if beyond >= 0.0005 else ""
 
 
-def _groups(found: Diagnostics) -> Groups:
-    told = found.calibration.groups
-    return Groups(
-        *(one.tolist() for one in (told.predicted, told.observed, told.observed_low, told.observed_high, told.rows))
-    )
+def _groups(found: Diagnostics, fewest: int = 0) -> Groups:
+    """Those of so many rows at least."""
+    told, kept = found.calibration.groups, found.calibration.groups.rows >= fewest
+    columns = told.predicted, told.observed, told.observed_low, told.observed_high, told.rows
+    return Groups(*(one[kept].tolist() for one in columns))
 
 
 def _distribution(found: Diagnostics) -> Distribution:
@@ -208,23 +223,24 @@ def _calibration_tables(found: Diagnostics, target: str) -> tuple[Table, ...]:
 def difference(_: Subject, found: Diagnostics) -> Figure | None:
     """Observed minus predicted."""
     told = found.calibration.groups
-    if not len(told.predicted):
+    groups = _groups(found, _FEWEST_IN_GROUP)
+    if not groups.rows:
         return None
-    groups = _groups(found)
     low, high = told.predicted - told.chance, told.predicted + told.chance
     order = np.argsort(told.predicted, kind="stable")
     x = [0.0, *told.predicted[order].tolist(), 1.0]
     chance = Band(x, [0.0, *low[order].tolist(), 1.0], [0.0, *high[order].tolist(), 1.0])
     spec = charts.difference(groups, chance if np.isfinite(told.chance).all() else None, _shown(found))
-    shift = told.observed - told.predicted
+    shifts = (np.subtract(one, groups.predicted) for one in (groups.observed, groups.low, groups.high))
+    shift, least, most = (numbers(one, lambda value: points(value, 2)) for one in shifts)
     table = data(
         "difference",
         "Data of the differences, in percentage points",
         {
             "predicted": numbers(groups.predicted),
-            "difference": numbers(shift, lambda value: points(value, 2)),
-            "95 % from": numbers(told.observed_low - told.predicted, lambda value: points(value, 2)),
-            "to": numbers(told.observed_high - told.predicted, lambda value: points(value, 2)),
+            "difference": shift,
+            "95 % from": least,
+            "to": most,
         },
     )
     alt = words.difference_alt(found)
@@ -244,7 +260,8 @@ def decision_curve(_: Subject, found: Diagnostics) -> Figure | None:
     known = np.isfinite(told.net_benefit)
     if not known.any():
         return None
-    enough = told.threshold[(told.rows_flagged >= _FEWEST_FLAGGED) & known]
+    fewest = min(_FEWEST_FLAGGED, _LEAST_FLAGGED * found.rows)
+    enough = told.threshold[(told.rows_flagged >= fewest) & known]
     last = float(enough.max()) if len(enough) else 1.0
     se = (told.high - told.low) / 2 / 1.96
     arrays = [one[known].tolist() for one in (told.threshold, told.net_benefit, se, told.treat_all)]

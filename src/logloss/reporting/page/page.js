@@ -39,6 +39,21 @@
     });
   }
 
+  const choices = [...document.querySelectorAll(".choose select")];
+  const choose = wanted => {
+    for (const choice of choices) choice.value = [...choice.options].some(one => one.value === wanted) ? wanted : "";
+    for (const part of document.querySelectorAll("[data-of]")) {
+      const own = part.parentNode.querySelector("select").value;
+      part.classList.toggle("other", own !== "" && part.dataset.of !== own);
+      part.classList.toggle("only", own !== "");
+    }
+  };
+  for (const choice of choices) {
+    choice.closest(".bar").hidden = false;
+    choice.addEventListener("change", () => choose(choice.value));
+  }
+  if (choices.length) choose(choices[0].options[0].value);
+
   const tip = document.createElement("div");
   tip.id = "tip";
   tip.hidden = true;

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ...evaluate.summary import Diagnostics, Estimate, Finding, Threshold
 
 _MOST_LINES = 2
-MOST_SUBJECTS = 6
-"""Models and labels that get figures; all others stand in tables."""
+MOST_SUBJECTS, FIRST_SUBJECTS = 14, 6
+"""Models and labels that get figures each; of more, the first six do, and all others stand in tables: a megabyte."""
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,9 @@ def estimate(
     name: str, value: float, low: float, high: float, *, scale: float = 1, sign: bool = False, least: int = 3
 ) -> tuple[str, str, str]:
     """A row of a small table."""
-    if not math.isfinite(high - low):
-        return name, number(value * scale, 4 if scale == 1 else 2, sign=sign), ""
+    if not high - low > 0 or math.isinf(high - low):
+        digits = 4 if scale == 1 else least if high == low else 2
+        return name, number(value * scale, digits, sign=sign), ""
     shown, half = measured(value * scale, (high - low) / 2 * scale, sign=sign, least=least)
     return name, shown, words.span(low * scale, high * scale) if words.lopsided(value, low, high) else half
 

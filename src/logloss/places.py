@@ -11,7 +11,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from .._errors import InvalidInputError
+from ._errors import InvalidInputError
 
 _DESCRIPTOR = re.compile(r"/dev/(?:(?P<name>stdout|stderr)|fd/(?P<number>\d+))|/proc/self/fd/(?P<other>\d+)")
 _NAMED = {"stdout": 1, "stderr": 2}
@@ -55,6 +55,8 @@ def _replace(place: Path, content: bytes) -> None:
     part = place.with_name(f".{place.name}.{os.getpid()}.part")
     try:
         part.write_bytes(content)
+        with part.open("rb+") as written:  # else the name may survive a power cut, and lead to nothing
+            os.fsync(written.fileno())
         with suppress(FileNotFoundError):
             part.chmod(stat.S_IMODE(place.stat().st_mode))  # who may read it has been decided before
         part.replace(place)
