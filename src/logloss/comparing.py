@@ -107,9 +107,7 @@ def _plain(one: Paired, model: Block, baseline: Block) -> dict[str, Any]:
     }
 
 
-def _murphy(found: MurphyDifference | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
+def _murphy(found: MurphyDifference) -> dict[str, Any]:
     columns = {name: getattr(found, name).tolist() for name in ("threshold", "difference", "low", "high")}
     runs = {name: [list(run) for run in getattr(found, name)] for name in ("better", "worse")}
     return {**columns, **runs, "note": found.reason}

@@ -13,10 +13,11 @@ import numpy as np
 from ._backends.kinds import backend_of, host
 from ._errors import InvalidInputError
 from ._kernels.window import DIGITS
+from .evaluate.averages import macro, without_intervals
 from .evaluate.clip import Rows
 from .evaluate.moments import InvalidRowsError, MomentSums
 from .evaluate.plan import Plan, Problem
-from .evaluate.statistics import STATISTICS, Statistics, macro, statistics, without_intervals
+from .evaluate.statistics import STATISTICS, Statistics, statistics
 from .evaluate.store import WEIGHTED_TERMS, Cells
 from .evaluate.sums import carry
 

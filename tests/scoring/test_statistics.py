@@ -182,3 +182,24 @@ def test_intervals_of_clusters_cover():
         covered.append(np.mean([one.log_loss_low <= true <= one.log_loss_high for one in results]))
     assert 0.925 <= covered[0] <= 0.97, covered
     assert covered[1] < 0.75
+
+
+def test_within_groups_the_base_rate_is_the_groups_own():
+    y = np.array([1, 0, 0, 0, 1, 1, 1, 0, 1, 1])
+    group = np.repeat(["a", "b", "c"], [4, 4, 2])
+    rate = np.where(group == "a", 0.25, np.where(group == "b", 0.75, 1.0))
+    own, better = (
+        [
+            one.statistics
+            for one in score({"y": y, "p": p, "g": group}, target="y", probability="p", group="g").summary.results
+        ]
+        for p in (rate, np.clip(rate + 0.2 * (y - rate), 0, 1))
+    )
+    entropy = -0.25 * math.log(0.25) - 0.75 * math.log(0.75)
+    assert own[-1].within_group_normalized_entropy == pytest.approx(1.0, abs=1e-15)
+    assert own[-1].normalized_entropy < 0.8
+    found = better[-1]
+    assert found.within_group_normalized_entropy == pytest.approx(found.log_loss * 10 / (8 * entropy), rel=1e-14)
+    assert better[0].within_group_normalized_entropy == better[0].normalized_entropy
+    alone = score({"y": y, "p": rate}, target="y", probability="p").summary.results[0].statistics
+    assert alone.within_group_normalized_entropy == alone.normalized_entropy

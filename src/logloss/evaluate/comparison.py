@@ -20,7 +20,7 @@ from .bins import Bins, Floats, logit
 from .corp import entropy, left_out, sums_of_scores
 from .diagnoses import Diagnostics, Estimate
 from .diagnostics import diagnose
-from .distribution import MurphyDifference, murphy_difference
+from .distribution import NO_DIFFERENCE, MurphyDifference, murphy_difference
 from .ranking import precision_left_out
 from .sample import INFINITE, NO_ROWS, Units, compared, interval, missing
 from .tails import normal_quantile
@@ -53,8 +53,8 @@ class Comparison:
     """Share of rows on which the first has the smaller loss."""
     ties: float = math.nan
     losses: float = math.nan
-    murphy: MurphyDifference | None = None
-    """Elementary scores over thresholds; None where no row counts."""
+    murphy: MurphyDifference = NO_DIFFERENCE
+    """Elementary scores over thresholds."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,11 +16,11 @@ import numpy as np
 
 from .bins import COARSE, Bins, Floats, Integers, Occupied, sigmoid
 from .diagnoses import Distribution, Murphy
-from .sample import FEW_UNITS
+from .sample import FEW_UNITS, NO_ROWS
 from .smooth import thinned
 from .tails import student_quantile
 
-__all__ = ["MurphyDifference", "distribution", "murphy", "murphy_difference"]
+__all__ = ["NO_DIFFERENCE", "MurphyDifference", "distribution", "murphy", "murphy_difference"]
 
 BARS = 40
 LEVELS = np.array([0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
@@ -101,6 +101,10 @@ class MurphyDifference:
     def worse(self) -> tuple[tuple[float, float], ...]:
         """Those at which it has the larger one."""
         return tuple(_runs(self.threshold, self.low > 0))
+
+
+NO_DIFFERENCE = MurphyDifference(np.empty(0), np.empty(0), np.empty(0), np.empty(0), NO_ROWS)
+"""Where nothing counts."""
 
 
 def _runs(threshold: Floats, choice: Any) -> Iterator[tuple[float, float]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from .cells import Floats, Quotients, ratio
 from .store import Cells
-from .sums import rounded_sum
 
 __all__ = ["FEW", "STATISTICS", "Shown", "Statistic", "Statistics", "quantile", "ratio", "statistics"]
 
@@ -42,6 +41,14 @@ def _each(function: Callable[..., float], values: Floats) -> Floats:
 
 def _log(values: Floats) -> Floats:
     return _each(math.log, values)
+
+
+def entropies(part: Floats, rest: Floats) -> Floats:
+    """H = -q log q - (1-q) log(1-q), from q and 1-q, each with full relative accuracy."""
+    smaller, larger = np.where(rest < part, rest, part), np.where(rest > part, rest, part)
+    one = (part == 0) | (rest == 0)
+    smaller, larger = np.where(one, 0.5, smaller), np.where(one, 0.5, larger)
+    return np.where(one, 0.0, -smaller * _log(smaller) - larger * _each(math.log1p, -smaller))
 
 
 def over(a: Floats, b: Floats) -> Floats:
@@ -122,12 +129,8 @@ class Found:
 
     @cached_property
     def entropy(self) -> Floats:
-        """H = -q log q - (1-q) log(1-q), from q and 1-q, each with full relative accuracy."""
-        part, rest = self.q, self.rest
-        smaller, larger = np.where(rest < part, rest, part), np.where(rest > part, rest, part)
-        one = (part == 0) | (rest == 0)
-        smaller, larger = np.where(one, 0.5, smaller), np.where(one, 0.5, larger)
-        return np.where(one, 0.0, -smaller * _log(smaller) - larger * _each(math.log1p, -smaller))
+        """H(q)."""
+        return entropies(self.q, self.rest)
 
     @cached_property
     def certain(self) -> NDArray[np.bool_]:
@@ -254,6 +257,9 @@ def _counted(
     yield Statistic(f"{name}_weight", weight, lambda f: f.sums.sum(f"w_{name}"), added=True)
 
 
+WITHIN = "within_group_normalized_entropy"
+"""What cells alone do not tell of the whole; see `within_groups`."""
+
 STATISTICS: tuple[Statistic, ...] = (
     Statistic(
         "rows",
@@ -297,6 +303,12 @@ STATISTICS: tuple[Statistic, ...] = (
             "log loss ÷ log loss of always predicting the base rate; below 1 is better than that",
             5,
         ),
+    ),
+    Statistic(
+        WITHIN,
+        "log_loss ÷ the mean over rows of H(q) with the base rate of the row's group: what is left of the uncertainty "
+        "that groups alone do not remove; in a group, and without groups, normalized_entropy",
+        lambda f: f.ne,
     ),
     *_with_interval(
         "d2",
@@ -378,47 +390,3 @@ def statistics(cells: Cells) -> Columns:
     found = Found(cells)
     with np.errstate(all="ignore"):
         return {one.name: np.asarray(one.formula(found)) for one in STATISTICS}
-
-
-def counted(found: Columns) -> NDArray[np.bool_]:
-    """The cells that means are over: where nothing counts, as of a label that no row of a group has, all is unknown."""
-    return np.asarray(found["weight"] != 0)
-
-
-def macro(parts: Sequence[Columns]) -> Columns:
-    """The plain mean of every statistic over the labels that count; counts of rows and weights are added."""
-    there = [counted(part) for part in parts]
-    count = sum(one.astype(np.int64) for one in there)
-    found: Columns = {}
-    with np.errstate(all="ignore"):
-        for one in STATISTICS:
-            total: Any = 0
-            for part, counts in zip(parts, there, strict=True):
-                total = total + (part[one.name] if one.added else np.where(counts, part[one.name], 0.0))
-            found[one.name] = total if one.added else total / count
-    return without_intervals(found)
-
-
-def mean_over_cells(found: Columns) -> Columns:
-    """The same over cells, as one; the sum is exact, so that their order does not matter."""
-    counts = counted(found)
-    count = int(counts.sum())
-    totals = {one.name: _exact_total(found[one.name] if one.added else found[one.name][counts]) for one in STATISTICS}
-    return without_intervals(
-        {
-            one.name: np.array([totals[one.name] if one.added else totals[one.name] / count if count else math.nan])
-            for one in STATISTICS
-        }
-    )
-
-
-def _exact_total(values: NDArray[Any]) -> Any:
-    if values.dtype.kind == "i":
-        return int(values.sum())
-    return rounded_sum(values) if np.isfinite(values).all() else float(values.sum())
-
-
-def without_intervals(found: Columns) -> Columns:
-    """The statistics of an average over labels: the labels of a row depend on each other in a way that is not known."""
-    unknown = {one.name: np.full(len(found[one.name]), math.nan) for one in STATISTICS if one.spread}
-    return {**found, **unknown}

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from .._kernels import threads
 from .._kernels.window import LOWEST
+from .averages import counted, macro, mean_over_cells, within_groups
+from .averages import without_intervals as _without_intervals
 from .clusters import clustered
 from .diagnosed import MOST_GROUPS, Asked, over_labels
 from .diagnosed import NAMES as SCALARS
@@ -30,20 +32,7 @@ from .sample import FEWEST_UNITS as FEWEST_BUCKETS
 from .scan import Scan, scan
 from .segments import Segment
 from .state import State
-from .statistics import (
-    FEW,
-    STATISTICS,
-    Columns,
-    Statistic,
-    Statistics,
-    counted,
-    few,
-    macro,
-    mean_over_cells,
-    ratio,
-    statistics,
-)
-from .statistics import without_intervals as _without_intervals
+from .statistics import FEW, STATISTICS, WITHIN, Columns, Statistic, Statistics, few, ratio, statistics
 from .store import Cells
 
 __all__ = [
@@ -216,6 +205,8 @@ def _table(of_groups: Callable[[NDArray[np.int64]], Cells], order: NDArray[np.in
     threads.run([partial(fill, start) for start in range(0, len(order), _TOGETHER)])
     for name, column in last.items():
         found[name][-1:] = column
+    if len(order):
+        found[WITHIN][-1:] = within_groups({name: column[:-1] for name, column in found.items()}, last)
     return found
 
 

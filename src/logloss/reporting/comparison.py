@@ -82,7 +82,7 @@ def _shares(one: dict[str, Any]) -> Iterator[str]:
 def _dominance(one: dict[str, Any]) -> Iterator[str]:
     """At which thresholds a model has the better elementary score."""
     found = one["murphy"]
-    if found is None or found["note"]:
+    if found["note"]:
         return
     said = [
         f"{word} at thresholds {', '.join(f'{low:.3g} to {high:.3g}' for low, high in found[word][:_MOST_RUNS])}"

@@ -319,7 +319,10 @@ def _details(summary: Summary) -> list[tuple[str, str]]:
     found = summary.results.blocks[-1].statistics(-1)
     ratio, difference = number(found.calibration_ratio), f"{found.calibration_difference:+.5f}"
     spiegelhalter, log_score = _z(found.spiegelhalter_z), _z(found.log_score_z)
+    within = found.within_group_normalized_entropy
+    told = f"{number(within)} with the base rate of each group, which groups alone would give"
     return [
+        *([("normalized entropy", told)] if summary.plan.groups and math.isfinite(within) else []),
         ("calibration", f"mean prediction ÷ base rate {ratio}, mean prediction - base rate {difference}"),
         ("", f"Spiegelhalter z {spiegelhalter}, log score z {log_score}: within ±2 if calibrated"),
         ("Brier skill", f"{number(found.brier_skill)} = 1 - Brier ÷ Brier of always predicting the base rate"),

@@ -124,8 +124,8 @@ class Joined:
             for found in engine.fetch(connection, query):
                 row, here, there = found[-3:]
                 raise InvalidInputError(
-                    f"column {name!r} must say the same on both sides; of {_shown(self.keys, found)} it is {here!r} in row "
-                    f"{row:,} of {self.predictions.names[0]} (counted from 1) and {there!r} in {self.labels.names[0]}; "
+                    f"column {name!r} must say the same on both sides; of {_shown(self.keys, found)} it is {here!r} in "
+                    f"row {row:,} of {self.predictions.names[0]} (counted from 1) and {there!r} in {self.labels.names[0]}; "
                     "correct one of them, or leave the column out of the baseline's."
                 )
 

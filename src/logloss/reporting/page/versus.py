@@ -96,7 +96,7 @@ def _needed(one: Paired) -> str:
 def _figures(one: Paired, summary: Summary) -> Iterator[Figure | Table]:
     if one.groups:
         yield _forest(one, summary)
-    if one.found.murphy is not None:
+    if len(one.found.murphy.threshold):
         yield _murphy(one, one.found.murphy)
     rows = []
     for title, name in _STATISTICS:
