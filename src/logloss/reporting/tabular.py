@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_NARROWEST_TEXT, _NARROWEST_WORDS, _GAP = 12, 24, 2
+_LONGEST_WORD, _NARROWEST_WORDS, _GAP = 16, 24, 2
+"""A name is cut within a word only beyond that; sentences take so much; and what stands between columns."""
 
 
 def table(
     columns: Sequence[str], lines: Sequence[Sequence[str]], width: int, words: Collection[int] = ()
 ) -> RenderableType:
-    """Lines under their columns, the first one a name; `words` are places of columns of sentences, which fold too."""
-    if _needed(columns, lines, words) > width:
+    """Lines under their columns, the first one a name; `words` are places of columns of sentences."""
+    widths = _widths(columns, lines, width, words)
+    if widths is None:
         return listed(columns, lines)
     from rich import box
     from rich.table import Table
 
     found = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for place, column in enumerate(columns):
-        folds = place == 0 or place in words
+    for place, (column, own) in enumerate(zip(columns, widths, strict=True)):
         style = "dim" if place in words else None
-        found.add_column(column, justify="left" if folds else "right", overflow="fold", style=style, no_wrap=not folds)
+        justify: Any = "left" if place == 0 or place in words else "right"
+        found.add_column(column, justify=justify, overflow="fold", style=style, width=own)
     for line in lines:
         found.add_row(*line)
     return found
@@ -44,16 +46,20 @@ def listed(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> Renderable
     return Group(*parts, Text(""))
 
 
-def _needed(columns: Sequence[str], lines: Sequence[Sequence[str]], words: Collection[int]) -> int:
-    """The columns of a terminal that are needed at least."""
+def _widths(
+    columns: Sequence[str], lines: Sequence[Sequence[str]], width: int, words: Collection[int]
+) -> list[int] | None:
+    """How wide each column is: the widest ones fold between words until all fit; None if they do not."""
     from rich.cells import cell_len
 
-    total = -_GAP
-    for place, title in enumerate(columns):
-        longest = max((cell_len(line[place]) for line in lines), default=0)
-        if place in words:
-            longest = min(longest, _NARROWEST_WORDS)
-        elif place == 0:
-            longest = min(longest, _NARROWEST_TEXT)
-        total += max([longest, *map(cell_len, title.split())]) + _GAP
-    return total
+    cells = [[title, *(line[place] for line in lines)] for place, title in enumerate(columns)]
+    widths = [max(map(cell_len, some)) for some in cells]
+    least = [max(cell_len(word) for cell in some for word in (cell.split() or [""])) for some in cells]
+    least[0] = min(least[0], _LONGEST_WORD)
+    least = [min(widths[place], _NARROWEST_WORDS) if place in words else one for place, one in enumerate(least)]
+    for _ in range(max(0, sum(widths) + _GAP * len(widths) - width)):
+        wider = [place for place, one in enumerate(widths) if one > least[place]]
+        if not wider:
+            return None
+        widths[max(wider, key=widths.__getitem__)] -= 1
+    return widths
