@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import polars as pl
 import pytest
 
 import logloss as ll
-from engines.conftest import table
+from engines.conftest import ACS, COLUMNS, table
 from logloss.cli import main
 from logloss.engines import remote
 from logloss.engines.parts import Answer, Part, Work, Worker
@@ -121,6 +122,13 @@ def check_all_of_a_table(table: Any, frame: pl.DataFrame, folder: Path) -> None:
     assert ll.segments(reports[0]).to_json() == ll.segments(reports[1]).to_json()
     compared = [ll.compare(one, logit={"old": "w", "new": "z"}, **columns).to_dict() for one in (table, frame)]
     assert compared[0]["comparisons"] == compared[1]["comparisons"]
+
+
+def check_example(engine: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The script of examples/ prints what a run of the file prints, but for the name of what was scored."""
+    runpy.run_path(str(ACS.parent / f"score_{engine}.py"), run_name="__main__")
+    printed = capsys.readouterr().out.replace(f"the {engine.capitalize()} table", str(ACS))
+    assert " ".join(str(ll.score(ACS, group="year", **COLUMNS)).split()) in " ".join(printed.split())
 
 
 def check_bad_value(engine: str, files: list[str], folder: Path) -> None:

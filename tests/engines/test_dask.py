@@ -51,6 +51,10 @@ def test_commands(client: Any, files: list[str], tmp_path: Path, capsys: pytest.
     cases.check_commands("dask", files[:3], tmp_path, capsys)
 
 
+def test_example(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_example("dask", capsys)
+
+
 @pytest.mark.parametrize("partitions", [1, 7, 64])
 def test_tables(client: Any, partitions: int) -> None:
     frame = table(5000)

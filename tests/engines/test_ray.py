@@ -45,6 +45,10 @@ def test_commands(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixtur
     cases.check_commands("ray", files[:3], tmp_path, capsys)
 
 
+def test_example(capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_example("ray", capsys)
+
+
 @pytest.mark.parametrize("blocks", [1, 7, 64])
 def test_tables(blocks: int) -> None:
     frame = table(5000)

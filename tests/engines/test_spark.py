@@ -58,6 +58,10 @@ def test_commands(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixtur
     cases.check_commands("spark", files[:3], tmp_path, capsys)
 
 
+def test_example(capsys: pytest.CaptureFixture[str]) -> None:
+    cases.check_example("spark", capsys)
+
+
 @pytest.mark.parametrize("partitions", [1, 7, 64])
 def test_tables(session: Any, partitions: int) -> None:
     frame = table(5000)
