@@ -24,6 +24,7 @@ from typing import Any
 from harness import Case, Table, as_json, markdown, measure, text, use_cores
 
 OURS, HOOK, EAGER, COMPILED = "linear_binary_cross_entropy", "… with a hook that steps", "torch eager", "torch.compile"
+INSIDE = "… in torch.compile"
 PRODUCTS, FORWARD, PRODUCT = "three matrix products", "… the loss alone", "one matrix product"
 PAIRS, DENSE = "siglip_loss", "torch, dense"
 POSITIVES = 5
@@ -86,11 +87,12 @@ def steps(rows: int, features: int, labels: int, dtype: str, device: str = "cpu"
         with torch.no_grad():
             ours()
 
-    compiled = torch.compile(theirs)
+    compiled, inside = torch.compile(theirs), torch.compile(ours, fullgraph=True)  # a break of the graph is an error
     return {
         PRODUCTS: products,
         OURS: lambda: backward(ours),
         HOOK: lambda: backward(lambda: ours(on_weight_grad=sgd)),
+        INSIDE: lambda: backward(inside),
         EAGER: lambda: backward(lambda: unfused(theirs)),
         COMPILED: lambda: backward(lambda: unfused(compiled)),
         PRODUCT: lambda: w.detach() @ x.detach().T,
@@ -229,10 +231,12 @@ def largest(rows: int, features: int, labels: int, dtype: str) -> str:
 
 
 RANGES = (0, 4, 8, 12, 16, 24)
+Errors = dict[str, list[float]]
+"""The largest relative errors of a formula, for each of these ranges of |logit|."""
 
 
-def errors(count: int = 512) -> dict[str, list[float]]:
-    """The largest relative error of a positive's gradient in bfloat16, by ranges of its logit, of each formula.
+def errors(count: int = 512) -> tuple[Errors, Errors]:
+    """Errors of a positive's gradient, and of a confident negative's loss, in bfloat16, by the formula.
 
     Row i of X is the unit vector i and one column more, so that the diagonal of dW is the gradient by the logits.
     """
@@ -247,30 +251,41 @@ def errors(count: int = 512) -> dict[str, list[float]]:
     x = torch.cat([torch.eye(count), torch.ones(count, 1)], 1).bfloat16()
     w = torch.cat([torch.diag(main), rest], 1).requires_grad_()
     exact = main.double() + rest[:, 0].double()
-    want = -torch.sigmoid(-exact)
     targets = ll.Positives(np.arange(count + 1), np.arange(count), (count, count))
     logits = torch.nn.functional.linear(x, w).diagonal().detach()
+    wide = logits.float()
     (ours,) = torch.autograd.grad(ll.linear_binary_cross_entropy(x, w, targets, reduction="sum"), w)
-    formulas = {
+    nothing = ll.Positives(np.zeros(count + 1, int), np.zeros(0, int), (count, count))
+    losses = ll.linear_binary_cross_entropy(x, -w.detach(), nothing, reduction="none").diagonal()
+    gradients = {
         "σ − y, bfloat16": torch.sigmoid(logits) - 1,
-        "σ − y, float32 of bfloat16 logits": (torch.sigmoid(logits.float()) - 1).bfloat16(),
-        "σ(−x), float32 of bfloat16 logits": (-torch.sigmoid(-logits.float())).bfloat16(),
+        "σ − y, float32 of bfloat16 logits": (torch.sigmoid(wide) - 1).bfloat16(),
+        "σ(−x), float32 of bfloat16 logits": (-torch.sigmoid(-wide)).bfloat16(),
         OURS: ours.diagonal(),
     }
-    bands = list(itertools.pairwise(RANGES))
-    found = {name: ((grad.double() - want) / want).abs() for name, grad in formulas.items()}
-    return {
-        name: [float(error[(exact >= low) & (exact < high)].max()) for low, high in bands]
-        for name, error in found.items()
+    costs = {
+        "log(1 + e), bfloat16": torch.log(1 + torch.exp(-logits)),
+        "log(1 + e), float32 of bfloat16 logits": torch.log(1 + torch.exp(-wide)),
+        OURS: losses,
     }
+    by_gradient = {name: _largest(one, -torch.sigmoid(-exact), exact) for name, one in gradients.items()}
+    return by_gradient, {name: _largest(one, torch.log1p(torch.exp(-exact)), exact) for name, one in costs.items()}
 
 
-def show(found: dict[str, list[float]]) -> str:
+def _largest(found: Any, want: Any, exact: Any) -> list[float]:
+    error = ((found.double() - want) / want).abs()
+    return [float(error[(exact >= low) & (exact < high)].max()) for low, high in itertools.pairwise(RANGES)]
+
+
+def show(what: str, found: Errors) -> str:
     """The errors as a table for a page."""
     heads = [f"{low} to {high}" for low, high in itertools.pairwise(RANGES)]
-    lines = ["| gradient of a positive, logit | " + " | ".join(heads) + " |", "|---|" + "--:|" * len(heads)]
+    lines = [f"| {what} | " + " | ".join(heads) + " |", "|---|" + "--:|" * len(heads)]
     lines += [f"| {name} | " + " | ".join(f"{error:.1g}" for error in row) + " |" for name, row in found.items()]
     return "\n".join(lines)
+
+
+WHAT = "gradient of a positive, logit", "loss of a negative, −logit"
 
 
 def main() -> None:
@@ -298,10 +313,10 @@ def main() -> None:
             print(largest(rows, features, labels, given.dtype or "bfloat16"))
         return
     if "accuracy" in given.suites:
-        print(show(errors()))
+        print("\n\n".join(map(show, WHAT, errors())))
         return
     shapes = [tuple(map(int, one.split(","))) for one in given.shape or []]
-    names = [PRODUCTS, OURS, HOOK, EAGER, *([] if given.without_compile else [COMPILED])]
+    names = [PRODUCTS, OURS, HOOK, EAGER, *([] if given.without_compile else [INSIDE, COMPILED])]
     tables, memory, dtype = [], not given.without_memory, given.dtype or "float32"
     if "layer" in given.suites or not given.suites:
         for rows, features, labels in shapes or [(256, 256, 20_000), (1024, 256, 100_000), (64, 512, 200_000)]:

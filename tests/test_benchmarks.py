@@ -72,6 +72,27 @@ def test_losses_without_logits_beside_torch(tmp_path: Path):
     assert 10e6 < int(printed) < 40e6  # the logits alone would be 80 MB
 
 
+@pytest.mark.frameworks
+def test_the_page_has_the_errors_that_the_benchmark_finds(monkeypatch: pytest.MonkeyPatch):
+    """Formulas that others use are wrong by 100 %; ours by the rounding of a result, or of a negative's logit."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import linear
+
+    found = linear.errors()
+    lines = (BENCHMARKS.parent / "docs" / "linear.md").read_text(encoding="utf-8").splitlines()
+    for what, table in zip(linear.WHAT, found, strict=True):
+        first = next(place for place, line in enumerate(lines) if line.startswith(f"| {what} |"))
+        shown = [line.strip("| ").split(" | ") for line in lines[first + 2 : first + 2 + len(table)]]
+        assert [name for name, *_ in shown] == list(table)
+        for name, *numbers in shown:
+            for number, error in zip(numbers, table[name], strict=True):
+                assert error / 1.6 <= float(number) <= 1.6 * error, (what, name)
+    gradients, losses = found
+    assert max(gradients[linear.OURS]) <= 2.0**-8
+    assert max(losses[linear.OURS]) <= 0.07
+    assert min(gradients["σ − y, bfloat16"][1], losses["log(1 + e), float32 of bfloat16 logits"][-1]) >= 1.0
+
+
 def test_ratios_and_order(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
     import harness

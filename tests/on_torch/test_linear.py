@@ -23,11 +23,10 @@ OPTIONS = {name: given for name, given in of_batch(ROWS, LABELS).items() if "ign
 Parts = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def parts(dtype: torch.dtype = torch.float32, seed: int = 0) -> Parts:
-    generator = torch.Generator().manual_seed(seed)
+def parts(dtype: torch.dtype = torch.float32) -> Parts:
+    generator = torch.Generator().manual_seed(0)
     shapes = (ROWS, FEATURES), (LABELS, FEATURES), (LABELS,)
-    x, w, b = (torch.randn(shape, generator=generator).to(dtype).requires_grad_() for shape in shapes)
-    return x, w, b
+    return tuple(torch.randn(shape, generator=generator).to(dtype).requires_grad_() for shape in shapes)
 
 
 def dense(seed: int = 1, rows: int = ROWS, labels: int = LABELS) -> torch.Tensor:
@@ -353,9 +352,9 @@ def test_bad_input_says_rule_value_and_remedy(name: str):
 
 
 def test_transforms_are_refused():
-    own = parts()
+    x, w, _ = parts()
     with pytest.raises(ll.UnsupportedTypeError, match=r"torch\.func"):
-        torch.func.grad(lambda x: ll.linear_binary_cross_entropy(x, own[1], dense()))(own[0])
+        torch.func.grad(lambda x: ll.linear_binary_cross_entropy(x, w, dense()))(x)
 
 
 # ---- memory ---------------------------------------------------------------------------------------------------------
@@ -366,15 +365,14 @@ import numpy as np, torch
 import logloss as ll
 
 B, D, C, N = map(int, sys.argv[1:])
-
 def memory(name):  # ru_maxrss begins with what the parent had
     return 1024 * int(re.search(name + r":\\s+(\\d+)", open("/proc/self/status").read()).group(1))
 
 def extra(B, D, C, hook):
     x, w = torch.randn(B, D).requires_grad_(), torch.randn(C, D).mul_(0.05).requires_grad_()
     b = torch.zeros(C, requires_grad=True)
-    lists = [np.arange(5) * (C // 5) + k % 7 for k in range(B)]
-    targets = ll.Positives(np.arange(B + 1) * 5, np.concatenate(lists), (B, C))
+    labels = np.arange(5) * (C // 5) + np.arange(B)[:, None] % 7
+    targets = ll.Positives(np.arange(B + 1) * 5, labels.reshape(-1), (B, C))
     before = memory("VmRSS")
     step = (lambda low, high, grad: w[low:high].sub_(grad, alpha=0.1)) if hook else None
     ll.linear_binary_cross_entropy(x, w, targets, linear_bias=b, on_weight_grad=step).backward()
@@ -393,12 +391,10 @@ print(extra(B, D, C, True), extra(B, D, C, False), pairs(N, D))
 
 def test_peak_memory_is_a_chunk_and_the_gradients():
     """With the hook the weights' gradient is a chunk's. The logits alone would be 123 MB, and torch holds four such."""
-    rows, features, labels, images = 1024, 256, 30_000, 8192
-    command = [sys.executable, "-c", MEMORY, str(rows), str(features), str(labels), str(images)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    sizes = rows, features, labels, images = 1024, 256, 30_000, 8192
+    done = subprocess.run([sys.executable, "-c", MEMORY, *map(str, sizes)], capture_output=True, text=True, check=True)
     hooked, whole, pairs = map(int, done.stdout.split())
-    chunk = 2048
-    held = 4 * (chunk * rows + rows * features + labels)
+    held, chunk = 4 * (2048 * rows + rows * features + labels), 2048
     assert hooked <= 1.1 * (held + 4 * chunk * features) + 8e6
     assert whole <= 1.1 * (held + 4 * labels * features) + 8e6
     assert pairs <= 1.1 * 4 * (512 * images + 2 * images * features) + 8e6  # a matrix of similarities is 268 MB

@@ -40,13 +40,16 @@ class Layer(Protocol):
         """The chunk of labels low..high, of shape (labels, rows), in memory that the next chunk overwrites."""
 
     def products(self, low: int, high: int) -> Any:
-        """The same as `Problem.negatives` takes it: it may lack what is added there."""
+        """The same without the bias, as `Problem.negatives` takes it."""
+
+    def shifts(self, low: int, high: int) -> Any:
+        """The bias of these labels in float32, or None: products are not rounded once more when it is added."""
 
     def view(self, chunk: Any) -> Array:
         """A chunk's own memory."""
 
     def picked(self, chunk: Any, low: int, label: Any, row: Any) -> Any:
-        """Some logits of a chunk that begins at `low`: as float32 dot products if the chunk is narrower."""
+        """Some logits of a chunk of products that begins at `low`, in float32 if the chunk is narrower."""
 
     def put(self, chunk: Any, label: Any, row: Any, values: Any) -> None:
         """Write some elements."""
@@ -180,9 +183,9 @@ class Problem:
         """a - b, 0 where both are infinite."""
         return np.where(a == b, 0.0, a - b)
 
-    def negatives(self, layer: Layer, chunk: Any, low: int, high: int, *, wants_grad: bool) -> tuple[Any, Any]:  # noqa: ARG002
-        """The sums of losses of a chunk's rows; it becomes its gradient, whose sums come second."""
-        return sums_of_negatives(layer.view(chunk), wants_grad=wants_grad)
+    def negatives(self, layer: Layer, chunk: Any, low: int, high: int, *, wants_grad: bool) -> tuple[Any, Any]:
+        """The sums of losses of a chunk of products; it becomes its gradient, whose sums come second."""
+        return sums_of_negatives(layer.view(chunk), layer.shifts(low, high), wants_grad=wants_grad)
 
     @staticmethod
     def add_by_label(sums: Any, label: Any, numbers: Any) -> None:

@@ -46,28 +46,34 @@ class ArrayLayer:
     def _weights(self, low: int, high: int) -> Array:
         return self.weight[low:high].astype(self.dtype, copy=False)
 
-    def logits(self, low: int, high: int) -> Array:
-        """gain·W·Xᵀ + b of some labels."""
+    def products(self, low: int, high: int) -> Array:
+        """gain·W·Xᵀ of some labels."""
         chunk = self._room[: (high - low) * self.shape[0]].reshape(high - low, self.shape[0])
         np.matmul(self._weights(low, high), self.inputs.T, out=chunk)
         if self.gain != 1.0:
             chunk *= self.dtype.type(self.gain)
+        return chunk
+
+    def logits(self, low: int, high: int) -> Array:
+        """gain·W·Xᵀ + b of some labels."""
+        chunk = self.products(low, high)
         if self.bias is not None:
             chunk += self.bias[low:high, None]
         return chunk
 
-    products = logits
+    def shifts(self, low: int, high: int) -> Array | None:
+        """b of some labels."""
+        return None if self.bias is None else np.ascontiguousarray(self.bias[low:high], np.float32)
 
     @staticmethod
     def view(chunk: Array) -> Array:
         """The chunk itself."""
         return chunk
 
-    @staticmethod
-    def picked(chunk: Array, low: int, label: Array, row: Array) -> Array:  # noqa: ARG004 - chunks are wide
-        """Some elements."""
+    def picked(self, chunk: Array, low: int, label: Array, row: Array) -> Array:
+        """Some logits of a chunk of products."""
         found: Array = chunk[label, row]
-        return found
+        return found if self.bias is None else found + self.bias[label + low].astype(self.dtype)
 
     @staticmethod
     def put(chunk: Array, label: Array, row: Array, values: Any) -> None:

@@ -64,9 +64,7 @@ class GPULayer(TensorLayer):
 
     def products(self, low: int, high: int) -> Any:
         """W·Xᵀ of some labels."""
-        rows = self.shape[0]
-        chunk = self._room[: (high - low) * rows].view(high - low, rows)
-        return torch.mm(self._weights(low, high), self.inputs.t(), out=chunk)
+        return torch.mm(self._weights(low, high), self.inputs.t(), out=self._chunk(low, high))
 
     def logits(self, low: int, high: int) -> Any:
         """gain·W·Xᵀ + shift + b of some labels."""
@@ -82,6 +80,10 @@ class GPULayer(TensorLayer):
         if self.shift is None:
             return bias
         return self.shift.float() if bias is None else bias + self.shift.float()
+
+    def shifts(self, low: int, high: int) -> Any:
+        """b of some labels."""
+        return None if self.bias is None else self.bias[low:high].contiguous()
 
     @staticmethod
     def view(chunk: Any) -> Any:
@@ -251,8 +253,7 @@ class GPUProblem(Problem):
         """The sums of losses of a chunk's rows; it becomes its gradient, whose sums come second."""
         from . import launches
 
-        bias = None if layer.bias is None else layer.bias[low:high]
-        return launches.negatives(chunk, bias, layer.gain, layer.shift, wants_grad=wants_grad)
+        return launches.negatives(chunk, layer.shifts(low, high), layer.gain, layer.shift, wants_grad=wants_grad)
 
     @staticmethod
     def add_by_label(sums: Any, label: Any, numbers: Any) -> None:

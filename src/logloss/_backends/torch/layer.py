@@ -64,15 +64,25 @@ class TensorLayer:
     def _weights(self, low: int, high: int) -> Any:
         return self.weight[low:high].to(self.dtype)
 
+    def _chunk(self, low: int, high: int) -> Any:
+        rows = self.shape[0]
+        return self._room[: (high - low) * rows].view(high - low, rows)
+
+    def products(self, low: int, high: int) -> Any:
+        """gain·W·Xᵀ of some labels."""
+        chunk = self._chunk(low, high)
+        return torch.addmm(chunk, self._weights(low, high), self.inputs.t(), beta=0.0, alpha=self.gain, out=chunk)
+
     def logits(self, low: int, high: int) -> Any:
         """gain·W·Xᵀ + b of some labels."""
-        rows = self.shape[0]
-        chunk = self._room[: (high - low) * rows].view(high - low, rows)
-        bias = chunk if self.bias is None else self.bias[low:high, None].to(self.dtype)
-        w, beta = self._weights(low, high), 0.0 if self.bias is None else 1.0
-        return torch.addmm(bias, w, self.inputs.t(), beta=beta, alpha=self.gain, out=chunk)
+        if self.bias is None:
+            return self.products(low, high)
+        bias, w = self.bias[low:high, None].to(self.dtype), self._weights(low, high)
+        return torch.addmm(bias, w, self.inputs.t(), alpha=self.gain, out=self._chunk(low, high))
 
-    products = logits
+    def shifts(self, low: int, high: int) -> Any:
+        """b of some labels."""
+        return None if self.bias is None else view(self.bias[low:high].float().contiguous())
 
     @staticmethod
     def view(chunk: Any) -> Any:
@@ -80,12 +90,11 @@ class TensorLayer:
         return view(chunk)
 
     def picked(self, chunk: Any, low: int, label: Any, row: Any) -> Any:
-        """Some logits: of a narrow chunk as dot products in float32."""
+        """Some logits of a chunk of products: of a narrow one as dot products in float32."""
         labels, rows = torch.from_numpy(label), torch.from_numpy(row)
-        if self.dtype is not torch.bfloat16:
-            return view(chunk[labels, rows])
-        found = self.dots(labels + low, rows).mul_(self.gain)
-        return view(found if self.bias is None else found.add_(self.bias[labels + low].float()))
+        narrow = self.dtype is torch.bfloat16
+        found = self.dots(labels + low, rows).mul_(self.gain) if narrow else chunk[labels, rows]
+        return view(found if self.bias is None else found.add_(self.bias[labels + low].to(found.dtype)))
 
     def dots(self, labels: Any, rows: Any) -> Any:
         """⟨W_label, X_row⟩ of some pairs, in float32."""
