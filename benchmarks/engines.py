@@ -114,14 +114,14 @@ def in_a_process(engine: str | None, folder: Path, rounds: int) -> Found | None:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def overheads(sizes: list[int], rounds: int) -> list[Found]:
+def overheads(sizes: list[int], engines: list[str], rounds: int) -> list[Found]:
     """Every engine on every number of rows, printed as they come."""
     found: list[Found] = []
     print(f"{'rows':>12}{'engine':>8}{'s, least':>10}{'median':>8}{'× local':>9}{'asked ≤':>9}{'driver, MB':>12}")
     for rows in sizes:
         with tempfile.TemporaryDirectory() as name:
             folder, local = files_in(Path(name), rows), 0.0
-            for engine in (None, *ENGINES):
+            for engine in (None, *engines):
                 one = in_a_process(engine, folder, rounds)
                 if one is None:
                     print(f"{rows:>12,}{engine:>8}    absent")
@@ -148,7 +148,7 @@ def of_a_core(run: Callable[[], Any]) -> float:
     return min(found)
 
 
-def constants(groups: int) -> Found:
+def constants(groups: int, engines: list[str]) -> Found:
     """What a row, a group in a state, and a part cost."""
     with tempfile.TemporaryDirectory() as name:
         folder = files_in(Path(name), _ROWS_OF_A_FILE)
@@ -166,7 +166,7 @@ def constants(groups: int) -> Found:
             "score a row, ns": ns * of_a_core(lambda: ll.score(arrays, **COLUMNS)),
             "score a row with diagnostics, ns": ns * of_a_core(lambda: ll.score(arrays, diagnostics=True, **COLUMNS)),
         }
-    return found | of_groups(groups) | of_parts()
+    return found | of_groups(groups) | of_parts(engines)
 
 
 def of_groups(groups: int) -> Found:
@@ -187,7 +187,7 @@ def of_groups(groups: int) -> Found:
     }
 
 
-def of_parts() -> Found:
+def of_parts(engines: list[str]) -> Found:
     """What a part costs, whatever is in it: how much longer very many files of one row take than one."""
     import polars as pl
 
@@ -198,7 +198,7 @@ def of_parts() -> Found:
             folder.mkdir()
             for number in range(count):
                 pl.DataFrame(data(1, number)).write_parquet(folder / f"{number:04}.parquet")
-        for engine in ENGINES:
+        for engine in engines:
             one, many = (in_a_process(engine, folder, 2) for folder in folders)
             if one and many:
                 found[f"a part on {engine}, ms"] = 1e3 / _SMALL_PARTS * (min(many["seconds"]) - min(one["seconds"]))
@@ -236,6 +236,7 @@ def plot(found: list[Found], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time the same score on every engine.")
     parser.add_argument("--rows", default="1000000,10000000,100000000", help="numbers of rows")
+    parser.add_argument("--engines", default=",".join(ENGINES), help="which, besides this machine's cores")
     parser.add_argument("--rounds", type=int, default=3, help="timings of each case")
     parser.add_argument("--constants", action="store_true", help="measure what a row, a group and a part cost instead")
     parser.add_argument("--groups", type=int, default=10**6, help="groups of a state for --constants")
@@ -248,12 +249,13 @@ def main() -> None:
         print(json.dumps(case(*json.loads(arguments.case))))
         return
     measured: Any
+    engines = [one for one in arguments.engines.split(",") if one]
     if arguments.constants:
-        measured = constants(arguments.groups)
+        measured = constants(arguments.groups, engines)
         for name, value in measured.items():
             print(f"{name:>34} {value:10.3g}")
     else:
-        measured = overheads([int(float(one)) for one in arguments.rows.split(",")], arguments.rounds)
+        measured = overheads([int(float(one)) for one in arguments.rows.split(",")], engines, arguments.rounds)
     if arguments.json:
         arguments.json.write_text(json.dumps(measured, indent=1), encoding="utf-8")
     if arguments.plot:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -55,14 +54,16 @@ def test_the_benchmark_of_scoring_runs(tmp_path: Path):
     assert all(peer in absent or peer in named for peer in ("PyArrow", "Polars", "DuckDB"))
 
 
-def test_the_benchmark_of_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """What needs no engine of it: the local run that others are compared with, and what a group costs."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    names = runpy.run_path(str(BENCHMARKS / "engines.py"))
-    found = names["case"](None, str(names["files_in"](tmp_path, 4_000_010)), 1)
-    assert found["seconds"][0] > 0
-    assert found["driver_bytes"] > 1e7
-    costs = names["of_groups"](1000)
+def test_the_benchmark_of_engines(tmp_path: Path):
+    """What needs no engine of it: the local run that others are compared with, and what rows and groups cost."""
+    file = tmp_path / "measured.json"
+    run("engines.py", "--engines", "", "--rows", "4000010", "--rounds", "1", "--json", str(file))
+    (local,) = json.loads(file.read_text(encoding="utf-8"))
+    assert local["ratio"] == 1
+    assert local["seconds"][0] > 0
+    assert local["driver_bytes"] > 1e7
+    run("engines.py", "--engines", "", "--constants", "--groups", "1000", "--json", str(file))
+    costs = json.loads(file.read_text(encoding="utf-8"))
     assert 400 < costs["a group in a state, bytes"] < 1200
     assert all(value > 0 for value in costs.values())
 
