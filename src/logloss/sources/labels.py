@@ -123,9 +123,10 @@ class Joined:
             query += f" WHERE {mine} IS DISTINCT FROM {theirs} ORDER BY predictions.row LIMIT 1"
             for found in engine.fetch(connection, query):
                 row, here, there = found[-3:]
+                place = f"row {row:,} of {self.predictions.names[0]} (counted from 1)"
                 raise InvalidInputError(
-                    f"column {name!r} must say the same on both sides; of {_shown(self.keys, found)} it is {here!r} in "
-                    f"row {row:,} of {self.predictions.names[0]} (counted from 1) and {there!r} in {self.labels.names[0]}; "
+                    f"column {name!r} must say the same on both sides; of {_shown(self.keys, found)} it is {here!r} "
+                    f"in {place} and {there!r} in {self.labels.names[0]}; "
                     "correct one of them, or leave the column out of the baseline's."
                 )
 
