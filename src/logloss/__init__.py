@@ -118,4 +118,4 @@ def set_num_threads(n: int) -> None:
     threads.set_count(n)
 
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
