@@ -45,7 +45,11 @@ def mutants(source: str) -> Iterator[tuple[str, str]]:
         occurrence = 0
         while (text := mutate_code(source, get_operator(name)(), occurrence)) is not None:
             occurrence += 1
-            if (tree := ast.dump(ast.parse(text))) not in seen:
+            try:
+                tree = ast.dump(ast.parse(text))
+            except SyntaxError:  # as "x > not 1"
+                continue
+            if tree not in seen:
                 seen.add(tree)
                 yield text, _difference(source, text)
 
