@@ -272,10 +272,11 @@ def check(arguments: list[str]) -> int:
 
 def _trial(name: str, folder: Path, counts: dict[int, int]) -> Callable[[Any], None]:
     arguments, _ = INPUTS[name]
+    told = os.dup(2)  # while the command runs, 2 is a file
 
     def trial(content: Any) -> None:
         (folder / "last").write_text(repr(content), encoding="utf-8")
-        faulthandler.dump_traceback_later(PATIENCE, exit=True)
+        faulthandler.dump_traceback_later(PATIENCE, exit=True, file=told)
         code = check(arguments(folder, content))
         faulthandler.cancel_dump_traceback_later()
         counts[code] = counts.get(code, 0) + 1

@@ -128,3 +128,63 @@ def test_kernel_and_formula_agree_at_the_corners(loss, numbers):
             np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
             np.testing.assert_array_equal(np.isinf(got), np.isinf(want))
             np.testing.assert_array_equal(got == 0, want == 0)
+
+
+@pytest.mark.parametrize(("loss", "numbers"), CASES, ids=named)
+def test_no_step_is_infinite_where_no_result_is(loss, numbers):
+    """What checks each step of a framework's arithmetic has nothing to say of good data."""
+    for x, t in itertools.product(points(loss), [0.0, 0.3, 1.0]):
+        for prices in ((1.0, 0.0, 1.0, 0.0), (2.0, 0.0, 0.0, 0.0), (0.0, 0.0, 3.0, 0.0)):
+            found, rest = coefficients(loss, numbers, Terms(prices)), np.array([1 - t])
+            arrays = np.array([x]), np.array([t])
+            if not all(np.isfinite(one).all() for one in formula(loss, *arrays, found)):
+                continue
+            both, target = _formula.prices(arrays[1], rest, found), _formula.smoothed(arrays[1], rest, found)
+            with np.errstate(divide="raise", invalid="raise"):
+                _formula.of(loss)(np, arrays[0], *both, *target, found.parameters)
+
+
+class _FirstOrder:
+    """NumPy, to somebody who wants no second derivatives."""
+
+    order = 1
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+
+@pytest.mark.parametrize("loss", [loss for loss in ROWS if loss.quantity.bounded], ids=named)
+def test_a_hessian_that_nobody_wants_is_not_computed(loss):
+    x, one = np.array([0.25 if loss.quantity is PROBABILITIES else -0.25]), np.ones(1)
+    whole = _formula.of(loss)(np, x, one, one, one, 0 * one, (0.0,))
+    first = _formula.of(loss)(_FirstOrder(), x, one, one, one, 0 * one, (0.0,))
+    assert whole[2] is not None
+    assert first == (*whole[:2], None)
+
+
+@pytest.mark.parametrize("clip", [0.0, 1e-9, 0.05, 0.4])
+def test_a_learnt_clip_of_nothing_is_the_limit_of_others(clip):
+    """What stands in at a clip of 0, for its derivative, is the same function."""
+    x = np.array([-3.0, -0.1, 0.0, 2.0, 30.0])
+    sigma, rest = 1 / (1 + np.exp(-x)), 1 / (1 + np.exp(x))
+    plain, clips = (-np.log(rest), sigma, rest, rest), np.full(x.shape, clip)
+    for got, want in zip(
+        _formula._unclipped(np, clips, plain), _formula._clipped(np, clips, plain, sigma >= 0), strict=True
+    ):
+        np.testing.assert_allclose(got, want, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_numbers_that_are_arrays_are_numbers(smoothing):
+    """A clip for each element, of which some are 0, gives what each of them gives by itself."""
+    x, t, clips = (one.ravel() for one in np.meshgrid(POINTS, [0.0, 0.3, 1.0], [0.0, 0.05, 0.3]))
+    numbers = {"gamma_neg": 2.0, "gamma_pos": 0.5, "clip": 0.0, "label_smoothing": smoothing}
+    loss = next(one for one in ROWS if one.name == "asymmetric")
+    found = coefficients(loss, numbers, Terms((2.0, 0.0, 1.5, 0.0)))
+    together = formula(loss, x, t, found._replace(parameters=(*found.parameters[:2], clips)))
+    for k, clip in enumerate(clips):
+        alone = formula(
+            loss, x[k : k + 1], t[k : k + 1], found._replace(parameters=(*found.parameters[:2], float(clip)))
+        )
+        for got, want in zip(together, alone, strict=True):
+            np.testing.assert_allclose(got[k], want[0], rtol=1e-13, atol=1e-300)

@@ -20,9 +20,10 @@ CODE = f"import json, worker; print(json.dumps([worker.assembly(), worker.answer
 FEW = 500  # two blocks, the second not a whole one
 UNCOMPILED = f"""
 import json, types
-import uncompiled, worker
+import uncompiled, exact_sums, worker
 from logloss._kernels import scoring
 assert type(scoring.add_rows) is types.FunctionType
+exact_sums.check()
 found = {{**worker.answers({FEW}), **worker.diagnosed({FEW})}}
 one = worker.one_answer({FEW})
 uncompiled.forget_to_fuse()
