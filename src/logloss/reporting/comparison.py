@@ -124,16 +124,23 @@ def render_changes(found: dict[str, Any], width: int, color: bool) -> str:
         lines = [("stability index", number(stability["difference"]), _interval(stability), _p(stability["p"]))]
         for statistic, change in one["statistics"].items():
             if not math.isnan(change["difference"]):
-                title = statistic.replace("_", " ")
-                lines.append((title, _signed(change["difference"]), _interval(change), _p(change["p"])))
+                lines.append((_title(statistic), _signed(change["difference"]), _interval(change), _p(change["p"])))
         parts += [*([name] if name else []), table(("", "change", "95 % interval", "p"), lines, width)]
         if math.isfinite(stability["expected"]):
             parts.append(
-                f"The stability index is debiased: {number(stability['raw'])}, of which chance gives "
+                f"The stability index is {number(stability['raw'])} less what chance gives, "
                 f"{number(stability['expected'])}."
             )
         parts += [f"{said['code']} {said['title']}. {said['evidence']}." for said in one["findings"]]
     return _printed(parts, width, color)
+
+
+def _title(statistic: str) -> str:
+    """What a statistic is called, of its name: brier_miscalibration, auc."""
+    return " ".join(_SPELLED.get(word, word) for word in statistic.split("_"))
+
+
+_SPELLED = {"brier": "Brier", "auc": "AUC", "ks": "KS", "gini": "Gini", "ici": "ICI", "ece": "ECE"}
 
 
 def _signed(value: float) -> str:

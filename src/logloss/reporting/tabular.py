@@ -49,7 +49,7 @@ def listed(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> Renderable
 def _widths(
     columns: Sequence[str], lines: Sequence[Sequence[str]], width: int, words: Collection[int]
 ) -> list[int] | None:
-    """How wide each column is: the widest ones fold between words until all fit; None if they do not."""
+    """How wide each column is: names and sentences fold between words, then intervals; None if they do not fit so."""
     from rich.cells import cell_len
 
     cells = [[title, *(line[place] for line in lines)] for place, title in enumerate(columns)]
@@ -61,5 +61,5 @@ def _widths(
         wider = [place for place, one in enumerate(widths) if one > least[place]]
         if not wider:
             return None
-        widths[max(wider, key=widths.__getitem__)] -= 1
+        widths[max(wider, key=lambda place: (place == 0 or place in words, widths[place]))] -= 1
     return widths

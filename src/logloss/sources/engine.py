@@ -95,7 +95,8 @@ def stored(purpose: str, memory: str = "") -> Iterator[duckdb.DuckDBPyConnection
     except failures() as error:
         require_memory(error, "the data")
         raise InvalidInputError(
-            f"{purpose} in a temporary database; that failed ({reason(error)}); set TMPDIR to a folder with more room."
+            f"{purpose} in a temporary database; that failed ({reason(error)}); "
+            "set TMPDIR to a folder with room for it."
         ) from error
     finally:
         shutil.rmtree(directory, ignore_errors=True)

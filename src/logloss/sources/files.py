@@ -123,7 +123,7 @@ class File:
         if not isinstance(self.found.path, Path):
             return ""
         try:
-            return self.found.stamp
+            return f"{self.found.path.stat().st_ino} {self.found.stamp}"
         except OSError:
             return ""
 
