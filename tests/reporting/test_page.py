@@ -15,6 +15,7 @@ import pytest
 import logloss as ll
 from logloss import cli, scored
 from logloss.reporting import formats
+from logloss.reporting.page import words
 
 
 def rows_of(count: int, shift: float = 0.0, scale: float = 1.0, seed: int = 0) -> dict[str, Any]:
@@ -107,6 +108,11 @@ def test_size_and_evidence_are_two_things(tmp_path: Path):
     assert "and small." in many
     few = " ".join(texts(written(rows_of(60, shift=0.2), tmp_path), "rail"))
     assert "may be chance; an error below" in few
+
+
+def test_some_intervals_miss_by_chance():
+    """Of 15 intervals of 95 % two or more miss in 17 % of samples, three or more in 3.6 %."""
+    assert [words.by_chance(count, 15) for count in (1, 2, 3)] == [True, True, False]
 
 
 def test_one_model_stays_small(acs_path: Path, tmp_path: Path):

@@ -158,8 +158,7 @@ def difference(found: Diagnostics) -> str:
     """The title of the figure of differences: what those groups say that chance does not explain."""
     groups = found.calibration.groups
     beyond = (groups.observed_low > groups.predicted) | (groups.observed_high < groups.predicted)
-    few = beyond.sum() <= max(1.0, 0.1 * len(beyond))
-    if not beyond.any() or (few and not miscalibrated(found)):
+    if not beyond.any() or (by_chance(int(beyond.sum()), len(beyond)) and not miscalibrated(found)):
         return "No more than chance would give"
     shifts = (groups.observed - groups.predicted)[beyond]
     at = probability(_largest(found)[0])
@@ -168,6 +167,12 @@ def difference(found: Diagnostics) -> str:
         mostly = "" if share == 1 else "mostly "
         return f"Predictions are {mostly}{too(shifts.sum())}, most at {at}"
     return f"Too low at some places, too high at others, most at {at}"
+
+
+def by_chance(count: int, intervals: int) -> bool:
+    """Whether as many 95 % intervals or more miss the truth in one of twenty samples at least."""
+    fewer = sum(math.comb(intervals, k) * 0.05**k * 0.95 ** (intervals - k) for k in range(count))
+    return 1 - fewer > 0.05
 
 
 def difference_alt(found: Diagnostics) -> str:
