@@ -170,9 +170,9 @@ def difference(found: Diagnostics) -> str:
 
 
 def by_chance(count: int, intervals: int) -> bool:
-    """Whether as many 95 % intervals or more miss the truth in one of twenty samples at least."""
+    """Whether as many 95 % intervals or more miss the truth in one of a hundred samples at least."""
     fewer = sum(math.comb(intervals, k) * 0.05**k * 0.95 ** (intervals - k) for k in range(count))
-    return 1 - fewer > 0.05
+    return 1 - fewer > 0.01
 
 
 def difference_alt(found: Diagnostics) -> str:
