@@ -22,7 +22,7 @@ from .diagnosed import of_problem as _diagnosis_of
 from .diagnoses import Diagnostics, Estimate, Finding, Threshold
 from .diagnostics import DIAGNOSTICS, Diagnostic, reasons
 from .distribution import MurphyDifference
-from .findings import SEGMENT
+from .findings import GROUP, SEGMENT
 from .groups import Key, Values
 from .paired import GroupDifference, Paired, paired
 from .plan import FREQUENCY, IMPORTANCE, WEIGHT_KINDS, Plan
@@ -41,6 +41,7 @@ __all__ = [
     "FEWEST_BUCKETS",
     "FEW_BUCKETS",
     "FREQUENCY",
+    "GROUP",
     "IMPORTANCE",
     "MOST_GROUPS",
     "SCALARS",

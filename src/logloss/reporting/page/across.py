@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...evaluate.summary import GROUP, SEGMENT
 from .. import charts
 from ..charts.comparison import Series
 from ..phrases import listed, number, percent, some, whole
@@ -15,7 +16,7 @@ from ..svg import short
 from . import words
 from .figures import Figure
 from .groups import Line, ranked, segments, table
-from .sections import CHANGED, WHOM, Answer, Part, Section, answer, together
+from .sections import CHANGED, WHOM, Answer, Part, Section, answer, findings, together
 from .subjects import Subject, column, group_name
 from .tables import Cell, Column, Table, data, sortable
 
@@ -99,7 +100,9 @@ def _worst_segment(one: Subject, found: Sequence[Segment]) -> Answer:
         return answer(WHOM, "whom", one, ("For none surely.", beyond))
     worst = max(sure, key=lambda segment: (segment.at_least, abs(segment.shrunken.value)))
     shift = f"{number(abs(100 * worst.difference.value), 1)} points {words.too(worst.difference.value)} there."
-    return answer(WHOM, "whom", one, (f"{short(worst.name)}:", f"{shift} {beyond}"), "LL3")
+    asked = any(told.code == SEGMENT.code for told in findings(one))  # or they are of groups, which have a finding each
+    code = SEGMENT.code if asked else GROUP.code
+    return answer(WHOM, "whom", one, (f"{short(worst.name)}:", f"{shift} {beyond}"), code)
 
 
 def _worst(what: str, lines: Sequence[Line], name: str = "", subject: Subject | None = None) -> Answer:
@@ -115,7 +118,7 @@ def _worst(what: str, lines: Sequence[Line], name: str = "", subject: Subject | 
     if not surely:
         return Answer(WHOM, "whom", "For none surely.", beyond, about=name)
     said = f"{worst.name}:", f"{shift} there. {beyond}"
-    return answer(WHOM, "whom", subject, said, "LL3") if subject else Answer(WHOM, "whom", *said, about=name)
+    return answer(WHOM, "whom", subject, said, GROUP.code) if subject else Answer(WHOM, "whom", *said, about=name)
 
 
 def changed(shown: Sequence[Subject], summary: Summary) -> Section:
