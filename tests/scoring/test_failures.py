@@ -30,6 +30,7 @@ OUTPUTS = {
     "--output": "out.csv",
     "report": "report.html",
 }
+WRITING = [*list(OUTPUTS)[:2], pytest.param("report", marks=pytest.mark.frameworks), "--resume"]  # pages need libraries
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 """
 
 
-@pytest.mark.parametrize("option", [*OUTPUTS, "--resume"])
+@pytest.mark.parametrize("option", WRITING)
 def test_a_disk_that_fills_while_writing(option: str, rows: Path, tmp_path: Path):
     """What was there stays as it was; of a score, the result is printed though it cannot be kept."""
     place = tmp_path / OUTPUTS.get(option, "states")
@@ -174,6 +175,7 @@ def test_nobody_can_be_told(rows: Path):
         assert done.returncode == code, more
 
 
+@pytest.mark.frameworks
 def test_a_directory_that_may_only_be_read(rows: Path, tmp_path: Path):
     place = tmp_path / "closed"
     place.mkdir()
@@ -263,7 +265,11 @@ MOMENTS = {
 
 @pytest.mark.parametrize(
     ("option", "moment"),
-    [*(("--save-state", moment) for moment in MOMENTS), *((one, "half written") for one in ("--output", "report"))],
+    [
+        *(("--save-state", moment) for moment in MOMENTS),
+        ("--output", "half written"),
+        pytest.param("report", "half written", marks=pytest.mark.frameworks),
+    ],
 )
 def test_a_process_that_is_killed(option: str, moment: str, rows: Path, tmp_path: Path):
     """What was there stays, nothing half takes its name, and the next run does as if nothing had happened."""

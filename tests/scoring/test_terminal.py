@@ -110,7 +110,7 @@ def test_progress_and_partial_result(long: Path, tmp_path: Path):
     assert list(tmp_path.iterdir()) == [state]
 
 
-@pytest.mark.parametrize("command", ["report", "compare", "segments"])
+@pytest.mark.parametrize("command", [pytest.param("report", marks=pytest.mark.frameworks), "compare", "segments"])
 def test_other_commands_are_interrupted_as_score_is(long: Path, tmp_path: Path, command: str):
     """A page, tables or JSON of the rows so far, marked partial, and 130; a file is whole, the state is not touched."""
     page, state = tmp_path / "page.html", tmp_path / "state.json"
