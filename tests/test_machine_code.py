@@ -35,7 +35,7 @@ PLAIN = [
     for x in (types.float32, types.float64)
     for t in (types.float32, types.uint8)
     for name, signature in _plain_signatures(x, t).items()
-] + [pytest.param(linear.negatives, (types.int64,) * 7, id="negatives")]
+] + [pytest.param(linear.negatives, (types.int64,) * 8, id="negatives")]
 GENERAL = [
     pytest.param(kernel, (JOBS, types.int64, types.int64), id=f"{name}{bits}")
     for (name, bits), kernel in entries.GENERAL.items()

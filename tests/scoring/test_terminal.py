@@ -250,7 +250,7 @@ def test_interrupted_before_the_first_row(tmp_path: Path):
     command = [*LOGLOSS, "score", str(pipe), *COLUMNS]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         with pipe.open("wb") as writer:  # when this is open, the process has opened its end
-            writer.write(b"employed,predicted_probability\n1,0.5\n")
+            writer.write(b"employed,predicted_probability\n1,0.5")  # no whole row, if it has been read by now
             writer.flush()
             process.send_signal(signal.SIGINT)
             process.wait(PATIENCE)
