@@ -121,7 +121,7 @@ def check_all_of_a_table(table: Any, frame: pl.DataFrame, folder: Path) -> None:
     assert reports[0].summary.results == reports[1].summary.results
     assert ll.segments(reports[0]).to_json() == ll.segments(reports[1]).to_json()
     compared = [ll.compare(one, logit={"old": "w", "new": "z"}, **columns).to_dict() for one in (table, frame)]
-    assert compared[0]["comparisons"] == compared[1]["comparisons"]
+    assert len({json.dumps(one["comparisons"]) for one in compared}) == 1  # as text, where NaN is NaN
 
 
 def check_example(engine: str, capsys: pytest.CaptureFixture[str]) -> None:
