@@ -81,9 +81,9 @@ def sampled(columns: Sequence[Any], most: int) -> list[list[float]]:
     return [[float(column[place]) for place in places] for column in columns]
 
 
-def sortable(text: str, value: float, drawn: Interval | None = None) -> Cell:
+def sortable(text: str, value: float) -> Cell:
     """A cell with all digits to sort by."""
-    return Cell(text, f"{value:.6g}" if math.isfinite(value) else "nan" if math.isnan(value) else str(value), drawn)
+    return Cell(text, f"{value:.6g}" if math.isfinite(value) else "nan" if math.isnan(value) else str(value))
 
 
 def drawn(value: float, low: float, high: float, limit: float) -> Cell:
