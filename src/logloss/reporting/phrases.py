@@ -81,6 +81,11 @@ def some(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
+def capital(text: str) -> str:
+    """The text as a sentence begins."""
+    return text[:1].upper() + text[1:]
+
+
 def listed(names: list[str], most: int = 3) -> str:
     """A, b and c; a, b and 4 others."""
     if len(names) > most + 1:
