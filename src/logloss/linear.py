@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Unpack
 
 from ._backends import kinds
-from ._backends.layers import Hook, call_of
+from ._backends.layer_arguments import Hook, call_of
 from ._spec.options import LossOptions, signed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ._backends import kinds
-from ._backends.layers import chunk_size_of, pairs_of
+from ._backends.layer_arguments import chunk_size_of, pairs_of
 
 
 class SigLIPGradients(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-from .._backends.layers import Hook, call_of, chunk_size_of, pairs_of
+from .._backends.layer_arguments import Hook, call_of, chunk_size_of, pairs_of
 from .._backends.torch import sharded
 from .._spec.options import LossOptions, signed
 

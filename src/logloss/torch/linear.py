@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .._backends.layers import Hook, chunk_size_of, hook_of, pairs_of
+from .._backends.layer_arguments import Hook, chunk_size_of, hook_of, pairs_of
 from ..linear import linear_binary_cross_entropy
 from ..siglip import siglip_loss
 from .losses import LossModule
