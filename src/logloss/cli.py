@@ -47,20 +47,6 @@ def _meaning(arguments: argparse.Namespace) -> Any:
     return Meaning.of(*([one for text in texts or () for one in text.split(",")] for texts in given))
 
 
-def _reading(arguments: argparse.Namespace) -> Any:
-    from .scores import Reading
-
-    return Reading.of(
-        separator=arguments.separator,
-        decimal=arguments.decimal,
-        null=arguments.null,
-        encoding=arguments.encoding,
-        header=not arguments.no_header,
-        quote=arguments.quote,
-        format_in=arguments.format_in,
-    )
-
-
 def _explain(arguments: argparse.Namespace) -> int:
     from .explaining import explain_arguments
     from .reporting import explanation
@@ -94,9 +80,11 @@ _AS_THEY_ARE = (
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Which rows, and what their columns mean."""
+    """Which rows, what their columns mean, and how text is to be read."""
+    from .scores import Reading
+
     found = {name: getattr(arguments, name) for name in _AS_THEY_ARE}
-    return {**found, "meaning": _meaning(arguments), "reading": _reading(arguments)}
+    return {**found, "meaning": _meaning(arguments), "reading": Reading.among({**vars(arguments)})}
 
 
 def _compare(arguments: argparse.Namespace) -> int:

@@ -23,7 +23,7 @@ from .bins import COARSE, SUMS, Bins
 from .clip import Rows
 from .grid import RECORD_BYTES, add_to, bins_of, by_problem, require_same_rows, width_of
 from .plan import Plan
-from .records import LOSSES, NARROW, ROWS, Records, Sorted, inverse
+from .records import LOSSES, NARROW, ROWS, Records, Sorted, inverse, merge_each
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -80,11 +80,9 @@ class Buckets:
 
     def merge(self, other: Buckets, cells: Integers) -> None:
         """Add another run's buckets."""
-        for name in ("_bins", "_losses"):
-            for mine, theirs in zip(getattr(self, name), getattr(other, name), strict=True):
-                mine.merge(theirs, lambda owners: owners)
-        for mine, theirs in zip(self._groups, other._groups, strict=True):
-            mine.merge(theirs, lambda owners: cells[owners // _FEW] * _FEW + owners % _FEW)
+        merge_each(self._bins, other._bins)
+        merge_each(self._losses, other._losses)
+        merge_each(self._groups, other._groups, lambda owners: cells[owners // _FEW] * _FEW + owners % _FEW)
         self.soft = [a or b for a, b in zip(self.soft, other.soft, strict=True)]
 
     def rows(self, problem: int) -> int:
@@ -100,9 +98,7 @@ class Buckets:
         """The sums of losses of every bucket that has rows, in one group or over all of them."""
         if cell is None or not self._groups:
             return _losses(self._losses[problem].sorted())
-        found = self._groups[problem].sorted()
-        start, end = np.searchsorted(found.owners, [cell * _FEW, (cell + 1) * _FEW])
-        return _losses(Sorted(*(part[start:end] for part in (found.owners, found.places, found.scales, found.words))))
+        return _losses(self._groups[problem].sorted().of(cell * _FEW, _FEW))
 
     def dump(self, cells: Integers) -> list[dict[str, Any]]:
         """For every problem, the records of its buckets, and of those of its groups in this order."""

@@ -39,6 +39,11 @@ class Rows:
         """How many there are."""
         return int(self.ends[-1]) if self.ends.size else 0
 
+    @property
+    def soft(self) -> bool:
+        """Whether a target is neither 0 nor 1."""
+        return self.targets.dtype.kind == "f" and not ((self.targets == 0) | (self.targets == 1)).all()
+
     def owners(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
         """For every row, that of these which stands at its segment's place."""
         return np.repeat(cells, np.diff(self.ends, prepend=0))

@@ -18,7 +18,7 @@ from .bins import Bins
 from .buckets import drawn
 from .clip import Rows, floored_together
 from .plan import FREQUENCY, Plan
-from .records import JOINT, ROWS, SUM, WIDE_JOINT, WIDENED, Records, Sorted, inverse
+from .records import JOINT, ROWS, SUM, WIDE_JOINT, WIDENED, Records, Sorted, inverse, merge_each
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -116,15 +116,12 @@ class Pairs:
             )
         joint.added(count)
         sums.added(count)
-        if rows.targets.dtype.kind == "f" and not ((rows.targets == 0) | (rows.targets == 1)).all():
-            self.soft[number] = True
+        self.soft[number] |= rows.soft
 
     def merge(self, other: Pairs, cells: Integers) -> None:
         """Add another run's pairs."""
-        for mine, theirs in zip(self._joint, other._joint, strict=True):
-            mine.merge(theirs, lambda owners: owners)
-        for mine, theirs in zip(self._sums, other._sums, strict=True):
-            mine.merge(theirs, lambda owners: cells[owners])
+        merge_each(self._joint, other._joint)
+        merge_each(self._sums, other._sums, lambda owners: cells[owners])
         self.soft = [a or b for a, b in zip(self.soft, other.soft, strict=True)]
 
     def differences(self, number: int, cell: int | None = None) -> Differences:

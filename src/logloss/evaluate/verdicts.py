@@ -28,8 +28,10 @@ from .segments import Segment
 
 __all__ = ["findings_of_comparison", "findings_of_drift", "findings_of_groups", "findings_of_segments"]
 
+_MOST_GROUPS, _MOST_SEGMENTS = 10, 3
 
-def findings_of_groups(groups: Mapping[str, Diagnostics], most: int = 10) -> tuple[Finding, ...]:
+
+def findings_of_groups(groups: Mapping[str, Diagnostics]) -> tuple[Finding, ...]:
     """Groups that are miscalibrated, by Holm over all groups; the largest errors first, at most so many."""
     names = list(groups)
     adjusted = holm([groups[name].calibration.ecce_sigma.p_value for name in names])
@@ -41,14 +43,14 @@ def findings_of_groups(groups: Mapping[str, Diagnostics], most: int = 10) -> tup
         one = d.calibration.difference
         found.append((abs(one.value), finding(GROUP, _miscalibrated(name, d.rows, d.base_rate, one, p_value))))
     found.sort(key=lambda pair: -pair[0])
-    return tuple(one for _, one in found[:most] if one)
+    return tuple(one for _, one in found[:_MOST_GROUPS] if one)
 
 
-def findings_of_segments(found: Sequence[Segment], most: int = 3) -> tuple[Finding, ...]:
+def findings_of_segments(found: Sequence[Segment]) -> tuple[Finding, ...]:
     """Segments that are miscalibrated beyond chance; the largest sure errors first, at most so many."""
     said = (
         finding(SEGMENT, _miscalibrated(one.name, one.rows, one.observed, one.difference, one.p_adjusted))
-        for one in [one for one in found if one.found][:most]
+        for one in [one for one in found if one.found][:_MOST_SEGMENTS]
     )
     return tuple(one for one in said if one)
 

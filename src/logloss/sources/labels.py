@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
-    from . import Source
+    from .source import Source
 
 SIDES = ("predictions", "labels")
 _PURPOSE = "predictions and labels are joined"
