@@ -51,8 +51,7 @@ class Intersections:
     @property
     def keys(self) -> list[Key]:
         """The intersections met, sorted by value."""
-        keys = self.numbered.keys()
-        return [keys[number] for number in self.numbered.sorted()[0].tolist()]
+        return self.numbered.in_order()
 
     def rows_of_each(self, problem: int) -> list[int]:
         """The rows of a problem in every intersection, sorted by value."""

@@ -163,8 +163,7 @@ class State:
     @property
     def groups(self) -> list[Key]:
         """The groups met, sorted by value."""
-        keys = self.numbered.keys()
-        return [keys[number] for number in self.numbered.sorted()[0].tolist()]
+        return self.numbered.in_order()
 
     def moments(self, problems: Sequence[int], group: Key | None) -> Moments:
         """The moments of some problems in one group, or over all groups (None), added up."""
