@@ -19,14 +19,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .bins import COARSE, SUMS, Bins
+from .bins import COARSE, SUMS, Bins, Floats, Integers
 from .clip import Rows
 from .grid import RECORD_BYTES, add_to, bins_of, by_problem, require_same_rows, width_of
 from .plan import Plan
 from .records import LOSSES, NARROW, ROWS, Records, Sorted, inverse, merge_each
-
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 UNITS = 256
 """The buckets that a cluster's hash chooses from."""

@@ -10,17 +10,14 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .agreement import agreed
-from .bins import COARSE, Bins
+from .bins import COARSE, Bins, Integers
 from .clip import Rows
 from .grid import RECORD_BYTES, add_to, bins_of, width_of
 from .groups import Groups, Key, key_of, plain
 from .plan import Plan
 from .records import NARROW, ROWS, Records, inverse, merge_each
-
-Integers = NDArray[np.int64]
 
 
 class Intersections:

@@ -14,14 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InvalidInputError
-from .bins import Bins
+from .bins import Bins, Floats, Integers
 from .buckets import drawn
 from .clip import Rows, floored_together
 from .plan import FREQUENCY, Plan
 from .records import JOINT, ROWS, SUM, WIDE_JOINT, WIDENED, Records, Sorted, inverse, merge_each
-
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 DIFFERENCE, SQUARE, WEIGHTED, WINS, DEFEATS, BEYOND = range(6)
 PAIRED = 256

@@ -33,7 +33,6 @@ from .units import units_of
 
 __all__ = ["REASONS", "Cell", "InvalidRowsError", "Key", "State", "Values"]
 
-Integers = NDArray[np.int64]
 _NONE: Mapping[str, NDArray[np.bool_]] = {}
 _NOTHING: Mapping[str, Any] = {}
 
