@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Unpack
 
 from ._backends import kinds
-from ._backends.layers import Hook, chunk_size_of
-from ._spec.options import FIELDS, LossOptions, Options, signed
+from ._backends.layers import Hook, call_of
+from ._spec.options import LossOptions, signed
 
 
 class LinearGradients(NamedTuple):
@@ -87,7 +87,7 @@ def linear_binary_cross_entropy(
         Wijmans et al. 2024, *Cut your losses in large-vocabulary language models*, section 4, for the softmax; docs/
         linear.md.
     """
-    arguments = _arguments(linear_binary_cross_entropy, linear_bias, chunk_size, on_weight_grad, options)
+    arguments = call_of(linear_binary_cross_entropy, linear_bias, chunk_size, on_weight_grad, options)
     return kinds.linear_of(inputs).value(inputs, linear_weight, targets, *arguments)
 
 
@@ -133,17 +133,6 @@ def linear_value_and_grad(
     References:
         docs/linear.md.
     """
-    arguments = _arguments(linear_value_and_grad, linear_bias, chunk_size, on_weight_grad, options)
+    arguments = call_of(linear_value_and_grad, linear_bias, chunk_size, on_weight_grad, options)
     value, grads = kinds.linear_of(inputs).value_and_grad(inputs, linear_weight, targets, *arguments)
     return value, LinearGradients(*grads)
-
-
-def _arguments(function: Any, bias: Any, chunk_size: Any, hook: Any, options: Any) -> tuple[Any, ...]:
-    """What a caller gave beside layer and targets, checked as far as no array is needed."""
-    unknown = sorted(options.keys() - FIELDS.keys())
-    if unknown:
-        names = ", ".join(("linear_bias", "chunk_size", "on_weight_grad", *FIELDS))
-        raise TypeError(f"{function.__name__}() got an unexpected option {unknown[0]!r}. It takes {names}.")
-    if hook is not None and not callable(hook):
-        raise TypeError(f"on_weight_grad must be callable with (start, stop, grad); got {hook!r}.")
-    return bias, Options(**options), chunk_size_of(chunk_size), hook

@@ -60,7 +60,7 @@ def group_numbers(groups: Any, shape: tuple[int, int]) -> tuple[Array, Array]:
             "Use groups=(image_groups, text_groups)."
         ) from None
     for name, array, length in (("image", images, shape[0]), ("text", texts, shape[1])):
-        if array.shape != (length,) or array.dtype.kind not in "iu":
+        if array.shape != (length,) or (array.size and array.dtype.kind not in "iu"):
             raise InvalidInputError(
                 f"groups must hold a whole number for each {name}, in shape ({length},); got shape {array.shape} and "
                 f"dtype {array.dtype}. Number the groups, by numpy.unique(…, return_inverse=True) say."

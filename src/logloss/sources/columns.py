@@ -69,6 +69,8 @@ def require(column: str, name: str, schema: pl.Schema) -> None:
         hint = "the file seems to have no header: header=False (--no-header) names the columns 1, 2, and so on"
     if len(known) == 1 and not {";", "|", "\t", ","}.isdisjoint(known[0]):
         hint = "if that is more than one, name what separates them: separator=';' (--separator)"
+    if (padded := next((name for name in known if name.strip() == column), None)) is not None:
+        hint = f"it is {padded!r} there, with what surrounds it: name it so, or rename it"
     more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
     shown = ", ".join(known[:_MOST_NAMES]) + more
     raise InvalidInputError(f"there is no column {column!r} in {name}, which has {shown or 'no columns'}; {hint}.")

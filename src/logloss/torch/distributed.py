@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-from .._backends.layers import Hook, chunk_size_of, pairs_of
+from .._backends.layers import Hook, call_of, chunk_size_of, pairs_of
 from .._backends.torch import sharded
-from .._spec.options import FIELDS, LossOptions, Options, signed
+from .._spec.options import LossOptions, signed
 
 
 @signed
@@ -62,12 +62,8 @@ def sharded_linear_binary_cross_entropy(
     References:
         docs/linear.md.
     """
-    if options.keys() - FIELDS.keys():
-        raise TypeError(f"sharded_linear_binary_cross_entropy() got an unexpected option {min(options)!r}.")
-    size = chunk_size_of(chunk_size)
-    return sharded.linear_value(
-        inputs, linear_weight, targets, linear_bias, Options(**options), size, on_weight_grad, group
-    )
+    call = call_of(sharded_linear_binary_cross_entropy, linear_bias, chunk_size, on_weight_grad, options)
+    return sharded.linear_value(inputs, linear_weight, targets, *call, group)
 
 
 def sharded_siglip_loss(

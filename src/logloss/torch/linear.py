@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .._backends.layers import Hook, chunk_size_of
+from .._backends.layers import Hook, chunk_size_of, hook_of, pairs_of
 from ..linear import linear_binary_cross_entropy
 from ..siglip import siglip_loss
 from .losses import LossModule
@@ -45,8 +45,10 @@ class LinearBCEWithLogitsLoss(LossModule):
     """
 
     def __init__(self, *, chunk_size: int | None = None, on_weight_grad: Hook | None = None, **settings: Any) -> None:
+        if "inplace" in settings:
+            raise TypeError("LinearBCEWithLogitsLoss() takes no setting 'inplace': there are no logits to overwrite.")
         super().__init__(**settings)
-        self.chunk_size, self.on_weight_grad = chunk_size_of(chunk_size), on_weight_grad
+        self.chunk_size, self.on_weight_grad = chunk_size_of(chunk_size), hook_of(on_weight_grad)
 
     def forward(  # type: ignore[override]
         self,
@@ -59,6 +61,11 @@ class LinearBCEWithLogitsLoss(LossModule):
         """The loss of a layer's inputs, weights and targets, as a differentiable tensor."""
         own = {"linear_bias": linear_bias, "chunk_size": self.chunk_size, "on_weight_grad": self.on_weight_grad}
         return linear_binary_cross_entropy(input, linear_weight, target, **own, **self.options(data).given)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        own = {"chunk_size": self.chunk_size, "on_weight_grad": self.on_weight_grad}
+        return ", ".join([super().extra_repr(), *(f"{name}={one!r}" for name, one in own.items() if one is not None)])
 
 
 class SigLIPLoss(torch.nn.Module):
@@ -91,7 +98,8 @@ class SigLIPLoss(torch.nn.Module):
 
     def __init__(self, *, average_positives: bool = False, chunk_size: int | None = None) -> None:
         super().__init__()
-        self.average_positives, self.chunk_size = average_positives, chunk_size_of(chunk_size)
+        self.average_positives = pairs_of(None, None, average_positives).average
+        self.chunk_size = chunk_size_of(chunk_size)
 
     def forward(
         self,

@@ -31,11 +31,13 @@ def value(
     """The loss, reduced: what Dynamo sees."""
     if hook is not None:
         raise UnsupportedTypeError(
-            "compiled code cannot call on_weight_grad; got a hook. Compile the model without it."
+            "compiled or recorded code cannot call on_weight_grad; got a hook. Compile the model without it."
         )
+    if hasattr(targets, "tocsr") and not torch.compiler.is_compiling():
+        targets = Positives.from_scipy(targets)
     if isinstance(targets, Positives):
         layers.check_targets(targets, (inputs.shape[0], weight.shape[0]))
-        parts = [torch.as_tensor(targets.indptr), torch.as_tensor(targets.indices)]
+        parts = [torch.as_tensor(one, device="cpu") for one in (targets.indptr, targets.indices)]
     elif isinstance(targets, torch.Tensor):
         parts = [targets]
     else:

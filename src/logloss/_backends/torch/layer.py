@@ -162,7 +162,7 @@ def value(
     inputs: Any, weight: Any, targets: Any, bias: Any, options: Options, chunk_size: int | None, hook: Hook | None
 ) -> Any:
     """The loss, reduced, as a differentiable tensor."""
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or state.is_traced(inputs):
         from . import compiled_layer
 
         return compiled_layer.value(inputs, weight, targets, bias, options, chunk_size, hook)
@@ -204,7 +204,9 @@ def operands(inputs: Any, weight: Any, targets: Any, bias: Any, call: Call) -> t
 
 def parts(named: dict[str, Any]) -> list[Any]:
     """The tensors of a layer, None where there is none: on one device and of one dtype, autocast's where that is on."""
-    tensors = {name: None if one is None else floating(one, name) for name, one in named.items()}
+    tensors = {
+        name: None if one is None and name == "linear_bias" else floating(one, name) for name, one in named.items()
+    }
     first, x = next(iter(tensors)), next(one for one in tensors.values() if one is not None)
     if not (x.is_cpu or x.is_cuda) or not (state.has_memory(x) or state.is_traced(x)):
         raise UnsupportedTypeError(
@@ -322,6 +324,7 @@ class Loss(torch.autograd.Function):
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
         if not ctx.kept:
             refuse_second_derivative()
+            _refuse_many(upstream)
             x, w, b = ctx.saved_tensors
             grads = evaluated(x, w, b, ctx.call, ctx.wanted, upstream)[1]
             return *(None if g is None else g.to(d) for g, d in zip(grads, ctx.dtypes, strict=True)), None
@@ -331,6 +334,8 @@ class Loss(torch.autograd.Function):
 def kept_gradients(ctx: Any, upstream: Any) -> tuple[Any, ...]:
     """The gradients that a loss of a layer has kept, times what comes from above."""
     refuse_second_derivative()
+    if ctx.call.hook is not None:
+        _refuse_many(upstream)
     if ctx.call.hook is not None and upstream.item() != 1.0:
         raise InvalidInputError(
             f"with on_weight_grad the loss must be what backward() is called on; got an upstream gradient of "
@@ -353,9 +358,18 @@ def scaled(grad: Any, dtype: Any, factor: Any) -> Any:
     """A kept gradient times the upstream one, in its own memory unless the graph may ask again."""
     if grad is None:
         return None
-    if state.graph_is_kept():
+    if state.graph_is_kept() or state.is_mapped(factor):
         return (grad * factor).to(dtype)  # a copy even for 1: what is handed over becomes .grad, and is added to
     return (gpu if grad.is_cuda else cpu).multiply(grad, factor).to(dtype)
+
+
+def _refuse_many(upstream: Any) -> None:
+    """Raise where one backward is asked for the gradients of many upstream ones."""
+    if state.is_mapped(upstream):
+        raise UnsupportedTypeError(
+            "losses of linear layers that are several numbers, or have a hook, take one upstream gradient at a time; "
+            "got is_grads_batched=True. Ask for one after the other."
+        )
 
 
 def refuse_second_derivative() -> None:
