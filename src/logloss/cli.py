@@ -243,7 +243,6 @@ def _run_command(arguments: argparse.Namespace) -> int:
     _view(arguments)  # refuses an order that there is not
     if arguments.output is not None:
         _require_format(format_of(arguments.output), arguments)
-    if arguments.output is not None:
         check_place(arguments.output)
     try:
         scores = _scores(arguments)
