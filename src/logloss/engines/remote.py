@@ -117,7 +117,7 @@ def run(
         files = Files(tuple(file for part in parts for file in part.source.files))
         labels, counts = _compared(name, worker, files)
         worker, names = replace(worker, task=replace(task, part=True), labels=labels.stamps), (*names, *labels.names)
-    state, left_out = _state_of(name, engine, worker, engine.of_files(parts), tell, exact)
+    state, left_out = _state_of(name, engine, worker, lambda: engine.of_files(parts), tell, exact)
     state.joined = counts
     return Found(state, names, (*skipped, *left_out))
 
@@ -137,8 +137,8 @@ def _of_table(
         worker = replace(worker, task=(task := replace(task, labels=None, key=None)))
     columns = engine.empty(table)
     task.open(columns)
-    spread = engine.of_table(table, task.asked(columns))
-    state, _ = _state_of(own, engine, worker, spread, tell, exact)
+    asked = task.asked(columns)
+    state, _ = _state_of(own, engine, worker, lambda: engine.of_table(table, asked), tell, exact)
     state.joined = counts
     return Found(state, (f"the {own.capitalize()} table",), ())
 
@@ -205,10 +205,16 @@ def _parts(name: str | None, worker: Worker, source: Any) -> tuple[tuple[str, ..
 
 
 def _state_of(
-    name: str | None, engine: Engine, worker: Worker, spread: Spread, tell: Callable[[int], None] | None, exact: bool
+    name: str | None,
+    engine: Engine,
+    worker: Worker,
+    place: Callable[[], Spread],
+    tell: Callable[[int], None] | None,
+    exact: bool,
 ) -> tuple[State, tuple[str, ...]]:
-    """The state of all parts, and why some were left out."""
+    """The state of all parts, once an engine has them in place, and why some were left out."""
     with _explained(name, engine):
+        spread = place()
         total = _added(spread.answers(worker), tell)
     state = _state(total)
     if exact and state.rows:
