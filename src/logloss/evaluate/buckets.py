@@ -19,22 +19,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .bins import COARSE, SUMS, Bins
+from .bins import COARSE, SUMS, Bins, Floats, Integers
 from .clip import Rows
 from .grid import RECORD_BYTES, add_to, bins_of, by_problem, require_same_rows, width_of
 from .plan import Plan
-from .records import LOSSES, NARROW, ROWS, Records, Sorted, inverse, merge_each
-
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from .records import LOSS_SCALE, LOSSES, NARROW, ROWS, Records, Sorted, inverse, merge_each
 
 UNITS = 256
 """The buckets that a cluster's hash chooses from."""
 
 _FEW, _MANY_PROBLEMS = 64, 32
 """The buckets of groups, and of each of very many problems."""
-
-_LOSS_SCALE = 1024.0
 
 
 def count_of(plan: Plan) -> int:
@@ -167,7 +162,7 @@ def _losses(found: Sorted) -> Losses:
         return np.asarray(np.bincount(places, values), np.float64)
 
     sums = [total(found.value(word)) for word in (3, 5, 7, 9, 11, 13)]
-    scaled = [_LOSS_SCALE if number in (2, 5) else 1.0 for number in range(len(sums))]
+    scaled = [LOSS_SCALE if number in (2, 5) else 1.0 for number in range(len(sums))]
     rows, beyond = (total(found.words[:, word]).astype(np.int64) for word in (ROWS, 2))
     return Losses(rows, beyond, *(one * scale for one, scale in zip(sums, scaled, strict=True)))
 

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .bins import logit
+from .bins import Floats, logit
 
 if TYPE_CHECKING:
     from .._kernels.layout import Operand
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -216,8 +216,7 @@ def diagnose(
     thresholds: tuple[float, ...] = (),
     prevalence: float | None = None,
     clustered: bool = False,
-    log_loss: float | None = None,
-    brier: float | None = None,
+    scores: tuple[float, float] | None = None,
     exact: tuple[float, float] | None = None,
 ) -> Diagnostics:
     """Everything that the bins of one problem tell.
@@ -229,8 +228,7 @@ def diagnose(
         thresholds: probabilities between 0 and 1, without the ends, at which rows are flagged.
         prevalence: the share of positives that net benefit assumes; None: the base rate.
         clustered: whether buckets keep clusters of rows together: then intervals and p-values are theirs.
-        log_loss: the exact log loss of the rows; None: that of the bins.
-        brier: the exact Brier score; None: that of the bins.
+        scores: the exact log loss and Brier score of the rows; None: those of the bins.
         exact: both after isotonic regression of the rows themselves, for the plain decomposition.
 
     Raises:
@@ -241,7 +239,7 @@ def diagnose(
     sample = Sample(bins.occupied, units, clustered)
     found = sample.bins
     curve = smooth(sample)
-    steps = isotonic(sample, curve, log_loss, brier, exact)
+    steps = isotonic(sample, curve, scores, exact)
     some = found.w.size > 0
     whole = Diagnostics(
         rows=int(bins.rows.sum()),

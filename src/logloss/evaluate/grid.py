@@ -13,12 +13,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .bins import COARSE, FINE, Bins
+from .bins import COARSE, FINE, Bins, Integers
 from .clip import Rows
 from .plan import Plan
 from .records import NARROW, ROWS, WIDE, Records, Sorted, inverse, merge_each
-
-Integers = NDArray[np.int64]
 
 _MANY = 1 << 12
 """Rows from which on a table of all bins is worth its 262 kB, for as long as they are added."""

@@ -10,17 +10,14 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .agreement import agreed
-from .bins import COARSE, Bins
+from .bins import COARSE, Bins, Integers
 from .clip import Rows
 from .grid import RECORD_BYTES, add_to, bins_of, width_of
 from .groups import Groups, Key, key_of, plain
 from .plan import Plan
 from .records import NARROW, ROWS, Records, inverse, merge_each
-
-Integers = NDArray[np.int64]
 
 
 class Intersections:
@@ -51,8 +48,7 @@ class Intersections:
     @property
     def keys(self) -> list[Key]:
         """The intersections met, sorted by value."""
-        keys = self.numbered.keys()
-        return [keys[number] for number in self.numbered.sorted()[0].tolist()]
+        return self.numbered.in_order()
 
     def rows_of_each(self, problem: int) -> list[int]:
         """The rows of a problem in every intersection, sorted by value."""

@@ -24,6 +24,9 @@ KEY, ROWS = 0, 1
 NARROW, WIDE, LOSSES, JOINT, WIDE_JOINT, SUM = 5, 12, 15, 7, 14, 4
 """As in `_kernels.records`, which needs a compiler; a test holds that they are the same."""
 
+LOSS_SCALE = 1024.0
+"""The kernel's unit of losses."""
+
 PAIRS = {
     NARROW: (3,),
     WIDE: (2, 4, 6, 8, 10),

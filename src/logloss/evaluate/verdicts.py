@@ -22,6 +22,7 @@ from .findings import (
     ordered,
     points,
     severity_of,
+    severity_of_shift,
     size_of,
 )
 from .segments import Segment
@@ -57,8 +58,7 @@ def findings_of_segments(found: Sequence[Segment]) -> tuple[Finding, ...]:
 
 def _miscalibrated(name: str, rows: int, base_rate: float, one: Estimate, p_value: float) -> tuple[Severity, str, str]:
     """What is said of rows whose predictions are not calibrated, beyond chance after adjustment."""
-    rarer = min(base_rate, 1 - base_rate)
-    severity = severity_of(abs(one.value) / rarer if rarer > 0 else math.inf, 0.05, 0.2)
+    severity = severity_of_shift(one.value, base_rate)
     evidence = f"observed minus predicted {interval(one)} in {rows} rows; {chance(p_value)}, after Holm"
     title = f"{name}: predictions are not calibrated, on average {points(abs(one.value))} "
     return severity, title + ("too low" if one.value > 0 else "too high"), evidence

@@ -23,6 +23,18 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def signed(value: float) -> str:
+    """The same of a difference, with its sign."""
+    return f"+{number(value)}" if value > 0 else number(value)
+
+
+def p_value(value: float) -> str:
+    """A probability under the hypothesis, or nothing where it is not known."""
+    if math.isnan(value):
+        return ""
+    return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+
+
 def notes(summary: Summary, view: View) -> Iterator[str]:
     """All of it, a sentence or two at a time."""
     yield from of_hidden(summary, view)

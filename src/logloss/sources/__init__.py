@@ -1,6 +1,6 @@
 """Where predictions come from: files and tables, as batches of columns.
 
-A source has `names`, `schemas()` and `batches(columns)`; `open_source` finds the right one for what a caller gave.
+`open_source` finds the source for what a caller gave; `source` says what one is.
 """
 
 from __future__ import annotations
