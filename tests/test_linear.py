@@ -184,6 +184,7 @@ ERRORS = {
     "other labels": ((X, W, Positives.from_lists([[0], [1]], 5)), {}, ("(2, 4)", "(2, 5)")),
     "range": ((X, W, [[7], [0]]), {}, ("[0, 4)", "7")),
     "twice": ((X, W, [[0, 0], [1, -1]]), {}, ("label 0 stands twice in row 0",)),
+    "lists": ((X, W, [[0, 1], [2]]), {}, ("rectangular", "Positives.from_lists")),
     "below 0": ((X, W, [[0], [-2]]), {}, ("[0, 4)", "-2")),
     "values": ((X, W, np.full((2, 4), 3.0)), {}, ("targets must be in [0, 1]", "3")),
     "chunk 0": ((X, W, np.zeros((2, 4))), {"chunk_size": 0}, ("positive whole number", "got 0")),

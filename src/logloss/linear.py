@@ -78,7 +78,8 @@ def linear_binary_cross_entropy(
         linear.md.
     """
     arguments = call_of(linear_binary_cross_entropy, linear_bias, chunk_size, on_weight_grad, options)
-    return kinds.linear_of(inputs).value(inputs, linear_weight, targets, *arguments)
+    module = kinds.linear_of(inputs, linear_weight=linear_weight, linear_bias=linear_bias, targets=targets)
+    return module.value(inputs, linear_weight, targets, *arguments)
 
 
 @signed
@@ -124,5 +125,6 @@ def linear_value_and_grad(
         docs/linear.md.
     """
     arguments = call_of(linear_value_and_grad, linear_bias, chunk_size, on_weight_grad, options)
-    value, grads = kinds.linear_of(inputs).value_and_grad(inputs, linear_weight, targets, *arguments)
+    module = kinds.linear_of(inputs, linear_weight=linear_weight, linear_bias=linear_bias, targets=targets)
+    value, grads = module.value_and_grad(inputs, linear_weight, targets, *arguments)
     return value, LinearGradients(*grads)

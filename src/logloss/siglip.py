@@ -65,9 +65,10 @@ def siglip_loss(
     References:
         Zhai et al. 2023, *Sigmoid loss for language image pre-training*, section 3; docs/linear.md.
     """
-    pairs = pairs_of(targets, groups, average_positives)
-    module = kinds.siglip_of(image_features)
-    return module.value(image_features, text_features, logit_scale, logit_bias, pairs, chunk_size_of(chunk_size))
+    pairs, size = pairs_of(targets, groups, average_positives), chunk_size_of(chunk_size)
+    numbers = {"logit_scale": logit_scale, "logit_bias": logit_bias}
+    module = kinds.siglip_of(image_features, text_features=text_features, targets=targets, **numbers)
+    return module.value(image_features, text_features, logit_scale, logit_bias, pairs, size)
 
 
 def siglip_value_and_grad(
@@ -111,7 +112,8 @@ def siglip_value_and_grad(
     References:
         Zhai et al. 2023, *Sigmoid loss for language image pre-training*, section 3; docs/linear.md.
     """
-    pairs = pairs_of(targets, groups, average_positives)
-    module, size = kinds.siglip_of(image_features), chunk_size_of(chunk_size)
+    pairs, size = pairs_of(targets, groups, average_positives), chunk_size_of(chunk_size)
+    numbers = {"logit_scale": logit_scale, "logit_bias": logit_bias}
+    module = kinds.siglip_of(image_features, text_features=text_features, targets=targets, **numbers)
     value, grads = module.value_and_grad(image_features, text_features, logit_scale, logit_bias, pairs, size)
     return value, SigLIPGradients(*grads)

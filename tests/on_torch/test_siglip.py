@@ -175,6 +175,12 @@ ERRORS: dict[str, tuple[tuple[Any, ...], dict[str, Any], tuple[str, ...]]] = {
     "targets": ((U, V, 1.0), {"targets": torch.ones(2, 5, dtype=torch.bool)}, ("(2, 4)", "(2, 5)", "images")),
     "chunk": ((U, V, 1.0), {"chunk_size": 0}, ("chunk_size", "got 0")),
     "average": ((U, V, 1.0), {"average_positives": 2}, ("True or False", "got 2")),
+    "arrays first": (
+        (U.numpy(), V.numpy(), torch.tensor(1.0)),
+        {},
+        ("one framework", "logit_scale", "as_tensor(image"),
+    ),
+    "no scale": ((U, V, None), {}, ("logit_scale must be one finite number", "None")),
     "no features": ((U, None, 1.0), {}, ("text_features must be a tensor",)),
     "no text": ((U, V[:0], 1.0), {}, ("text_features must have a row",)),
 }
@@ -192,6 +198,11 @@ def test_settings_are_checked_when_they_are_made():
     assert repr(SigLIPLoss(chunk_size=8)) == "SigLIPLoss(average_positives=False, chunk_size=8)"
     for wrong in ({"average_positives": "yes"}, {"chunk_size": 0}):
         assert repr(next(iter(wrong.values()))) in message(ll.InvalidInputError, SigLIPLoss, **wrong)
+
+
+def test_targets_cannot_be_learnt():
+    learnt = torch.ones(2, 4, requires_grad=True)
+    assert "no gradient by targets" in message(ll.InvalidInputError, ll.siglip_loss, U, V, 1.0, targets=learnt)
 
 
 def test_no_pair_at_all():

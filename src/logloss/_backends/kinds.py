@@ -74,23 +74,25 @@ def _conversion(name: str, other: str, array: Any) -> str:
     return f"Use {call if which == 'targets' else call.replace('logits.device', 'targets.device')}."
 
 
-def linear_of(inputs: Any) -> Any:
-    """The module that evaluates losses of a linear layer on such inputs."""
+def linear_of(inputs: Any, **others: Any) -> Any:
+    """The module that evaluates losses of a linear layer on such inputs; `others` come with them."""
     if _is_torch(inputs):
         from .torch import layer
 
         return layer
+    _refuse_tensors("inputs", inputs, others)
     from . import numpy_layer
 
     return numpy_layer
 
 
-def siglip_of(features: Any) -> Any:
-    """The module that evaluates losses of image-text pairs on such features."""
+def siglip_of(features: Any, **others: Any) -> Any:
+    """The module that evaluates losses of image-text pairs on such features; `others` come with them."""
     if _is_torch(features):
         from .torch import pairs
 
         return pairs
+    _refuse_tensors("image_features", features, others)
     from . import numpy_siglip
 
     return numpy_siglip
@@ -105,6 +107,18 @@ def _is_torch(array: Any) -> bool:
         f"losses without logits take NumPy arrays and PyTorch tensors; got {_type_of(array)}. "
         "Use binary_cross_entropy_with_logits of the logits."
     )
+
+
+def _refuse_tensors(first: str, given: Any, others: dict[str, Any]) -> None:
+    """Raise where an array of another library comes with one of NumPy: its gradient would be lost."""
+    for name, other in others.items():
+        kind = framework_of(other)
+        if kind != "numpy" and not isinstance(other, Positives):
+            remedy = f"torch.as_tensor({first}, device={name}.device)" if kind == "torch" else f"numpy.asarray({name})"
+            raise UnsupportedTypeError(
+                f"{first} and {name} must come from one framework; got {_type_of(given)} and {_type_of(other)}. "
+                f"Use {remedy}."
+            )
 
 
 def host() -> Any:

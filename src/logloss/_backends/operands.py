@@ -32,6 +32,7 @@ def array_of(name: str, value: Any) -> Array:
     except ValueError as error:
         raise InvalidInputError(
             f"{name} must be a rectangular array; {error}. Pad ragged rows and use mask=."
+            + (" Lists of each row's positive labels? Use logloss.Positives.from_lists." if name == "targets" else "")
         ) from None
     except RuntimeError as error:  # PyTorch's, of tensors in a list
         raise UnsupportedTypeError(

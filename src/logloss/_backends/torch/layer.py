@@ -190,16 +190,29 @@ def operands(inputs: Any, weight: Any, targets: Any, bias: Any, call: Call) -> t
     """Layer and targets, checked."""
     x, w, b = parts({"inputs": inputs, "linear_weight": weight, "linear_bias": bias})
     shape = layer_arguments.check_layer(x, w, b)
-    t = targets
-    if not isinstance(t, Positives) and not hasattr(t, "tocsr"):
-        t = target_array(t)
-        check_device("targets", t, x)
+    t = targets_of(targets, x)
     if not state.is_traced(x):  # the operator will see
         found = layer_arguments.positives_in(t, shape)
         t = t if found is None else found
         layer_arguments.check_targets(t, shape)
-    _refuse_learnt({"targets": t, **call.options.given})
+    refuse_learnt({"targets": t, **call.options.given})
     return x, w, b, call._replace(targets=t)
+
+
+def targets_of(targets: Any, x: Any) -> Any:
+    """Dense targets on the layer's device, or positives of any kind."""
+    if isinstance(targets, Positives) or hasattr(targets, "tocsr"):
+        return targets
+    if isinstance(targets, torch.Tensor) and targets.layout in (torch.sparse_coo, torch.sparse_csr):
+        csr = "targets" if targets.layout is torch.sparse_csr else "csr"
+        before = "" if targets.layout is torch.sparse_csr else "csr = targets.to_sparse_csr() and "
+        raise UnsupportedTypeError(
+            f"targets must be dense, indices, or a SciPy matrix; got layout {targets.layout}. Use {before}"
+            f"logloss.Positives({csr}.crow_indices(), {csr}.col_indices(), {csr}.shape)."
+        )
+    t = target_array(targets)
+    check_device("targets", t, x)
+    return t
 
 
 def parts(named: dict[str, Any]) -> list[Any]:
@@ -243,7 +256,7 @@ def _check_alike(first: str, x: Any, name: str, value: Any) -> None:
         )
 
 
-def _refuse_learnt(given: dict[str, Any]) -> None:
+def refuse_learnt(given: dict[str, Any]) -> None:
     for name, one in given.items():
         if isinstance(one, torch.Tensor) and one.requires_grad and torch.is_grad_enabled():
             raise InvalidInputError(

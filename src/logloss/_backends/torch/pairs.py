@@ -12,7 +12,7 @@ from .. import siglip
 from ..layer_arguments import Pairs
 from ..linear import Sweep, Wanted
 from . import layer, state
-from .arrays import check_device, on_host, result_dtype, target_array
+from .arrays import on_host, result_dtype
 
 
 def value(images: Any, texts: Any, scale: Any, bias: Any, pairs: Pairs, chunk_size: int | None) -> Any:
@@ -43,10 +43,9 @@ def value_and_grad(
 def operands(images: Any, texts: Any, pairs: Pairs) -> tuple[Any, Any, Pairs]:
     u, v = layer.parts(dict(zip(siglip.NAMES, (images, texts), strict=True)))
     siglip.check(u, v)
-    if pairs.targets is not None and not isinstance(pairs.targets, Positives) and not hasattr(pairs.targets, "tocsr"):
-        t = target_array(pairs.targets)
-        check_device("targets", t, u)
-        pairs = pairs._replace(targets=t)
+    if pairs.targets is not None:
+        pairs = pairs._replace(targets=layer.targets_of(pairs.targets, u))
+        layer.refuse_learnt({"targets": pairs.targets})
     if pairs.groups is not None and not state.is_traced(u):
         pairs = pairs._replace(groups=_on_host(pairs.groups))
     return u, v, pairs
@@ -64,7 +63,7 @@ def parameters(scale: Any, bias: Any, like: Any) -> tuple[Any, Any]:
 
 def _parameter(name: str, value: Any, like: Any) -> Any:
     """The scale or the bias as a tensor of one number, in float32 at least."""
-    if value is None:
+    if value is None and name == "logit_bias":
         return None
     if not isinstance(value, torch.Tensor):
         return torch.full((), siglip.number(name, value), dtype=torch.float64, device=like.device)
