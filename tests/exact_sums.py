@@ -115,5 +115,6 @@ def check() -> None:
             check_one_by_one(a)
     check_split(np.array([5e-324, -5e-324, 1e-310, 2.0**-1022]))
     check_one_by_one(np.array([5e-324, -5e-324, 1e-310, 2.0**-1022]))
+    check_split(np.array([2.0**-1022, 1.5 * 2.0**-1022]))
     check_full_blocks()
     check_too_large()
