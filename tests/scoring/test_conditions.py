@@ -58,6 +58,30 @@ def test_conditions(condition: str, rows: int, events: Any):
     assert ll.score(events, **Y_AND_P, where=condition).summary.rows == rows
 
 
+@pytest.mark.parametrize(
+    ("condition", "rows"),
+    [
+        ("empty is null", 4),
+        ("empty is null and y = 1", 2),
+        ("empty > 5 or age < 30", 2),
+        ("lower(empty) = 'x'", 0),
+        ("empty", 0),
+        ("case when y = 1 then null end", 0),
+    ],
+)
+def test_what_is_null_in_all_rows(condition: str, rows: int):
+    """A column and a condition of no type fit any, and such a condition holds for no row."""
+    scores = ll.score(EVENTS.with_columns(empty=None), **Y_AND_P, where=f"age = 20 or ({condition})")
+    assert scores.summary.rows == max(rows, 1)
+    if rows == 0:
+        with pytest.raises(InvalidInputError, match="there must be rows to score"):
+            ll.score(EVENTS.with_columns(empty=None), **Y_AND_P, where=condition)
+    groups = ll.score(
+        EVENTS.with_columns(empty=None), **Y_AND_P, group=f'x = coalesce("group", empty), n = {condition}'
+    )
+    assert groups.summary.rows == 4
+
+
 def test_a_name_that_sql_uses(events: Any):
     with pytest.raises(InvalidInputError, match='put names that SQL uses itself in double quotes, as in "group"'):
         ll.score(events, **Y_AND_P, where="group = 'a'")
@@ -103,6 +127,12 @@ def test_states_of_other_definitions_do_not_add():
         ("age = age + 1", "'age' is a column"),
         ("x = nothing + 1", "there is no column 'nothing'"),
         ("x = (", "a group must be SQL"),
+        ("x = [age]", r"a group must be a text, number, date or truth value; 'list_value\(age\)' is BIGINT\[\]"),
+        ("x = {'a': age}", "is STRUCT"),
+        ("x = map([age], [1])", "is MAP"),
+        ('x = "group"::blob', "is BLOB"),
+        ("x = age::varchar::bit", "is BIT"),
+        ("x = interval (age) day", "is INTERVAL"),
     ],
 )
 def test_bad_groups(group: str, message: str):

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 _PATH = re.compile(r"([^.\[\]]+)((?:\.[^.\[\]]+|\[\d+\])+)")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _HOLDS = "\x1fholds"
+_VALUES = frozenset([
+    *["boolean", "tinyint", "smallint", "integer", "bigint", "hugeint", "utinyint", "usmallint", "uinteger", "ubigint"],
+    *["uhugeint", "float", "double", "decimal", "varchar", "enum", "uuid", "date", "time", "timestamp", "timestamp_s"],
+    *["timestamp_ms", "timestamp_ns", "timestamp with time zone", "NULL", "null"],
+])  # fmt: skip
+"""Types of expressions whose values can be read as the name of a group."""
 
 
 @dataclass(frozen=True)
@@ -113,33 +119,37 @@ class Derived(Over):
             frame = frame.with_columns(self._values(batch, connection, about).get_columns())
         if self.where is None:
             return replace(batch, frame=frame)
-        return replace(batch, frame=frame.drop(_HOLDS)).keep(frame[_HOLDS])
+        return replace(batch, frame=frame.drop(_HOLDS)).keep(
+            frame[_HOLDS].cast(pl.Boolean)
+        )  # of one type, were it null in all rows
 
     def _values(self, batch: Batch, connection: duckdb.DuckDBPyConnection, about: Sequence[str]) -> pl.DataFrame:
         """What the expressions give for the rows of a batch."""
         import polars as pl
 
         table = batch.frame.select(pl.col(typed_name(name)).alias(name) for name in about)
-        connection.register("rows", Table(table))
+        empty = [name for name, kind in table.schema.items() if kind == pl.Null]
+        connection.register("rows", Table(table.cast(dict.fromkeys(empty, pl.Boolean))))
+        rows = _with_nulls(empty)
         named = [(one, one.name) for one in self.expressions] + ([(self.where, _HOLDS)] if self.where else [])
         for one, _ in named:
-            self._check(one, batch.name, connection)
+            self._check(one, batch.name, connection, rows)
         chosen = ", ".join(f"({one.text}\n) AS {identifier(name)}" for one, name in named)
         try:
-            return engine.frame(connection, f"SELECT {chosen} FROM rows")
+            return engine.frame(connection, f"SELECT {chosen} FROM {rows}")
         except engine.failures() as error:
             what = "expression" if self.expressions else "condition"
             raise _misfit(what, ", ".join(one.text for one, _ in named), batch.name, error) from error
         finally:
             connection.unregister("rows")
 
-    def _check(self, one: Expression, name: str, connection: duckdb.DuckDBPyConnection) -> None:
+    def _check(self, one: Expression, name: str, connection: duckdb.DuckDBPyConnection, rows: str) -> None:
         """Refuse an expression that does not fit these columns, or is no expression of one row."""
         if (key := f"{name}\0{one.text}") in self._checked:
             return
         try:  # where a condition stands, SQL allows no sums over rows
-            connection.execute(f"SELECT 1 FROM rows WHERE ({one.text}\n) IS NULL LIMIT 0").fetchall()
-            kind = connection.sql(f"SELECT ({one.text}\n) FROM rows LIMIT 0").types[0]
+            connection.execute(f"SELECT 1 FROM {rows} WHERE ({one.text}\n) IS NULL LIMIT 0").fetchall()
+            kind = connection.sql(f"SELECT ({one.text}\n) FROM {rows} LIMIT 0").types[0]
         except engine.failures() as error:
             what = "condition" if one is self.where else "group"
             raise _misfit(what, one.text, name, error) from error
@@ -147,7 +157,17 @@ class Derived(Over):
             raise InvalidInputError(
                 f"a condition must be true or false; {one.text!r} is {kind} in {name}; compare it with something."
             )
+        if one is not self.where and kind.id not in _VALUES:
+            raise InvalidInputError(
+                f"a group must be a text, number, date or truth value; {one.text!r} is {kind} in {name}; convert it."
+            )
         self._checked.add(key)
+
+
+def _with_nulls(empty: Sequence[str]) -> str:
+    """The rows as SQL has them, where columns that hold nothing fit any type."""
+    nulls = ", ".join(f"NULL AS {identifier(name)}" for name in empty)
+    return f"(SELECT * REPLACE ({nulls}) FROM rows) AS rows" if empty else "rows"
 
 
 def _spelled(column: str, schema: pl.Schema) -> str:
