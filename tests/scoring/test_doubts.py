@@ -87,6 +87,10 @@ def test_remedies_fit_the_targets(table, remedy):
 
 
 TEXTS = {
+    "a long line": (
+        f"y,p,w\n1,0.5,{'x' * 3_000_000}\n",
+        r"\(.*Maximum line size .*\); leave columns of such long texts out",
+    ),
     "thousands": ('y,p,w\n1,0.5,"1,000"\n', r"it is '1,000' .*separates thousands, .*, and if it is a decimal point"),
     "millions": ('y,p,w\n1,0.5,"1,000,000.5"\n', r"if the comma separates thousands, take it out of the file\."),
     "a decimal comma": ("y;p;w\n1;0.5;0,123\n", r"if the comma is a decimal point, say decimal=','"),
