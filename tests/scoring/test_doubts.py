@@ -16,6 +16,7 @@ from pyarrow import dataset
 import logloss as ll
 from logloss.cli import main
 from logloss.reporting import text
+from logloss.reporting.page import closing
 from logloss.reporting.view import View
 
 ROWS = 400
@@ -50,6 +51,12 @@ def test_the_other_score_is_that_of_the_opposite(rows):
     assert f"Brier score of {brier[0]:.5f} instead of {brier[1]:.5f}" in said(rows, target="y", probability="other")
     as_told = ll.score(rows, target="y", probability="other", positive=0)
     assert as_told.summary.results[-1].statistics.brier == pytest.approx(brier[0], rel=1e-14)
+
+
+def test_a_report_says_so_where_it_says_how_it_was_read(rows):
+    read = [*closing.reading(ll.score(rows, target="y", probability="other").summary)]
+    assert read[0] == "the table"
+    assert read[-1].startswith(OTHER.format("other"))
 
 
 def test_no_doubt_without_reason(rows):
@@ -87,6 +94,10 @@ def test_remedies_fit_the_targets(table, remedy):
 
 
 TEXTS = {
+    "a long line": (
+        f"y,p,w\n1,0.5,{'x' * 3_000_000}\n",
+        r"\(.*Maximum line size .*\); leave columns of such long texts out",
+    ),
     "thousands": ('y,p,w\n1,0.5,"1,000"\n', r"it is '1,000' .*separates thousands, .*, and if it is a decimal point"),
     "millions": ('y,p,w\n1,0.5,"1,000,000.5"\n', r"if the comma separates thousands, take it out of the file\."),
     "a decimal comma": ("y;p;w\n1;0.5;0,123\n", r"if the comma is a decimal point, say decimal=','"),

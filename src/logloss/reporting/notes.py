@@ -39,7 +39,7 @@ def notes(summary: Summary, view: View) -> Iterator[str]:
     """All of it, a sentence or two at a time."""
     yield from of_hidden(summary, view)
     each = [block for block in summary.results.blocks if block.average is None]
-    yield from _of_doubts(summary)
+    yield from of_doubts(summary)
     yield from _of_infinite(summary, each)
     if summary.clipped:
         predictions = "1 prediction" if summary.clipped == 1 else f"{summary.clipped:,} predictions"
@@ -88,7 +88,7 @@ def of_partial(summary: Summary) -> str:
     return f"Partial result: interrupted after {summary.rows:,} rows; the others are not in it."
 
 
-def _of_doubts(summary: Summary) -> Iterator[str]:
+def of_doubts(summary: Summary) -> Iterator[str]:
     """That columns may have been named as what they are not: of each kind, about the first one."""
     found = {doubt.kind: doubt for doubt in reversed(summary.doubts)}
     role = "logit" if summary.plan.logits else "probability"

@@ -173,6 +173,8 @@ def reason(error: BaseException) -> str:
     text = str(error).removeprefix("got external error: ")
     lines = []
     for line in text.splitlines():
+        if line.startswith("Original Line:"):  # which may be of megabytes
+            continue
         if line.startswith(("Possible", "LINE ", "*", "The search space")) or not line.strip():
             break
         lines.append(line.strip())

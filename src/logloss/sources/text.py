@@ -339,6 +339,8 @@ def _cure(found: Found, message: str) -> str:
         return "mend that value, or name another column"
     if found.format == "JSON lines":
         return "every line must hold one JSON object; mend that line"
+    if "maximum line size" in what:
+        return "leave columns of such long texts out of the file, or convert it to Parquet"
     if "quote" in what:
         return "mend that line, or say how fields are quoted: quote='none' (--quote none) where they are not"
     if "number of columns" in what:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...evaluate.summary import reasons
+from ..notes import of_doubts
 from ..phrases import capital, listed, number, some, whole
 from ..svg import short
 from .subjects import Subject
@@ -92,7 +93,7 @@ def quality(summary: Summary, everyone: Sequence[Subject]) -> Table:
 
 
 def reading(summary: Summary) -> Iterator[str]:
-    """How the rows were read, as far as it was not the usual."""
+    """How the rows were read, as far as it was not the usual, and whether that can have been meant."""
     plan = summary.plan
     files = summary.sources
     yield (
@@ -109,6 +110,7 @@ def reading(summary: Summary) -> Iterator[str]:
     ):
         if value:
             yield f"{name}: {short(value, 400)}"
+    yield from of_doubts(summary)
 
 
 def left_out(keys: Sequence[str], *, diagnosed: bool, figures: tuple[int, int]) -> Iterator[tuple[str, str, str]]:
