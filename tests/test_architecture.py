@@ -38,7 +38,7 @@ SCORING = {
     "places": {"_errors"},
     "engines": {"_errors", "_kernels", "sources", "evaluate", "partial", "places"},
     "reporting": {"", "_errors", "evaluate.summary"},
-    "streaming": {"_errors", "_backends", "_kernels", "evaluate"},
+    "streaming": {"_errors", "_spec", "_backends", "_kernels", "evaluate"},
     "scored": {"_errors", "places", "sources", "evaluate", "reporting"},
     "scores": {"_errors", "sources", "engines", "evaluate", "reporting", "scored"},
     "comparing": {"_errors", "sources", "engines", "evaluate", "reporting", "scores"},

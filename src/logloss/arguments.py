@@ -123,7 +123,9 @@ def parser() -> argparse.ArgumentParser:
     )
     for command in (score, report):
         _add_rows(command)
-        corp_help = "plain decomposition: of bins (default), or of all rows in order, sorted on disk; not to be merged"
+        corp_help = (
+            "plain decomposition: of bins (default), or of all rows, sorted on disk or by an engine; never merged"
+        )
         command.add_argument("--corp", choices=("grid", "exact"), default="grid", help=corp_help)
     score.add_argument(
         "--diagnostics",

@@ -8,6 +8,7 @@ Heavy modules are imported only when they are needed, so that `--help` is quick.
 from __future__ import annotations
 
 import argparse
+import codecs
 import os
 import shlex
 import sys
@@ -291,7 +292,8 @@ def _require_diagnostics(gates: Sequence[Any], arguments: argparse.Namespace) ->
 def _print(output: str) -> None:
     if sys.stdout is None:  # closed, as by >&-: nobody wants to see it
         return
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    codecs.register_error("logloss.plain", _in_plain_signs)
+    sys.stdout.reconfigure(errors="logloss.plain")  # type: ignore[union-attr]
     try:
         sys.stdout.write(output)
         sys.stdout.flush()
@@ -300,6 +302,18 @@ def _print(output: str) -> None:
     except OSError as error:
         _forget_stdout()
         raise InvalidInputError(f"the output cannot be written ({error.strerror}); send it elsewhere.") from error
+
+
+_PLAIN = {"─": "-", "±": "+-", "²": "2", "÷": "/", "·": "*", "…": "..", "σ": "sigma", "∞": "inf", "≤": "<=", "≥": ">="}
+"""What our own signs become where the encoding of standard output has none of them."""
+
+
+def _in_plain_signs(error: UnicodeError) -> tuple[str, int]:
+    """How codecs ask for what they can write instead; signs of names and values become their escapes."""
+    assert isinstance(error, UnicodeEncodeError)
+    lost = error.object[error.start : error.end]
+    plain = (_PLAIN.get(sign) or sign.encode("ascii", "backslashreplace").decode() for sign in lost)
+    return "".join(plain), error.end
 
 
 def _forget_stdout() -> None:

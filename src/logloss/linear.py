@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Unpack
 
 from ._backends import kinds
-from ._backends.layers import Hook, call_of
+from ._backends.layer_arguments import Hook, call_of
 from ._spec.options import LossOptions, signed
 
 
@@ -48,20 +48,10 @@ def linear_binary_cross_entropy(
         on_weight_grad: called as ``on_weight_grad(start, stop, grad)`` with the gradient of W[start:stop] when these
             have been read for the last time, so that an optimiser may change them; dW is then never held, and W.grad
             stays None. It runs in the forward: the backward's upstream gradient must be 1.
-        pos_weight: price of missing a positive relative to a negative: a number, or one per label; finite, >= 0.
-        weight: per element: (rows, labels), or 1 in place of either; finite, >= 0.
-        sample_weight: per row, shape (rows,); finite, >= 0.
-        label_weight: per label, a number or a vector along `label_axis`; finite, >= 0.
-        label_axis: the axis of the logits that labels lie along: -1.
-        label_smoothing: s in [0, 1]: a target t becomes t·(1 - s) + s/2.
-        ignore_index: elements with this target do not count; for dense targets.
-        mask: boolean, (rows, labels), or 1 in place of either: True counts.
-        axis: reduce over this axis only: -1 gives one value per row, 0 one per label. The backward computes the logits
-            again.
-        reduction: "sum"; "mean", ÷ number of counted elements; "weighted_mean", ÷ sum of their weights; "batchmean", ÷
-            rows; "none", which does hold rows × labels losses.
-        normalizer: replaces the denominator; > 0.
-        validate: check targets and weights on the way; False: values out of range give meaningless numbers.
+        pos_weight, weight, sample_weight, label_weight, label_axis, label_smoothing, mask, normalizer, validate: as for
+            `binary_cross_entropy_with_logits`, of logits of shape (rows, labels).
+        ignore_index, axis, reduction: likewise. Dense targets alone can be ignored; with `axis` the backward computes
+            the logits again, and "none" does hold rows × labels losses.
 
     Returns:
         The loss: float64, or of tensors a differentiable one in float32 (float64 for float64). "none" gives losses of
@@ -113,9 +103,9 @@ def linear_value_and_grad(
         linear_bias: as for `linear_binary_cross_entropy`.
         chunk_size: as for `linear_binary_cross_entropy`.
         on_weight_grad: as for `linear_binary_cross_entropy`; the gradient of the weights is then None.
-        pos_weight, weight, sample_weight, label_weight, label_axis, label_smoothing: as for the losses.
-        ignore_index, mask, axis, reduction, normalizer, validate: as for the losses; with "none" or `axis`, gradients
-            are those of the sum of the values.
+        pos_weight, weight, sample_weight, label_weight, label_axis, label_smoothing, mask, normalizer, validate:
+            as for `linear_binary_cross_entropy`.
+        ignore_index, axis, reduction: likewise; with "none" or `axis`, gradients are those of the sum of the values.
 
     Returns:
         (value, `LinearGradients`), the gradients of their arguments' shape and dtype, without a graph.

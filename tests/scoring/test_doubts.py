@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import io
+from datetime import date
 from pathlib import Path
 
+import duckdb
 import numpy as np
+import polars as pl
+import pyarrow as pa
 import pytest
+from pyarrow import dataset
 
 import logloss as ll
 from logloss.cli import main
@@ -94,3 +100,43 @@ def test_remedies_fit_the_text(tmp_path, lines, remedy):
     path.write_text(lines)
     with pytest.raises(ll.InvalidInputError, match=remedy):
         ll.score(path, target="y", probability="p", weight="w")
+
+
+class Table:
+    def __dataframe__(self) -> None: ...
+
+
+OBJECTS = {
+    "a column": (pl.Series("p", [0.5]), r"got Series; put this column beside"),
+    "an array": (np.ones((2, 2)), r"got ndarray; name the columns of this array"),
+    "an open file": (io.StringIO("y,p\n1,0.5\n"), r"got StringIO; give the path of this file\."),
+    "a data set": (dataset.dataset(pa.table({"y": [1], "p": [0.5]})), r"give the reader of this data set"),
+    "a connection": (duckdb.connect(), r"give the relation, or query= and database="),
+    "another protocol": (Table(), r"got Table; give polars\.from_dataframe"),
+    "encoded runs": (
+        pa.table({"y": pa.RunEndEncodedArray.from_arrays([2], [1])}),
+        r"the table must be of columns that Polars reads; it is a Table, .*; convert them, or give",
+    ),
+    "a structure": (pl.DataFrame({"y": [1], "p": [{"a": 0.5}]}), r"name one of its fields, as p\.a\."),
+    "dates": (pl.DataFrame({"y": [1], "p": [date(2026, 1, 1)]}), r"it holds Date; name another column, or convert"),
+}
+
+
+@pytest.mark.parametrize(("source", "remedy"), OBJECTS.values(), ids=OBJECTS.keys())
+def test_remedies_fit_the_object(source, remedy):
+    with pytest.raises(ll.LoglossError, match=remedy):
+        ll.score(source, target="y", probability="p")
+
+
+@pytest.mark.frameworks
+def test_remedies_fit_a_name_that_stands_twice():
+    import pandas as pd
+
+    twice = pd.DataFrame([[1, 0.5, 0.5]], columns=["y", "p", "p"])
+    with pytest.raises(ll.InvalidInputError, match=r"rename one if there are two of that name\."):
+        ll.score(twice, target="y", probability="p")
+
+
+def test_wide_integers_are_numbers():
+    frame = pl.DataFrame({"y": [1, 0], "p": [0.5, 0.5]}).with_columns(pl.col("y").cast(pl.Int128))
+    assert ll.score(frame, target="y", probability="p").summary.results[-1].statistics.base_rate == 0.5

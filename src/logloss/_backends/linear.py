@@ -27,7 +27,7 @@ from .._targets.positives import Positives
 from .._types import Array
 from . import numpy
 from ._diagnosis import readable
-from .layers import Hook, is_one_number, refuse_hook
+from .layer_arguments import Hook, is_one_number, refuse_hook
 
 
 class Layer(Protocol):

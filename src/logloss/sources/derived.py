@@ -144,7 +144,9 @@ class Derived(Over):
             what = "condition" if one is self.where else "group"
             raise _misfit(what, one.text, name, error) from error
         if one is self.where and str(kind) not in ("BOOLEAN", '"NULL"'):
-            raise InvalidInputError(f"a condition must be true or false; {one.text!r} is {kind} in {name}.")
+            raise InvalidInputError(
+                f"a condition must be true or false; {one.text!r} is {kind} in {name}; compare it with something."
+            )
         self._checked.add(key)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .._backends.layers import Hook, chunk_size_of, hook_of, pairs_of
+from .._backends.layer_arguments import Hook, chunk_size_of, hook_of, pairs_of
 from ..linear import linear_binary_cross_entropy
 from ..siglip import siglip_loss
 from .losses import LossModule
@@ -20,14 +20,13 @@ class LinearBCEWithLogitsLoss(LossModule):
     normalizer=None)``, as for `logloss.linear_binary_cross_entropy`. The weights belong to the model.
 
     Args:
-        chunk_size: the most labels whose logits exist at a time; None: as many as fit the cache.
-        on_weight_grad: called as ``on_weight_grad(start, stop, grad)`` with each chunk of the weights' gradient, which
-            is then never held.
+        chunk_size, on_weight_grad: as for `logloss.linear_binary_cross_entropy`.
         **settings: `reduction`, `pos_weight`, `weight`, `label_weight`, `label_axis`, `label_smoothing`,
-            `ignore_index`, `axis` and `validate`, as for `logloss.linear_binary_cross_entropy`.
+            `ignore_index`, `axis` and `validate`, as for that function.
 
     Raises:
         InvalidInputError: a chunk_size below 1, a reduction that does not exist.
+        TypeError: a setting that does not exist, a hook that cannot be called.
 
     Example:
         >>> import torch
@@ -76,8 +75,7 @@ class SigLIPLoss(torch.nn.Module):
     or `groups` for other pairs than image i with text i. Scale and bias are the model's parameters, with gradients.
 
     Args:
-        average_positives: each of an image's k positives has the weight 1/k.
-        chunk_size: the most texts whose similarities exist at a time; None: as many as fit the cache.
+        average_positives, chunk_size: as for `logloss.siglip_loss`.
 
     Raises:
         InvalidInputError: a chunk_size below 1.

@@ -13,8 +13,8 @@ import torch
 from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._spec.options import Options
 from ..._targets.positives import Positives
-from .. import layers, linear
-from ..layers import Hook
+from .. import layer_arguments, linear
+from ..layer_arguments import Hook
 from ..linear import Problem, Sweep, Wanted
 from . import cpu, gpu, state
 from .arrays import check_device, floating, kernel_options, target_array, tensor_of, view
@@ -122,11 +122,11 @@ class TensorLayer:
     def edges(self, chunk_size: int | None, *, hooked: bool = False) -> list[int]:
         """Where chunks begin and the last one ends; with a hook a chunk's gradient of the weights counts as well."""
         rows = max(self.shape[0], self.inputs.shape[1]) if hooked else self.shape[0]
-        return layers.edges(self.shape[1], rows, self.dtype.itemsize, chunk_size, self.budget())
+        return layer_arguments.edges(self.shape[1], rows, self.dtype.itemsize, chunk_size, self.budget())
 
     def budget(self) -> int:
         """Bytes of a chunk's logits."""
-        return layers.BUDGET
+        return layer_arguments.BUDGET
 
     def problem(self, targets: Any, options: Options) -> Problem:
         """The loss, with views of the memory of tensors."""
@@ -189,15 +189,15 @@ def value_and_grad(
 def operands(inputs: Any, weight: Any, targets: Any, bias: Any, call: Call) -> tuple[Any, Any, Any, Call]:
     """Layer and targets, checked."""
     x, w, b = parts({"inputs": inputs, "linear_weight": weight, "linear_bias": bias})
-    shape = layers.check_layer(x, w, b)
+    shape = layer_arguments.check_layer(x, w, b)
     t = targets
     if not isinstance(t, Positives) and not hasattr(t, "tocsr"):
         t = target_array(t)
         check_device("targets", t, x)
     if not state.is_traced(x):  # the operator will see
-        found = layers.positives_in(t, shape)
+        found = layer_arguments.positives_in(t, shape)
         t = t if found is None else found
-        layers.check_targets(t, shape)
+        layer_arguments.check_targets(t, shape)
     _refuse_learnt({"targets": t, **call.options.given})
     return x, w, b, call._replace(targets=t)
 
@@ -310,9 +310,9 @@ class Loss(torch.autograd.Function):
     def forward(ctx: Any, x: Any, w: Any, b: Any, call: Call) -> Any:
         wanted = Wanted(*ctx.needs_input_grad[:3])
         ctx.call, ctx.wanted, ctx.dtypes = call, wanted, [None if one is None else one.dtype for one in (x, w, b)]
-        ctx.kept = layers.is_one_number(call.options)
+        ctx.kept = layer_arguments.is_one_number(call.options)
         if not ctx.kept:
-            layers.refuse_hook(call.hook, call.options)
+            layer_arguments.refuse_hook(call.hook, call.options)
             ctx.save_for_backward(x, w, b)
             return evaluated(x, w, b, call, linear.NOTHING)[0]
         refuse_in_backward(call)

@@ -9,7 +9,7 @@ import torch
 from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._targets.positives import Positives
 from .. import siglip
-from ..layers import Pairs
+from ..layer_arguments import Pairs
 from ..linear import Sweep, Wanted
 from . import layer, state
 from .arrays import check_device, on_host, result_dtype, target_array
