@@ -18,7 +18,7 @@ from .evaluate.summary import Asked, Summary, summarize
 from .reporting import frames, json, rows, text
 from .reporting.formats import FORMATS, Format, format_of
 from .reporting.view import TOP, View
-from .sources.paths import shown
+from .sources.found import shown
 from .sources.processes import require_own_threads
 from .sources.urls import public, refuse_place
 

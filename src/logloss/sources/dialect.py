@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from .._errors import InvalidInputError
 from . import engine
 from .engine import literal
-from .paths import Found
+from .found import Found
 from .reading import Reading
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from .paths import Found, kept
+from .found import Found, kept
 from .stores import CHUNK
 
 _SYSTEM, _OTHER = b"\n", b"\r\n"

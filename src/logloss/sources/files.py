@@ -13,7 +13,8 @@ from .._errors import UnreadableError
 from . import engine, stamps, stream
 from .batch import Batch
 from .columns import texts_among
-from .paths import Found, each, find_files
+from .found import Found
+from .paths import each, find_files
 from .reading import AS_FOUND, Reading
 from .text import Text
 from .wanted import Wanted, selection, typed_name

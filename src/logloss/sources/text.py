@@ -18,7 +18,7 @@ from .batch import Batch
 from .dialect import Dialect, sniff
 from .ends import with_one_end
 from .engine import identifier, literal
-from .paths import Found
+from .found import Found
 from .reading import Reading
 from .wanted import Wanted, typed_name
 
