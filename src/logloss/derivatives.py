@@ -9,6 +9,7 @@ import numpy as np
 
 from ._backends.kinds import backend_of
 from ._spec.reductions import check_reduction
+from ._targets.positives import Positives
 from ._types import A, Array, Doubles, F, Floats, Numbers, S
 from .losses import binary_cross_entropy_with_logits, call_of
 
@@ -124,6 +125,12 @@ def grad_and_hess(
     return backend_of(logits, targets).grad_and_hess(primitive, logits, targets, common)
 
 
+@overload
+def denominator(targets: Numbers | Positives, *, axis: int | tuple[int, ...], **options: Any) -> Doubles: ...
+@overload
+def denominator(targets: Numbers | Positives, *, reduction: str = ..., axis: None = ..., **options: Any) -> float: ...
+@overload
+def denominator(targets: A, *, reduction: str = ..., **options: Any) -> A: ...
 def denominator(targets: Any, *, reduction: str = "mean", **options: Any) -> Any:
     r"""What a loss with these options divides by: for gradient accumulation and distributed training.
 

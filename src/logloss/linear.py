@@ -2,21 +2,79 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Unpack
+from typing import Any, Generic, NamedTuple, Unpack, overload
+
+import numpy as np
 
 from ._backends import kinds
 from ._backends.layer_arguments import Hook, call_of
-from ._spec.options import LossOptions, signed
+from ._spec.options import AlongAxes, LossOptions, ToOneNumber, Unreduced, signed
+from ._types import A, Array, Doubles, F, Floats
 
 
-class LinearGradients(NamedTuple):
+class LinearGradients(NamedTuple, Generic[A]):
     """The gradients of a loss of a linear layer; None for a bias that there is not, and for weights given to a hook."""
 
-    inputs: Any
-    linear_weight: Any
-    linear_bias: Any
+    inputs: A
+    linear_weight: A | Any
+    linear_bias: A | Any
 
 
+@overload
+def linear_binary_cross_entropy(
+    inputs: Floats[Any, F],
+    linear_weight: Array,
+    targets: Any,
+    *,
+    linear_bias: Any = ...,
+    chunk_size: int | None = ...,
+    on_weight_grad: Hook | None = ...,
+    **options: Unpack[Unreduced],
+) -> Floats[tuple[int, int], F]: ...
+@overload
+def linear_binary_cross_entropy(
+    inputs: Array,
+    linear_weight: Array,
+    targets: Any,
+    *,
+    linear_bias: Any = ...,
+    chunk_size: int | None = ...,
+    on_weight_grad: Hook | None = ...,
+    **options: Unpack[AlongAxes],
+) -> Doubles: ...
+@overload
+def linear_binary_cross_entropy(
+    inputs: Array,
+    linear_weight: Array,
+    targets: Any,
+    *,
+    linear_bias: Any = ...,
+    chunk_size: int | None = ...,
+    on_weight_grad: Hook | None = ...,
+    **options: Unpack[ToOneNumber],
+) -> np.float64: ...
+@overload
+def linear_binary_cross_entropy(
+    inputs: Array,
+    linear_weight: Array,
+    targets: Any,
+    *,
+    linear_bias: Any = ...,
+    chunk_size: int | None = ...,
+    on_weight_grad: Hook | None = ...,
+    **options: Unpack[LossOptions],
+) -> Any: ...
+@overload
+def linear_binary_cross_entropy(
+    inputs: A,
+    linear_weight: A,
+    targets: Any,
+    *,
+    linear_bias: Any = ...,
+    chunk_size: int | None = ...,
+    on_weight_grad: Hook | None = ...,
+    **options: Unpack[LossOptions],
+) -> A: ...
 @signed
 def linear_binary_cross_entropy(
     inputs: Any,
@@ -55,7 +113,7 @@ def linear_binary_cross_entropy(
 
     Returns:
         The loss: float64, or of tensors a differentiable one in float32 (float64 for float64). "none" gives losses of
-        that type, of shape (rows, labels).
+        shape (rows, labels), in NumPy of the inputs' type.
 
     Raises:
         InvalidInputError: parts that do not fit each other, an index out of range or given twice, a chunk_size below 1,
@@ -82,6 +140,39 @@ def linear_binary_cross_entropy(
     return module.value(inputs, linear_weight, targets, *arguments)
 
 
+@overload
+def linear_value_and_grad(
+    inputs: Array,
+    linear_weight: Array,
+    targets: Any,
+    *,
+    linear_bias: Any = ...,
+    chunk_size: int | None = ...,
+    on_weight_grad: Hook | None = ...,
+    **options: Unpack[ToOneNumber],
+) -> tuple[np.float64, LinearGradients[Array]]: ...
+@overload
+def linear_value_and_grad(
+    inputs: Array,
+    linear_weight: Array,
+    targets: Any,
+    *,
+    linear_bias: Any = ...,
+    chunk_size: int | None = ...,
+    on_weight_grad: Hook | None = ...,
+    **options: Unpack[LossOptions],
+) -> tuple[Any, LinearGradients[Array]]: ...
+@overload
+def linear_value_and_grad(
+    inputs: A,
+    linear_weight: A,
+    targets: Any,
+    *,
+    linear_bias: Any = ...,
+    chunk_size: int | None = ...,
+    on_weight_grad: Hook | None = ...,
+    **options: Unpack[LossOptions],
+) -> tuple[A, LinearGradients[A]]: ...
 @signed
 def linear_value_and_grad(
     inputs: Any,
@@ -92,7 +183,7 @@ def linear_value_and_grad(
     chunk_size: int | None = None,
     on_weight_grad: Hook | None = None,
     **options: Unpack[LossOptions],
-) -> tuple[Any, LinearGradients]:
+) -> tuple[Any, LinearGradients[Any]]:
     r"""The loss of `linear_binary_cross_entropy`, and its gradients by inputs, weights and bias, in one sweep.
 
     ``dX = G·W``, ``dW = Gᵀ·X`` and ``db_j = Σ_i G_ij``, with G the gradient by the logits, divided by the denominator.

@@ -10,9 +10,18 @@ import numpy as np
 from ._backends.kinds import backend_of, host
 from ._errors import InvalidInputError
 from ._spec.options import Options
+from ._targets.positives import Positives
 from ._types import A, Array, F, Floats, Numbers, S
 
 
+@overload
+def balanced_pos_weight(
+    targets: Numbers | Positives, *, sample_weight: Any = ..., ignore_index: float | None = ..., mask: Any = ...
+) -> Any: ...
+@overload
+def balanced_pos_weight(
+    targets: A, *, sample_weight: Any = ..., ignore_index: float | None = ..., mask: Any = ...
+) -> A: ...
 def balanced_pos_weight(
     targets: Any, *, sample_weight: Any = None, ignore_index: float | None = None, mask: Any = None
 ) -> Any:

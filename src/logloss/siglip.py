@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, overload
+
+import numpy as np
 
 from ._backends import kinds
 from ._backends.layer_arguments import chunk_size_of, pairs_of
+from ._types import A, Array
 
 
-class SigLIPGradients(NamedTuple):
+class SigLIPGradients(NamedTuple, Generic[A]):
     """The gradients of a sigmoid loss of pairs; None for a bias that there is not."""
 
-    image_features: Any
-    text_features: Any
+    image_features: A
+    text_features: A
     logit_scale: Any
     logit_bias: Any
 
 
+@overload
+def siglip_loss(
+    image_features: Array,
+    text_features: Array,
+    logit_scale: Any,
+    logit_bias: Any = ...,
+    *,
+    targets: Any = ...,
+    groups: Any = ...,
+    average_positives: bool = ...,
+    chunk_size: int | None = ...,
+) -> np.float64: ...
+@overload
+def siglip_loss(
+    image_features: A,
+    text_features: A,
+    logit_scale: Any,
+    logit_bias: Any = ...,
+    *,
+    targets: Any = ...,
+    groups: Any = ...,
+    average_positives: bool = ...,
+    chunk_size: int | None = ...,
+) -> A: ...
 def siglip_loss(
     image_features: Any,
     text_features: Any,
@@ -71,6 +98,30 @@ def siglip_loss(
     return module.value(image_features, text_features, logit_scale, logit_bias, pairs, size)
 
 
+@overload
+def siglip_value_and_grad(
+    image_features: Array,
+    text_features: Array,
+    logit_scale: Any,
+    logit_bias: Any = ...,
+    *,
+    targets: Any = ...,
+    groups: Any = ...,
+    average_positives: bool = ...,
+    chunk_size: int | None = ...,
+) -> tuple[np.float64, SigLIPGradients[Array]]: ...
+@overload
+def siglip_value_and_grad(
+    image_features: A,
+    text_features: A,
+    logit_scale: Any,
+    logit_bias: Any = ...,
+    *,
+    targets: Any = ...,
+    groups: Any = ...,
+    average_positives: bool = ...,
+    chunk_size: int | None = ...,
+) -> tuple[A, SigLIPGradients[A]]: ...
 def siglip_value_and_grad(
     image_features: Any,
     text_features: Any,
@@ -81,7 +132,7 @@ def siglip_value_and_grad(
     groups: Any = None,
     average_positives: bool = False,
     chunk_size: int | None = None,
-) -> tuple[Any, SigLIPGradients]:
+) -> tuple[Any, SigLIPGradients[Any]]:
     r"""The loss of `siglip_loss`, and its gradients by images, texts, scale and bias, in one sweep.
 
     ``dU = t·G·V``, ``dV = t·Gᵀ·U``, ``dt = Σ G_ij·⟨u_i, v_j⟩`` and ``db = Σ G_ij``, with G = dloss/dx.

@@ -50,8 +50,32 @@ def others(x: Singles, t: Any, tensor: Tensor) -> None:
     assert_type(ll.correct_prior(tensor), Tensor)
 
 
+def layers(x: Singles, w: Singles, t: Any, tensor: Tensor) -> None:
+    assert_type(ll.linear_binary_cross_entropy(x, w, t), np.float64)
+    assert_type(ll.linear_binary_cross_entropy(x, w, t, linear_bias=x, pos_weight=2.0, axis=0), Doubles)
+    assert_type(ll.linear_binary_cross_entropy(x, w, t, reduction="none"), Singles)
+    assert_type(ll.linear_binary_cross_entropy(tensor, tensor, t, chunk_size=64, reduction="sum"), Tensor)
+    value, gradients = ll.linear_value_and_grad(x, w, t, reduction="sum")
+    assert_type(value, np.float64)
+    assert_type(gradients.inputs, np.ndarray[Any, Any])
+    assert_type(ll.linear_value_and_grad(tensor, tensor, t), tuple[Tensor, ll.LinearGradients[Tensor]])
+    assert_type(ll.siglip_loss(x, w, 10.0, -10.0), np.float64)
+    assert_type(ll.siglip_loss(tensor, tensor, tensor, groups=(t, t)), Tensor)
+    assert_type(ll.siglip_value_and_grad(tensor, tensor, 1.0), tuple[Tensor, ll.SigLIPGradients[Tensor]])
+    assert_type(ll.siglip_value_and_grad(x, w, 1.0)[1].text_features, np.ndarray[Any, Any])
+
+
+def counts(x: Singles, positives: ll.Positives, tensor: Tensor) -> None:
+    assert_type(ll.denominator(x, reduction="weighted_mean", sample_weight=[1.0]), float)
+    assert_type(ll.denominator(positives, axis=0), Doubles)
+    assert_type(ll.denominator(tensor), Tensor)
+    assert_type(ll.balanced_pos_weight(tensor), Tensor)
+    assert_type(ll.balanced_pos_weight(positives), Any)
+
+
 def mistakes(x: Singles, t: Any) -> None:
     ll.binary_cross_entropy_with_logits(x, t, pos_wieght=2.0)  # type: ignore[call-overload]
     ll.sigmoid_focal_loss(x, t, gama=2.0)  # type: ignore[call-overload]
     ll.log_loss(t, x, averge=None)  # type: ignore[call-overload]
+    ll.linear_binary_cross_entropy(x, x, t, bias=x)  # type: ignore[call-overload]
     ll.binary_cross_entropy_with_logits(x, t).backward()  # type: ignore[attr-defined]
