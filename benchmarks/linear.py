@@ -5,7 +5,7 @@ PyTorch's loss, eager and compiled, and beside the three matrix products that an
 turn in one process; peak memory, beyond what is there before the step, is that of a process for each. `siglip` does the
 same for pairs of images and texts; `accuracy` compares formulas in bfloat16; `largest` takes one step of 3,000,000
 labels by the hook and says what the process holds. `sweep` measures over rows, features and labels, and draws that
-with `--svg FILE` (needs matplotlib).
+with `--plot FILE` (needs matplotlib), also from what `--json FILE` has kept: `--drawn-from FILE` measures nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness import Case, Table, as_json, markdown, measure, text, use_cores
+from harness import Case, Result, Table, as_json, markdown, measure, text, use_cores
 
 OURS, HOOK, EAGER, COMPILED = "linear_binary_cross_entropy", "… with a hook that steps", "torch eager", "torch.compile"
 INSIDE = "… in torch.compile"
@@ -143,15 +143,20 @@ def measured(
     shape: Shape, dtype: str, rounds: int, names: list[str], *, pairs: bool = False, memory: bool = True
 ) -> tuple[Table, dict[str, float]]:
     """One shape: the time of every way, in ns per logit, and its peak memory in MB, which the note says as well."""
-    rows, features, labels = shape
     found = (pair_steps if pairs else steps)(*shape, dtype)
     chosen = [name for name in found if name in names]
-    results = measure([Case(name, found[name], rows * labels) for name in chosen], rounds)
+    results = measure([Case(name, found[name], shape[0] * shape[2]) for name in chosen], rounds)
     del found
     counted = [name for name in chosen if memory and name not in (PRODUCTS, PRODUCT)]
     peaks = {name: peak(name, shape, dtype) / 1e6 for name in counted}
     note = "peak MB: " + ", ".join(f"{name} {size:.0f}" for name, size in peaks.items())
-    return Table(f"{rows:,} × {features} × {labels:,} {dtype}", chosen[0], results, note=note), peaks
+    return Table(titled(shape, dtype), chosen[0], results, note=note), peaks
+
+
+def titled(shape: Shape, dtype: str) -> str:
+    """What a table of one shape is called."""
+    rows, features, labels = shape
+    return f"{rows:,} × {features} × {labels:,} {dtype}"
 
 
 AXES = "rows", "features", "labels"
@@ -169,30 +174,64 @@ def swept() -> list[list[Shape]]:
     ]
 
 
-def draw(file: Path, found: dict[Shape, tuple[Table, dict[str, float]]], dtype: str) -> None:
+Found = tuple[Table, dict[str, float]]
+"""What was measured of one shape: times, and the peak memory of each way in MB."""
+DRAWN = {PRODUCTS: "0.6", OURS: "C0", HOOK: "C2", EAGER: "C3", COMPILED: "C1"}
+"""The ways that a figure shows, with their colours."""
+
+
+def draw(file: Path, found: list[Found], dtype: str) -> None:
     """Time and peak memory of every way over rows, features and labels, as a figure."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    mpl.rcParams |= {"svg.hashsalt": "logloss", "svg.fonttype": "none", "font.size": 9}  # same figures, same file
     import matplotlib.pyplot as plt
 
-    plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "linear", "font.size": 9})
-    figure, panels = plt.subplots(2, len(AXES), figsize=(9, 5), sharey="row", layout="constrained")
-    for axis, shapes in enumerate(swept()):
+    by_title = {table.title: (table, held) for table, held in found}
+    figure, panels = plt.subplots(2, len(AXES), figsize=(9, 5), sharex="col", sharey="row", layout="constrained")
+    for axis, (name, shapes) in enumerate(zip(AXES, swept(), strict=True)):
         sizes = [shape[axis] for shape in shapes]
-        for number, name in enumerate((PRODUCTS, OURS, HOOK, EAGER, COMPILED)):
-            times = [result.least for shape in shapes for result in found[shape][0].results if result.name == name]
-            peaks = [found[shape][1][name] for shape in shapes if name in found[shape][1]]
-            for row, values in enumerate((times, peaks)):
+        along = [by_title[titled(shape, dtype)] for shape in shapes]
+        for way, colour in DRAWN.items():
+            times = [table.ratios(one)[0] for table, _ in along for one in table.results if one.name == way]
+            peaks = [held[way] for _, held in along if way in held]
+            for panel, values in zip(panels[:, axis], (times, peaks), strict=True):
                 if len(values) == len(sizes):
-                    panels[row, axis].plot(sizes, values, "o-", color=f"C{number}", markersize=4, label=name)
-        panels[1, axis].set_xlabel(AXES[axis])
-        for row in (0, 1):
-            panels[row, axis].set(xscale="log", yscale="log", xticks=sizes, xticklabels=[f"{size:,}" for size in sizes])
-            panels[row, axis].minorticks_off()
-    panels[0, 0].set_ylabel("time of a step, ns per logit")
-    panels[1, 0].set_ylabel("peak memory of a step, MB")
-    middle = " × ".join(f"{size:,}" for size in MIDDLE)
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5, frameon=False)
-    figure.suptitle(f"around {middle} (rows × features × labels), {dtype}", y=-0.02, fontsize=9)
-    figure.savefig(file, metadata={"Date": None}, bbox_inches="tight")
+                    panel.plot(sizes, values, "-" if way == PRODUCTS else "o-", color=colour, markersize=4, label=way)
+        fixed = " × ".join(f"{size:,} {other}" for other, size in zip(AXES, MIDDLE, strict=True) if other != name)
+        panels[0, axis].set_title(fixed, fontsize=9)
+        for panel in panels[:, axis]:
+            panel.set(xscale="log", yscale="log")
+            panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
+            panel.minorticks_off()
+            panel.margins(x=0.12)  # room for the numbers at both ends
+            panel.grid(axis="y", color="0.9")
+        panels[1, axis].set_xlabel(name)
+    for row, (what, ticks) in enumerate(
+        (
+            ("time ÷ three matrix products", (0.8, 1, 1.5, 2, 3)),
+            ("peak memory, MB", (10, 30, 100, 300)),
+        )
+    ):
+        panels[row, 0].set_ylabel(what)
+        panels[row, 0].set_yticks(ticks, [str(tick) for tick in ticks])
+    figure.legend(
+        *panels[0, 0].get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=5,
+        frameon=False,
+        columnspacing=1,
+        fontsize=8,
+    )
+    figure.savefig(file, metadata={"Date": None, "Creator": None})
+
+
+def read(file: Path) -> list[Found]:
+    """What `--json` has kept."""
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    tables = [Table(**{**one, "results": [Result(**each) for each in one["results"]]}) for one in kept["tables"]]
+    return list(zip(tables, kept["facts"]["peak MB"], strict=True))
 
 
 def largest(rows: int, features: int, labels: int, dtype: str) -> str:
@@ -288,6 +327,24 @@ def show(what: str, found: Errors) -> str:
 WHAT = "gradient of a positive, logit", "loss of a negative, −logit"
 
 
+def suites(given: argparse.Namespace, dtype: str) -> list[Found]:
+    """What the suites that were asked for measure."""
+    shapes: list[Shape] = [tuple(map(int, one.split(","))) for one in given.shape or []]  # type: ignore[misc]
+    names = [PRODUCTS, OURS, HOOK, EAGER, *([] if given.without_compile else [INSIDE, COMPILED])]
+    found, memory = [], not given.without_memory
+    if "layer" in given.suites or not given.suites:
+        kinds = names, [PRODUCT, FORWARD]
+        for shape in shapes or [(256, 256, 20_000), (1024, 256, 100_000), (64, 512, 200_000)]:
+            found += [measured(shape, dtype, given.rounds, ways, memory=memory) for ways in kinds]
+    if "sweep" in given.suites:
+        once = dict.fromkeys(shape for along in swept() for shape in along)
+        found += [measured(shape, dtype, given.rounds, names, memory=memory) for shape in once]
+    if "siglip" in given.suites or not given.suites:
+        for shape in shapes or [(4096, 256, 4096), (8192, 512, 8192)]:
+            found.append(measured(shape, dtype, given.rounds, [PAIRS, DENSE], pairs=True, memory=memory))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="The loss of a linear layer without its logits, beside PyTorch.")
     parser.add_argument(
@@ -300,7 +357,8 @@ def main() -> None:
     parser.add_argument("--without-memory", action="store_true", help="measure times alone")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--json", type=Path, help="write everything measured there")
-    parser.add_argument("--svg", type=Path, help="where the sweep is drawn")
+    parser.add_argument("--plot", type=Path, help="draw the sweep into this file")
+    parser.add_argument("--drawn-from", type=Path, help="draw what --json has kept of a sweep, and measure nothing")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     given = parser.parse_args()
     use_cores(2)
@@ -315,27 +373,17 @@ def main() -> None:
     if "accuracy" in given.suites:
         print("\n\n".join(map(show, WHAT, errors())))
         return
-    shapes = [tuple(map(int, one.split(","))) for one in given.shape or []]
-    names = [PRODUCTS, OURS, HOOK, EAGER, *([] if given.without_compile else [INSIDE, COMPILED])]
-    tables, memory, dtype = [], not given.without_memory, given.dtype or "float32"
-    if "layer" in given.suites or not given.suites:
-        for rows, features, labels in shapes or [(256, 256, 20_000), (1024, 256, 100_000), (64, 512, 200_000)]:
-            shape = rows, features, labels
-            kinds = names, [PRODUCT, FORWARD]
-            tables += [measured(shape, dtype, given.rounds, ways, memory=memory)[0] for ways in kinds]
-    if "sweep" in given.suites:
-        once = dict.fromkeys(shape for along in swept() for shape in along)
-        found = {shape: measured(shape, dtype, given.rounds, names) for shape in once}
-        tables += [table for table, _ in found.values()]
-        if given.svg:
-            draw(given.svg, found, dtype)
-    if "siglip" in given.suites or not given.suites:
-        for rows, features, labels in shapes or [(4096, 256, 4096), (8192, 512, 8192)]:
-            shape, ways = (rows, features, labels), [PAIRS, DENSE]
-            tables.append(measured(shape, dtype, given.rounds, ways, pairs=True, memory=memory)[0])
+    dtype = given.dtype or "float32"
+    if given.drawn_from:
+        draw(given.plot, read(given.drawn_from), dtype)
+        return
+    found = suites(given, dtype)
+    if "sweep" in given.suites and given.plot:
+        draw(given.plot, found, dtype)
+    tables = [table for table, _ in found]
     print("\n\n".join((markdown if given.markdown else text)(table) for table in tables))
     if given.json:
-        given.json.write_text(as_json(tables, {}), encoding="utf-8")
+        given.json.write_text(as_json(tables, {"peak MB": [held for _, held in found]}), encoding="utf-8")
 
 
 if __name__ == "__main__":

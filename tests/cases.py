@@ -104,6 +104,7 @@ def of_batch(rows: int, labels: int) -> dict[str, dict[str, Any]]:
             "sample_weight": np.linspace(0, 1, rows),
         },
         "smoothing": {"label_smoothing": 0.2, "label_weight": np.linspace(0, 2, labels)},
+        "smoothed prices": {"label_smoothing": 0.2, "pos_weight": np.linspace(0, 3, labels)},
         "sample_weight": {"sample_weight": np.linspace(0, 3, rows), "reduction": "weighted_mean"},
         "weight": {"weight": weight, "reduction": "weighted_mean"},
         "weights that count": {

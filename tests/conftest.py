@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+FIRST = ["test_machine_code.py", "test_instructions.py"]
+"""For processes that share the files: the one that compiles kernels where it can look at them, for all that load them
+later, and the longest one."""
+
 
 def _has_gpu() -> bool:
     return Path("/proc/driver/nvidia").exists() and importlib.util.find_spec("torch") is not None
@@ -68,9 +72,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out, deselected rather than skipped, the exhaustive tests nobody asked for and those of an absent GPU."""
     unwanted = set() if config.getoption("--exhaustive") else {"exhaustive"}
     unwanted.add("interpreted" if _has_gpu() else "gpu")
-    items.sort(
-        key=lambda item: item.path.name != "test_instructions.py"
-    )  # the longest file, for processes that share them
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in unwanted)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

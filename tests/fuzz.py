@@ -294,8 +294,10 @@ def fuzz(name: str, seconds: float, examples: int) -> str:
     """Try one kind of input for so many seconds, or so many examples of it; what came of it."""
     os.environ["RUST_BACKTRACE"] = "0"
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    started, counts = time.monotonic(), dict[int, int]()
+    counts = dict[int, int]()
     with tempfile.TemporaryDirectory(prefix="logloss-fuzz-") as folder:
+        check(_of_file(Path(folder), "csv", _seeds()["csv"]))  # compiles what is no input's fault
+        started = time.monotonic()
         trial = _trial(name, Path(folder), counts)
         for number in itertools.count() if seconds else range(1):
             try:

@@ -119,6 +119,11 @@ def test_a_read_only_package_is_cached_at_home(package, tmp_path):
 
 # ---- what is said ---------------------------------------------------------------------------------------------------
 
+HEARD = """
+import logging, sys
+logging.getLogger("logloss").setLevel(logging.INFO)
+logging.getLogger("logloss").addHandler(logging.StreamHandler(sys.stdout))
+"""
 TWO_KERNELS = """
 from logloss._kernels.jit import entry
 @entry
@@ -139,6 +144,13 @@ def small(package):
     """The package with two kernels that compile in no time."""
     (package / "logloss" / "_kernels" / "two.py").write_text(TWO_KERNELS)
     return package
+
+
+def test_who_listens_hears_once_that_kernels_compile_and_where_they_are_kept(small):
+    printed, _ = interpreter(HEARD + COMPILE, source=small)
+    assert printed.startswith("logloss compiles kernels for this machine, up to half a minute, once: they are kept in ")
+    assert printed.endswith(f"{small / 'logloss' / '_kernels' / '__pycache__'}.")
+    assert interpreter(HEARD + COMPILE, source=small) == ("", "")
 
 
 @posix

@@ -180,6 +180,7 @@ ERRORS = {
     "bias": ((X, W, np.zeros((2, 4))), {"linear_bias": np.ones(3)}, ("(4,)", "(3,)")),
     "dtypes": ((X.astype("f"), W, np.zeros((2, 4))), {}, ("one dtype", "float32", "float64", "astype")),
     "targets": ((X, W, np.zeros((2, 5))), {}, ("(2, 4)", "(2, 5)", "Positives")),
+    "class numbers": ((X, W, np.array([3, 1])), {}, ("(2, 4)", "(2,)", "targets[:, None]")),
     "other labels": ((X, W, Positives.from_lists([[0], [1]], 5)), {}, ("(2, 4)", "(2, 5)")),
     "range": ((X, W, [[7], [0]]), {}, ("[0, 4)", "7")),
     "twice": ((X, W, [[0, 0], [1, -1]]), {}, ("label 0 stands twice in row 0",)),

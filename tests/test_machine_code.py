@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
 import platform
 import re
 from typing import Any
 
 import numpy as np
 import pytest
-from numba import from_dtype, types
+from numba import from_dtype, jit, njit, types
 
 from logloss._kernels import entries, linear, plain
 from logloss._kernels.blocks import JOB
@@ -44,12 +45,12 @@ GENERAL = [
 
 @functools.cache
 def _code(kernel: Any, signature: tuple[Any, ...]) -> tuple[str, str]:
-    """LLVM and assembly of a kernel, compiled anew: code from the disk cache cannot be inspected."""
-    from numba import njit
-
-    fresh = njit(nogil=True, error_model="numpy", fastmath=False)(kernel.py_func)
-    fresh.compile(signature)
-    return fresh.inspect_llvm(signature), fresh.inspect_asm(signature)
+    """LLVM and assembly of a kernel. Code from the disk cache cannot be inspected and is compiled anew."""
+    kernel.compile(signature)
+    if signature in kernel.stats.cache_hits:
+        kernel = jit(**kernel.targetoptions)(kernel.py_func)
+        kernel.compile(signature)
+    return kernel.inspect_llvm(signature), kernel.inspect_asm(signature)
 
 
 @pytest.mark.parametrize(("kernel", "signature"), PLAIN + GENERAL)
@@ -86,10 +87,6 @@ def test_assembly_of_the_plain_kernels(kernel: Any, signature: tuple[Any, ...]) 
 
 
 def test_the_search_for_library_calls_can_fail() -> None:
-    import math
-
-    from numba import njit
-
     @njit
     def scalar(x: Any) -> Any:
         for i in range(x.size):

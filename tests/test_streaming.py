@@ -73,6 +73,13 @@ def test_what_is_ignored_does_not_count():
     assert same(missing.statistics(), sums.statistics())
 
 
+@pytest.mark.parametrize("shape", [(0,), (0, 3)])
+def test_a_batch_of_nothing_changes_nothing(shape: tuple[int, ...]):
+    nothing = ScoreSums.of(np.empty(shape), np.empty(shape))
+    whole = ScoreSums.of(np.ones((2, *shape[1:])), np.full((2, *shape[1:]), 0.25))
+    assert same((whole + nothing).statistics(), whole.statistics())
+
+
 def test_a_certain_and_wrong_prediction_costs_everything():
     found = ScoreSums.of([1, 0, 1], np.array([0.0, 0.5, 0.5], np.float16)).statistics()
     assert (found.log_loss, found.infinite_rows, found.zero_rows) == (math.inf, 1, 1)
@@ -81,11 +88,15 @@ def test_a_certain_and_wrong_prediction_costs_everything():
 
 REFUSALS = {
     "logits": (([1, 0], [0.5, 3.0]), {}, r"probability must be in \[0, 1\]; got 3.0 at index 1.*from_logits=True"),
-    "targets": (([1, 2], [0.5, 0.5]), {}, "target must be in"),
+    "targets": (([1, 2], [0.5, 0.5]), {}, r"targets must be in .* Use targets - 1\.$"),
+    "one that does not count before one that does": (
+        ([[1, -100], [1, 0]], [[0.5, 7.0], [0.5, 3.0]]), {"ignore_index": -100}, r"got 3.0 at index \(1, 1\)"
+    ),
+    "images": ((np.ones((2, 3, 4)), np.ones((2, 3, 4))), {}, r"Use reshape\(-1\)"),
     "weights": (([1, 0], [0.5, 0.5]), {"sample_weight": [1.0, -1.0]}, "weight must be"),
     "shapes": (([1, 0], [[0.5], [0.5]]), {}, "must both have shape"),
     "weights of another shape": (([1, 0], [0.5, 0.5]), {"sample_weight": [1.0]}, "one per row"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", REFUSALS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+from pathlib import Path
 from typing import Any, NoReturn
 
 USAGE = 2
@@ -57,6 +58,9 @@ def _command(whole: argparse.ArgumentParser, name: str | None) -> argparse.Argum
 def _misplaced(word: str, command: argparse.ArgumentParser) -> str:
     if not word.startswith("-"):
         return f"{word!r} belongs to no option; an option takes one value, and is given again for another"
-    option = word.partition("=")[0]
-    similar = difflib.get_close_matches(option, list(command._option_string_actions), n=1)
-    return f"there is no option {option}" + (f"; did you mean {similar[0]}" if similar else "")
+    option, known = word.partition("=")[0], list(command._option_string_actions)
+    similar = difflib.get_close_matches(option, known, n=1)
+    if not similar and not option.startswith("--"):
+        file = [f"./{word}"] if Path(word).exists() else []
+        similar = [one for one in known if one.startswith(f"-{option[:2]}")][:2] or file
+    return f"there is no option {option}" + (f"; did you mean {' or '.join(similar)}" if similar else "")

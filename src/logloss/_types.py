@@ -12,9 +12,6 @@ Array = np.ndarray[Any, Any]
 
 Shape = tuple[int, ...]
 
-Lengths = tuple[int | None, ...]
-"""A shape of which some lengths are known only when a graph runs."""
-
 # ---- what public functions return: the type of array that they are given --------------------------------------------
 
 A = TypeVar("A")

@@ -123,7 +123,9 @@ def parser() -> argparse.ArgumentParser:
     )
     for command in (score, report):
         _add_rows(command)
-        corp_help = "plain decomposition: of bins (default), or of all rows in order, sorted on disk; not to be merged"
+        corp_help = (
+            "plain decomposition: of bins (default), or of all rows, sorted on disk or by an engine; never merged"
+        )
         command.add_argument("--corp", choices=("grid", "exact"), default="grid", help=corp_help)
     score.add_argument(
         "--diagnostics",
@@ -173,7 +175,7 @@ def _add_comparing(commands: Any) -> None:
     compare.add_argument(
         "--fail-on-regression", metavar="MARGIN", nargs="?", type=float, const=0.0, default=None, help=regression_help
     )
-    compare.add_argument("--top", type=int, metavar="N", default=50, help="groups shown, the largest (default: 50)")
+    _add_top(compare, "groups shown, the largest")
     segments = commands.add_parser(
         "segments", help="for whom are predictions wrong? intersections of columns", epilog=_SEGMENTS_EXAMPLES
     )
@@ -181,7 +183,7 @@ def _add_comparing(commands: Any) -> None:
         command.set_defaults(threshold=[], prevalence=None, segments=None, corp="grid")
     _add_rows(segments)
     _add_segments(segments)
-    segments.add_argument("--top", type=int, metavar="N", default=50, help="segments shown, the worst (default: 50)")
+    _add_top(segments, "segments shown, the worst")
     drift = commands.add_parser("drift", help="what changed between two saved states", epilog=_DRIFT_EXAMPLES)
     for name in ("before", "after"):
         drift.add_argument(name, metavar=name.upper(), help=f"the {name} state, which --diagnostics --save-state wrote")
@@ -310,12 +312,14 @@ def _add_output(command: Any) -> None:
     formats.add_argument(
         "--quiet", action="store_const", const=None, dest="format", help="print nothing: files and exit code tell"
     )
-    command.add_argument(
-        "--top", type=int, metavar="N", default=50, help="groups that the table shows, the largest ones (default: 50)"
-    )
+    _add_top(command, "groups that the table shows, the largest ones")
     command.add_argument(
         "--sort", action=Once, metavar="STATISTIC", help="order of the table's groups, as log_loss: the largest first"
     )
+
+
+def _add_top(command: Any, what: str) -> None:
+    command.add_argument("--top", type=int, metavar="N", default=50, help=f"{what} (default: 50)")
 
 
 def _add_engine(command: Any) -> None:
@@ -340,9 +344,8 @@ def _add_reading(command: Any) -> None:
     null_help = "text for a missing value, besides the usual (empty, NA, NULL, None); again for another"
     reading.add_argument("--null", action="append", metavar="TEXT", help=null_help)
     reading.add_argument("--encoding", action=Once, metavar="NAME", help="utf-8 (default), latin-1 or utf-16")
-    reading.add_argument(
-        "--no-header", action="store_true", help="the first line of CSV is a row: columns are named 1, 2 and so on"
-    )
+    header_help = "the first line of CSV is a row: columns are named 1, 2 and so on"
+    reading.add_argument("--no-header", dest="header", action="store_false", help=header_help)
     reading.add_argument("--quote", action=Once, metavar="C", help="character around fields of CSV, or none")
     reading.add_argument(
         "--format-in", action=Once, metavar="FORMAT", help="csv, tsv, json, parquet or arrow, for files of any name"

@@ -8,6 +8,7 @@ Heavy modules are imported only when they are needed, so that `--help` is quick.
 from __future__ import annotations
 
 import argparse
+import codecs
 import os
 import shlex
 import sys
@@ -47,20 +48,6 @@ def _meaning(arguments: argparse.Namespace) -> Any:
     return Meaning.of(*([one for text in texts or () for one in text.split(",")] for texts in given))
 
 
-def _reading(arguments: argparse.Namespace) -> Any:
-    from .scores import Reading
-
-    return Reading.of(
-        separator=arguments.separator,
-        decimal=arguments.decimal,
-        null=arguments.null,
-        encoding=arguments.encoding,
-        header=not arguments.no_header,
-        quote=arguments.quote,
-        format_in=arguments.format_in,
-    )
-
-
 def _explain(arguments: argparse.Namespace) -> int:
     from .explaining import explain_arguments
     from .reporting import explanation
@@ -94,9 +81,11 @@ _AS_THEY_ARE = (
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Which rows, and what their columns mean."""
+    """Which rows, what their columns mean, and how text is to be read."""
+    from .scores import Reading
+
     found = {name: getattr(arguments, name) for name in _AS_THEY_ARE}
-    return {**found, "meaning": _meaning(arguments), "reading": _reading(arguments)}
+    return {**found, "meaning": _meaning(arguments), "reading": Reading.among({**vars(arguments)})}
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -254,7 +243,6 @@ def _run_command(arguments: argparse.Namespace) -> int:
     _view(arguments)  # refuses an order that there is not
     if arguments.output is not None:
         _require_format(format_of(arguments.output), arguments)
-    if arguments.output is not None:
         check_place(arguments.output)
     try:
         scores = _scores(arguments)
@@ -304,7 +292,8 @@ def _require_diagnostics(gates: Sequence[Any], arguments: argparse.Namespace) ->
 def _print(output: str) -> None:
     if sys.stdout is None:  # closed, as by >&-: nobody wants to see it
         return
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    codecs.register_error("logloss.plain", _in_plain_signs)
+    sys.stdout.reconfigure(errors="logloss.plain")  # type: ignore[union-attr]
     try:
         sys.stdout.write(output)
         sys.stdout.flush()
@@ -313,6 +302,18 @@ def _print(output: str) -> None:
     except OSError as error:
         _forget_stdout()
         raise InvalidInputError(f"the output cannot be written ({error.strerror}); send it elsewhere.") from error
+
+
+_PLAIN = {"─": "-", "±": "+-", "²": "2", "÷": "/", "·": "*", "…": "..", "σ": "sigma", "∞": "inf", "≤": "<=", "≥": ">="}
+"""What our own signs become where the encoding of standard output has none of them."""
+
+
+def _in_plain_signs(error: UnicodeError) -> tuple[str, int]:
+    """How codecs ask for what they can write instead; signs of names and values become their escapes."""
+    assert isinstance(error, UnicodeEncodeError)
+    lost = error.object[error.start : error.end]
+    plain = (_PLAIN.get(sign) or sign.encode("ascii", "backslashreplace").decode() for sign in lost)
+    return "".join(plain), error.end
 
 
 def _forget_stdout() -> None:

@@ -198,14 +198,10 @@ def compare(
         DeLong, DeLong and Clarke-Pearson, Comparing the areas under two or more correlated receiver operating
         characteristic curves, Biometrics 1988.
     """
-    reading = {name: options.pop(name) for name in (*_READING,) if name in options}
-    options["reading"] = Reading.of(**reading)
+    options["reading"] = Reading.among(options)
     options["meaning"] = Meaning.of(positive, negative, ignore)
     given = {"target": target, "probability": probability, "logit": logit, "key": key}
     return compare_and_tell(source, None, against=against, **given, **options)
-
-
-_READING = ("separator", "decimal", "null", "encoding", "header", "quote", "format_in")
 
 
 def compare_and_tell(

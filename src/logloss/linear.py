@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Unpack
 
 from ._backends import kinds
-from ._backends.layers import Hook, chunk_size_of
-from ._spec.options import FIELDS, LossOptions, Options, signed
+from ._backends.layer_arguments import Hook, call_of
+from ._spec.options import LossOptions, signed
 
 
 class LinearGradients(NamedTuple):
@@ -48,20 +48,10 @@ def linear_binary_cross_entropy(
         on_weight_grad: called as ``on_weight_grad(start, stop, grad)`` with the gradient of W[start:stop] when these
             have been read for the last time, so that an optimiser may change them; dW is then never held, and W.grad
             stays None. It runs in the forward: the backward's upstream gradient must be 1.
-        pos_weight: price of missing a positive relative to a negative: a number, or one per label; finite, >= 0.
-        weight: per element: (rows, labels), or 1 in place of either; finite, >= 0.
-        sample_weight: per row, shape (rows,); finite, >= 0.
-        label_weight: per label, a number or a vector along `label_axis`; finite, >= 0.
-        label_axis: the axis of the logits that labels lie along: -1.
-        label_smoothing: s in [0, 1]: a target t becomes t·(1 - s) + s/2.
-        ignore_index: elements with this target do not count; for dense targets.
-        mask: boolean, (rows, labels), or 1 in place of either: True counts.
-        axis: reduce over this axis only: -1 gives one value per row, 0 one per label. The backward computes the logits
-            again.
-        reduction: "sum"; "mean", ÷ number of counted elements; "weighted_mean", ÷ sum of their weights; "batchmean", ÷
-            rows; "none", which does hold rows × labels losses.
-        normalizer: replaces the denominator; > 0.
-        validate: check targets and weights on the way; False: values out of range give meaningless numbers.
+        pos_weight, weight, sample_weight, label_weight, label_axis, label_smoothing, mask, normalizer, validate: as for
+            `binary_cross_entropy_with_logits`, of logits of shape (rows, labels).
+        ignore_index, axis, reduction: likewise. Dense targets alone can be ignored; with `axis` the backward computes
+            the logits again, and "none" does hold rows × labels losses.
 
     Returns:
         The loss: float64, or of tensors a differentiable one in float32 (float64 for float64). "none" gives losses of
@@ -87,7 +77,7 @@ def linear_binary_cross_entropy(
         Wijmans et al. 2024, *Cut your losses in large-vocabulary language models*, section 4, for the softmax; docs/
         linear.md.
     """
-    arguments = _arguments(linear_binary_cross_entropy, linear_bias, chunk_size, on_weight_grad, options)
+    arguments = call_of(linear_binary_cross_entropy, linear_bias, chunk_size, on_weight_grad, options)
     return kinds.linear_of(inputs).value(inputs, linear_weight, targets, *arguments)
 
 
@@ -113,9 +103,9 @@ def linear_value_and_grad(
         linear_bias: as for `linear_binary_cross_entropy`.
         chunk_size: as for `linear_binary_cross_entropy`.
         on_weight_grad: as for `linear_binary_cross_entropy`; the gradient of the weights is then None.
-        pos_weight, weight, sample_weight, label_weight, label_axis, label_smoothing: as for the losses.
-        ignore_index, mask, axis, reduction, normalizer, validate: as for the losses; with "none" or `axis`, gradients
-            are those of the sum of the values.
+        pos_weight, weight, sample_weight, label_weight, label_axis, label_smoothing, mask, normalizer, validate:
+            as for `linear_binary_cross_entropy`.
+        ignore_index, axis, reduction: likewise; with "none" or `axis`, gradients are those of the sum of the values.
 
     Returns:
         (value, `LinearGradients`), the gradients of their arguments' shape and dtype, without a graph.
@@ -133,17 +123,6 @@ def linear_value_and_grad(
     References:
         docs/linear.md.
     """
-    arguments = _arguments(linear_value_and_grad, linear_bias, chunk_size, on_weight_grad, options)
+    arguments = call_of(linear_value_and_grad, linear_bias, chunk_size, on_weight_grad, options)
     value, grads = kinds.linear_of(inputs).value_and_grad(inputs, linear_weight, targets, *arguments)
     return value, LinearGradients(*grads)
-
-
-def _arguments(function: Any, bias: Any, chunk_size: Any, hook: Any, options: Any) -> tuple[Any, ...]:
-    """What a caller gave beside layer and targets, checked as far as no array is needed."""
-    unknown = sorted(options.keys() - FIELDS.keys())
-    if unknown:
-        names = ", ".join(("linear_bias", "chunk_size", "on_weight_grad", *FIELDS))
-        raise TypeError(f"{function.__name__}() got an unexpected option {unknown[0]!r}. It takes {names}.")
-    if hook is not None and not callable(hook):
-        raise TypeError(f"on_weight_grad must be callable with (start, stop, grad); got {hook!r}.")
-    return bias, Options(**options), chunk_size_of(chunk_size), hook

@@ -98,7 +98,7 @@ def _refusal(batch: Batch, plan: Plan) -> InvalidInputError:
     value = float(values[index])
     return InvalidInputError(
         f"column {domain.column!r} ({domain.role}) must be {domain.rule}; it is {value!r} {batch.place(index)}; "
-        f"{_remedy(domain, value, values)}."
+        f"{_remedy_of_target(batch, plan, domain, value) or _remedy(domain, value, values)}."
     )
 
 
@@ -113,6 +113,27 @@ def _remedy(domain: Domain, value: float, values: NDArray[np.float64]) -> str:
     if np.nanmin(values) >= 0 and np.nanmax(values) <= 100:
         return f"if these are percentages, divide them by 100; {domain.remedy}"
     return domain.remedy
+
+
+def _remedy_of_target(batch: Batch, plan: Plan, domain: Domain, value: float) -> str:
+    """What helps where targets are few outcomes, or what predictions should be; empty where neither is known."""
+    if domain.role != "target" or math.isnan(value):
+        return ""
+    outcomes = _distinct(batch.numbers(domain.column))
+    if len(outcomes) in (1, 2):
+        low, high = outcomes[0], outcomes[-1]
+        of_two = f"it has {low} and {high}: if {high} is the positive outcome, say positive={high} (--positive {high})"
+        return of_two if 0 <= int(low) < int(high) else ""
+    predicted = [one.prediction for one in plan.problems if one.target == domain.column]
+    if all(np.isin(batch.numbers(one), (0, 1)).all() for one in predicted):
+        return f"if target and prediction were exchanged, name them the other way round: {predicted[0]!r} has 0 and 1"
+    return ""
+
+
+def _distinct(values: NDArray[np.float64]) -> list[str]:
+    """Whole numbers as texts in their order; none at all if another number is among them."""
+    found = np.unique(values[~np.isnan(values)])
+    return [str(int(one)) for one in found] if (found == np.floor(found)).all() and abs(found).max() < 2**53 else []
 
 
 def _outside(batch: Batch, domain: Domain) -> _Rows:

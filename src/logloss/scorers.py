@@ -32,7 +32,8 @@ def log_loss_scorer(*, pos_label: Any = None, average: str = "micro", eps: float
 
     Raises:
         MissingDependencyError: scikit-learn is not installed.
-        InvalidInputError: in a call, targets other than 0 and 1 without `pos_label`, or more than two classes.
+        InvalidInputError: an unknown average, eps out of range; in a call, targets other than 0 and 1 without
+            `pos_label`, more than two classes, or a label of which the model has seen one class only.
 
     Example:
         >>> import numpy as np
@@ -52,6 +53,9 @@ def log_loss_scorer(*, pos_label: Any = None, average: str = "micro", eps: float
         raise MissingDependencyError(
             "a scorer needs scikit-learn, which is not installed. Run: pip install scikit-learn"
         ) from error
+    if average not in ("micro", "macro"):
+        raise InvalidInputError(f'average of a scorer must be "micro" or "macro", for it is a number; got {average!r}.')
+    log_loss([0.0], [0.5], eps=eps)  # refuses a bad eps here, where it is given
     named = {} if pos_label is None else {"pos_label": pos_label}
     settings = {"average": average, "eps": eps, **named}
     return make_scorer(_log_loss, response_method="predict_proba", greater_is_better=False, **settings)
@@ -59,7 +63,7 @@ def log_loss_scorer(*, pos_label: Any = None, average: str = "micro", eps: float
 
 def _log_loss(y_true: Any, y_proba: Any, *, sample_weight: Any = None, pos_label: Any = None, **options: Any) -> Any:
     """The metric of what scikit-learn hands over: one column of two classes, or a matrix or list for labels."""
-    y = np.asarray(y_true)
+    y = np.asarray(y_true.toarray() if hasattr(y_true, "toarray") else y_true)  # SciPy's matrices of labels
     if pos_label is not None:
         y = y == pos_label
     elif y.dtype.kind not in "biuf":
@@ -68,5 +72,12 @@ def _log_loss(y_true: Any, y_proba: Any, *, sample_weight: Any = None, pos_label
             f"Use log_loss_scorer(pos_label={y.reshape(-1)[0].item()!r})."
         )
     if isinstance(y_proba, Sequence):  # one matrix of two columns for each label
-        y_proba = np.stack([np.asarray(one)[:, -1] for one in y_proba], axis=1)
+        columns = [np.asarray(one) for one in y_proba]
+        for label, one in enumerate(columns):
+            if one.shape[1] != 2:
+                raise InvalidInputError(
+                    f"every label must have had two classes in training; got {one.shape[1]} for label {label}, whose "
+                    "probabilities do not say of which. Split the data so that each part has both, or leave it out."
+                )
+        y_proba = np.stack([one[:, 1] for one in columns], axis=1)
     return log_loss(y, y_proba, sample_weight=sample_weight, **options)

@@ -155,7 +155,8 @@ def score(
         prevalence: the share of positives that net benefit assumes, if it is not the base rate, as for cases and
             controls.
         corp: "exact" finds the plain decomposition of `diagnostics` from all rows in the order of their predictions,
-            sorted on disk; "grid" from bins, which lose up to 1e-4 of it. Exact ones cannot be saved or merged.
+            sorted on disk, or by an engine, which reads them twice; "grid" from bins, which lose up to 1e-4 of it.
+            Exact ones cannot be saved or merged.
         negative_rate: the share of negatives that the model was trained on, in (0, 1]: predictions are scored as they
             are, and beside it corrected for that, as by `correct_prior`.
         pos_weight: the weight of positives in training, likewise.
@@ -294,10 +295,10 @@ def score_and_tell(
         raise InvalidInputError(f"on_error must be 'fail' or 'skip'; got {on_error!r}.")
     source = query_of(source, query, database)
     engine = engine or remote.engine_of(source)
-    _require_corp(corp, options, engine=engine, resume=resume, on_error=None if on_error == "fail" else on_error)
+    _require_corp(corp, options, resume=resume, on_error=None if on_error == "fail" else on_error)
     if engine is not None or resume is not None or on_error == "skip":
         worker = Worker(task, on_error == "skip", None if resume is None else os.fspath(resume))
-        return _in_parts(engine, worker, source, asked, tell)
+        return _in_parts(engine, worker, source, asked, tell, corp == "exact")
     return _at_once(task, source, asked, tell, corp == "exact")
 
 
@@ -315,13 +316,13 @@ def _require_corp(corp: str, options: dict[str, Any], **others: Any) -> None:
     for name, given in {**others, "eps": options.get("eps")}.items():
         if given is not None:
             raise InvalidInputError(
-                f"corp='exact' sorts the predictions of all rows, as they are, on this machine; got {name}={given!r}; "
+                f"corp='exact' takes the predictions of all rows together, as they are; got {name}={given!r}; "
                 f"leave {name} out, or say corp='grid' (--corp grid)."
             )
 
 
 def _in_parts(
-    engine: str | None, worker: Worker, source: Any, asked: Asked, tell: Callable[[Progress], None] | None
+    engine: str | None, worker: Worker, source: Any, asked: Asked, tell: Callable[[Progress], None] | None, exact: bool
 ) -> Scores:
     """The scores of a run whose parts are done by themselves, here or elsewhere."""
     done = 0
@@ -333,7 +334,7 @@ def _in_parts(
             tell(Progress(done, None, math.nan))
 
     try:
-        found = remote.run(engine, worker, source, count)
+        found = remote.run(engine, worker, source, count, exact)
     except local.Interrupted as stop:
         raise Interrupted(Scores(stop.state, (), partial=True, asked=asked)) from None
     _require_rows(found.state, found.names, worker.task.where)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ._backends import kinds
-from ._backends.layers import chunk_size_of, pairs_of
+from ._backends.layer_arguments import chunk_size_of, pairs_of
 
 
 class SigLIPGradients(NamedTuple):
@@ -36,8 +36,8 @@ def siglip_loss(
     v_j⟩`` and ``db = Σ G_ij``. It equals open_clip's `SigLipLoss`.
 
     Args:
-        image_features: U, shape (images, features), normalised where the model normalises: NumPy arrays, or tensors on
-            the CPU or on a CUDA device; float16, bfloat16, float32 or (not on a GPU) float64.
+        image_features: U, shape (images, features), normalised where the model normalises: arrays and dtypes as for the
+            inputs of `linear_binary_cross_entropy`.
         text_features: V, shape (texts, features), of the same dtype; as many as there are images, or another number.
         logit_scale: t, one number: as it multiplies (open_clip's models keep its logarithm).
         logit_bias: b, one number; None is 0.
@@ -45,7 +45,7 @@ def siglip_loss(
             `linear_binary_cross_entropy`, of shape (images, texts), a boolean mask say.
         groups: (image_groups, text_groups), vectors of whole numbers: all pairs of one group are positive.
         average_positives: each of an image's k positives has the weight 1/k.
-        chunk_size: the most texts of a chunk; None: as many as fit the cache. The loss does not depend on it.
+        chunk_size: the most texts of a chunk, which are the labels here: as for `linear_binary_cross_entropy`.
 
     Returns:
         The loss: float64, or of tensors a differentiable one in float32 (float64 for float64), whatever the features'

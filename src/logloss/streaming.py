@@ -13,6 +13,7 @@ import numpy as np
 from ._backends.kinds import backend_of, host
 from ._errors import InvalidInputError
 from ._kernels.window import DIGITS
+from ._spec.options import given_options
 from .evaluate.averages import macro, without_intervals
 from .evaluate.clip import Rows
 from .evaluate.moments import InvalidRowsError, MomentSums
@@ -96,34 +97,37 @@ class ScoreSums:
         y_true, predictions, sample_weight = map(backend.on_host, (y_true, predictions, sample_weight))
         t, x = np.asarray(host().target_array(y_true)), host().floating(predictions, "predictions")
         if t.shape != x.shape or x.ndim not in (1, 2):
+            deep = t.shape == x.shape and x.ndim > 2
+            remedy = "Use reshape(-1), or reshape(-1, labels)" if deep else "Give one prediction per target"
             raise InvalidInputError(
                 f"y_true and predictions must both have shape (N,) or (N, labels); got {t.shape} and {x.shape}. "
-                "Give one prediction per target."
+                f"{remedy}."
             )
         if x.dtype.itemsize < 4 or x.dtype.kind != "f":  # float16 and bfloat16
             x = x.astype(np.float32)
         w = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, np.float64)
         if w.shape != x.shape[:1]:
             raise InvalidInputError(f"sample_weight must have shape {x.shape[:1]}; got {w.shape}. Give one per row.")
-        t, x = t.reshape(len(x), -1), x.reshape(len(x), -1)
-        found = cls(x.shape[1])
-        for label in range(x.shape[1]):
-            found._add(label, t[:, label], x[:, label], w, from_logits, ignore_index)
+        targets, values = (one[:, None] if one.ndim == 1 else one for one in (t, x))
+        found = cls(values.shape[1])
+        try:
+            for label in range(len(found.counts)):
+                found._add(label, targets[:, label], values[:, label], w, from_logits, ignore_index)
+        except InvalidRowsError:
+            plan = _LOGITS if from_logits else _PROBABILITIES
+            raise _refusal(plan, {"y": t, "p": x, "w": w}, ignore_index) from None
         return found
 
     def _add(self, label: int, t: Any, x: Any, w: Any, from_logits: bool, ignore_index: float | None) -> None:
         if ignore_index is not None:
-            kept = ~np.isnan(t) if ignore_index != ignore_index else t != ignore_index
+            kept = _counted(t, ignore_index)
             t, x, w = t[kept], x[kept], w[kept]
         if not x.size:
             return
         plan = _LOGITS if from_logits else _PROBABILITIES
         sums = MomentSums(plan)
         t, x = np.ascontiguousarray(t), np.ascontiguousarray(x)
-        try:
-            sums.add(0, Rows(x, from_logits, t, np.ascontiguousarray(w), np.array([len(x)])), _HERE)
-        except InvalidRowsError:
-            raise _refusal(plan, {"y": t, "p": x, "w": w}) from None
+        sums.add(0, Rows(x, from_logits, t, np.ascontiguousarray(w), np.array([len(x)])), _HERE)
         cells = sums.cells(0, _HERE)
         self.counts[label] = cells.counts[0]
         self.overflowed[label] = cells.overflows[0] >> np.arange(len(WEIGHTED_TERMS)) & 1
@@ -187,15 +191,31 @@ class ScoreSums:
             )
 
 
-def _refusal(plan: Plan, columns: dict[str, Any]) -> InvalidInputError:
-    """Which value is out of range: the first one."""
+def _counted(t: Any, ignore_index: float | None) -> Any:
+    """Where a target is one."""
+    if ignore_index is None:
+        return np.ones(t.shape, bool)
+    return ~np.isnan(t) if ignore_index != ignore_index else t != ignore_index
+
+
+def _refusal(plan: Plan, columns: dict[str, Any], ignore_index: float | None) -> InvalidInputError:
+    """Which value is out of range: the first one that counts. What is wrong with targets, the losses know best."""
+    whole = {"reduction": "sum", "axis": None, "ignore_index": ignore_index}
+    try:
+        host().target_sums(columns["y"], given_options(whole))
+    except InvalidInputError as error:
+        return error
     for domain in plan.domains():
         values = columns[domain.column]
         outside = ~((values >= domain.low) & (values <= domain.high))
+        if domain.column != "w":
+            outside &= _counted(columns["y"], ignore_index)
         if outside.any():
-            place = int(outside.argmax())
-            remedy = "Logits? Use from_logits=True." if domain.role == "probability" else domain.remedy + "."
+            place = tuple(np.argwhere(outside)[0].tolist())
+            at = place[0] if len(place) == 1 else place
+            told = "logits? Use from_logits=True" if domain.role == "probability" else domain.remedy
+            remedy = f"{told[0].upper()}{told[1:]}."
             return InvalidInputError(
-                f"every {domain.role} must be {domain.rule}; got {values[place].item()!r} at index {place}. {remedy}"
+                f"every {domain.role} must be {domain.rule}; got {values[place].item()!r} at index {at}. {remedy}"
             )
     return InvalidInputError("a number is out of range; check targets, predictions and weights.")

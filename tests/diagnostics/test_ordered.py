@@ -100,6 +100,9 @@ def test_extreme_weights_and_certain_predictions():
     assert found["miscalibration_raw"] == np.inf
     assert found["discrimination_raw"] == pytest.approx(found["uncertainty"] - 0.8 * np.log(2), abs=1e-12)
     assert found["brier_miscalibration_raw"] == pytest.approx(0.3 - 0.2, abs=1e-12)
+    tiny = {"y": [1, 0, 1, 0], "p": [0.5] * 4, "w": [2e-310, 0.0, 0.0, 2e-310]}
+    found = ll.score(tiny, target="y", probability="p", weight="w", diagnostics=True, corp="exact").to_rows()[0]
+    assert found["miscalibration_raw"] == pytest.approx(0.0, abs=1e-12)
 
 
 ROWS = {"y": [1, 0, 1, 0], "p": [0.75, 0.25, 0.5, 0.5]}
@@ -111,7 +114,6 @@ ROWS = {"y": [1, 0, 1, 0], "p": [0.75, 0.25, 0.5, 0.5]}
         ({"corp": "fine"}, "must be 'grid' or 'exact'; got 'fine'"),
         ({"diagnostics": False}, "add diagnostics=True"),
         ({"eps": 1e-9}, "got eps=1e-09; leave eps out"),
-        ({"engine": "dask"}, "got engine='dask'"),
         ({"resume": "parts"}, "got resume='parts'"),
         ({"on_error": "skip"}, "got on_error='skip'"),
     ],

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import ray
 
@@ -50,9 +51,9 @@ def test_example(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("blocks", [1, 7, 64])
-def test_tables(blocks: int) -> None:
-    frame = table(5000)
-    cases.check_table(ray.data.from_arrow(frame.to_arrow()).repartition(blocks), frame)
+def test_tables(blocks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = table(5000).with_columns(pl.col("z").round(2))  # many are alike
+    cases.check_table(ray.data.from_arrow(frame.to_arrow()).repartition(blocks), frame, monkeypatch)
 
 
 def test_all_of_a_table(tmp_path: Path) -> None:
@@ -73,5 +74,5 @@ def test_blocks_that_differ() -> None:
 def test_answers_of_blocks_are_added_up_before_the_driver_sees_them() -> None:
     frame = table(640)
     dataset = ray.data.from_arrow(frame.to_arrow()).repartition(64)
-    answers = list(engine.of_table(Worker(Task({"target": "y", "logit": "z"})), dataset, ["y", "z"]))
+    answers = list(engine.of_table(dataset, ["y", "z"]).answers(Worker(Task({"target": "y", "logit": "z"}))))
     assert [answer.rows for answer in answers] == [640]

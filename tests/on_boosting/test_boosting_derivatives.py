@@ -21,8 +21,8 @@ LABELS, MARGINS, WEIGHTS = np.array([1.0, 0.0, 0.25, 1.0]), np.array([0.5, -2.0,
 class Data:
     """What XGBoost and LightGBM hand to native functions."""
 
-    def __init__(self, label: Any, weight: Any) -> None:
-        self.label, self.weight = label, weight
+    def __init__(self, label: Any, weight: Any, rows: list[int] | None = None) -> None:
+        self.label, self.weight, self.used_indices = label, weight, rows
 
     def get_label(self) -> Any:
         return self.label
@@ -113,6 +113,22 @@ def test_metrics_divide_by_the_weights():
     assert metric.is_max_optimal() is False
 
 
+def test_a_matrix_of_labels_stands_for_lightgbm_s_column():
+    """And of it the rows of a fold."""
+    matrix, logits = np.stack([LABELS, 1 - LABELS], axis=1), np.stack([MARGINS, MARGINS], axis=1)
+    for rows in (None, [0, 2]):
+        part = slice(None) if rows is None else rows
+        data = Data(LABELS[part], WEIGHTS[part], rows)
+        grad, _ = LGB(targets=matrix)(logits[part], data)
+        np.testing.assert_array_equal(grad, ll.grad_and_hess(logits, matrix, sample_weight=WEIGHTS)[0][part])
+        for given in (matrix, matrix[part]):  # of all rows, or of those of the fold
+            found = boosting.LightGBMMetric(targets=given)(logits[part], data)[1]
+            exact = ll.binary_cross_entropy_with_logits(
+                logits[part], matrix[part], sample_weight=WEIGHTS[part], reduction="weighted_mean"
+            )
+            assert found == pytest.approx(exact, rel=1e-14)
+
+
 REFUSALS = {
     "labels out of range": (lambda: XGB()(np.array([0.0, 2.0]), np.zeros(2)), r"in \[0, 1\]"),
     "labels of ±1": (lambda: LGB()(np.array([-1.0, 1.0]), np.zeros(2)), r"\(targets \+ 1\) / 2"),
@@ -123,9 +139,12 @@ REFUSALS = {
     "no labels": (lambda: LGB()(MARGINS, Data(None, None)), "must have labels"),
     "a loss of probabilities": (lambda: XGB(ll.binary_cross_entropy), "one of logits"),
     "logits for probabilities": (
-        lambda: boosting.XGBoostMetric(from_logits=False)(LABELS, MARGINS), "binary_cross_entropy_with_logits",
+        lambda: boosting.XGBoostMetric(from_logits=False)(LABELS, MARGINS), "leave out from_logits=False",
     ),
     "two ways": (lambda: boosting.LightGBMMetric(ll.sigmoid_focal_loss, from_logits=False), "Leave one out"),
+    "a matrix of other rows": (
+        lambda: LGB(targets=np.ones((3, 2)))(np.zeros((4, 2)), Data(LABELS, None, [5])), r"got \(3, 2\) for \(4, 2\)",
+    ),
     "no weight": (lambda: boosting.XGBoostMetric()(LABELS, MARGINS, np.zeros(4)), "positive weight"),
     "no weight to start from": (lambda: LGB().init_score(LABELS, np.zeros(4)), "some weight must be positive"),
 }  # fmt: skip

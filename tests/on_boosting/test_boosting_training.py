@@ -96,7 +96,13 @@ def test_lightgbm_with_several_labels():
     labels = labels[:, :3]
     objective = boosting.LightGBMObjective(targets=labels)
     data = lightgbm.Dataset(features, labels[:, 0].copy())
-    model = lightgbm.train({**LGB, "objective": objective, "num_class": 3}, data, 20)
+    found: dict[str, Any] = {}
+    model = lightgbm.train(
+        {**LGB, "objective": objective, "num_class": 3, "metric": "none"}, data, 20, valid_sets=[data],
+        feval=boosting.LightGBMMetric(targets=labels), callbacks=[lightgbm.record_evaluation(found)],
+    )  # fmt: skip
+    exact = boosting.XGBoostMetric()(labels, model.predict(features))
+    assert found["training"]["logloss"][-1] == pytest.approx(exact, rel=1e-12)
     alone = [
         lightgbm.train({**LGB, "objective": "cross_entropy", "boost_from_average": False},
                        lightgbm.Dataset(features, labels[:, k].copy()), 20).predict(features, raw_score=True)
@@ -130,9 +136,18 @@ def test_catboost_with_several_labels():
     pool = Pool(features, labels, weight=W[:300])
     settings = {**CAT, "iterations": 20}
     theirs = CatBoost({**settings, "loss_function": "MultiCrossEntropy"}).fit(pool).predict(pool)
-    objective = boosting.CatBoostMultiLabelObjective()
-    ours = CatBoost({**settings, "loss_function": objective, "eval_metric": "MultiLogloss"}).fit(pool)
-    assert apart(ours.predict(pool, prediction_type="RawFormulaVal"), theirs) <= CLOSE
+    objective, metric = boosting.CatBoostMultiLabelObjective(), boosting.CatBoostMultiLabelMetric()
+    ours = CatBoost({**settings, "loss_function": objective, "eval_metric": metric}).fit(pool)
+    logits = ours.predict(pool, prediction_type="RawFormulaVal")
+    assert apart(logits, theirs) <= CLOSE
+    (reported,) = ours.get_evals_result()["learn"].values()
+    assert reported[-1] == pytest.approx(boosting.XGBoostMetric()(labels, logits, W[:300]), rel=1e-12)
+
+
+def test_catboost_s_own_classes_of_several_labels_are_pickled():
+    for kind in (boosting.CatBoostMultiLabelObjective, boosting.CatBoostMultiLabelMetric):
+        one = kind(pos_weight=[1.0, 2.0])
+        assert repr(pickle.loads(pickle.dumps(one))) == repr(one)
 
 
 @pytest.mark.parametrize("kind", ["XGBoost", "LightGBM", "CatBoost"])

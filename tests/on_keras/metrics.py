@@ -74,6 +74,28 @@ def batches() -> None:
     assert float(certain.result()) == math.inf
 
 
+def weighed() -> None:
+    """Weights of rows, of steps, of elements; and what callbacks ask a metric."""
+    y, p = np.zeros((2, 2, 3)), np.array([[[0.5], [0.75]], [[0.25], [0.5]]]) * np.ones((2, 2, 3))
+    loss = -np.log1p(-p)
+    for weight in (W[:2], W[:2, None, None], W[:4].reshape(2, 2), W[:12].reshape(2, 2, 3), np.float32(2.0)):
+        metric = LogLoss()
+        metric.update_state(y, p, weight)
+        weights = weight.reshape(weight.shape + (1,) * (3 - weight.ndim)) * np.ones_like(p)
+        near(metric.result(), float((weights * loss).sum() / weights.sum()), 1e-6)
+    for bad in (W[:3], W[:6].reshape(2, 3), W[:24].reshape(2, 2, 3, 2)):
+        try:
+            LogLoss().update_state(y, p, bad)
+        except ValueError as error:
+            assert "leading axes" in str(error)  # noqa: PT017 - a check, not a test
+        else:
+            raise AssertionError
+    model = model_of(None, LogLoss(from_logits=True))
+    stops = keras.callbacks.EarlyStopping("val_log_loss", patience=0)
+    history = model.fit(X, Y, epochs=3, verbose=0, validation_data=(X, Y), callbacks=[stops])
+    assert len(history.epoch) == 2  # for nothing is learnt
+
+
 def rebuilt() -> None:
     """A saved model has its metric again."""
     model = model_of("sigmoid", LogLoss(statistic="calibration_ratio", ignore_index=-1.0))
@@ -91,4 +113,4 @@ def rebuilt() -> None:
         raise AssertionError
 
 
-CHECKS = (reported, batches, rebuilt)
+CHECKS = (reported, batches, weighed, rebuilt)

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 from sklearn import config_context
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
@@ -76,3 +78,24 @@ def test_words_without_a_positive_class_are_refused():
     model = LogisticRegression().fit(X, words)
     with pytest.raises(ll.InvalidInputError, match=r"log_loss_scorer\(pos_label='(yes|no)'\)"):
         log_loss_scorer()(model, X, words)
+
+
+def test_labels_may_be_sparse():
+    model = OneVsRestClassifier(LogisticRegression()).fit(X, Y)
+    assert log_loss_scorer()(model, X, scipy.sparse.csr_matrix(Y)) == log_loss_scorer()(model, X, Y)
+
+
+@pytest.mark.parametrize("only", [0, 1])
+def test_a_label_of_which_one_class_was_seen_is_refused(only: int):
+    """Its one column is 1 for whichever class that was: a loss of 0, or of infinity, which nobody made."""
+    once = np.column_stack([Y[:, :2], np.full(len(Y), only)])
+    model = RandomForestClassifier(2, max_depth=1, random_state=0).fit(X, once)
+    with pytest.raises(ll.InvalidInputError, match="two classes in training; got 1 for label 2"):
+        log_loss_scorer()(model, X, Y)
+
+
+def test_settings_are_refused_where_they_are_given():
+    with pytest.raises(ll.InvalidInputError, match='"micro" or "macro"'):
+        log_loss_scorer(average=None)  # type: ignore[arg-type]
+    with pytest.raises(ll.InvalidInputError, match="eps"):
+        log_loss_scorer(eps=2.0)

@@ -1,75 +1,21 @@
-"""The loss of a linear layer of tensors whose outputs never exist: autograd, autocast, compiled code, memory."""
+"""The loss of a linear layer of tensors whose outputs never exist: autograd, autocast, the hook, memory."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 
-import numpy as np
 import pytest
-import scipy.sparse
 import torch
 from torch.utils.checkpoint import checkpoint
 
 import logloss as ll
 from cases import of_batch, tensors
-from logloss import Positives
 from logloss._backends.torch import compiled_layer  # noqa: F401 - defines the operator
-from logloss.torch import LinearBCEWithLogitsLoss
-from reference import message, reference
+from on_torch.layered import LABELS, ROWS, TARGETS, close, dense, parts, positives, unfused
+from reference import message
 
-ROWS, FEATURES, LABELS = 8, 5, 48
 OPTIONS = {name: given for name, given in of_batch(ROWS, LABELS).items() if "ignore" not in name}
-Parts = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-
-
-def parts(dtype: torch.dtype = torch.float32) -> Parts:
-    generator = torch.Generator().manual_seed(0)
-    shapes = (ROWS, FEATURES), (LABELS, FEATURES), (LABELS,)
-    return tuple(torch.randn(shape, generator=generator).to(dtype).requires_grad_() for shape in shapes)
-
-
-def dense(seed: int = 1, rows: int = ROWS, labels: int = LABELS) -> torch.Tensor:
-    return torch.rand(rows, labels, generator=torch.Generator().manual_seed(seed)) < 0.1
-
-
-def positives(t: torch.Tensor) -> Positives:
-    return Positives.from_scipy(scipy.sparse.csr_array(t.numpy()))
-
-
-def padded(t: torch.Tensor) -> torch.Tensor:
-    rows = [row.nonzero().reshape(-1) for row in t]
-    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
-
-
-TARGETS: dict[str, Callable[[torch.Tensor], object]] = {
-    "positives": positives,
-    "csr": lambda t: scipy.sparse.csr_array(t.numpy()),
-    "padded": padded,
-    "bool": lambda t: t,
-    "bfloat16": lambda t: t.bfloat16(),
-}
-
-
-def unfused(own: Parts, t: torch.Tensor, upstream: torch.Tensor | float = 1.0, **options: object) -> list[torch.Tensor]:
-    """Loss and gradients by the definition, with the logits."""
-    x, w, b = (part.detach().double().numpy() for part in own)
-    given = {key: one.numpy() if isinstance(one, torch.Tensor) else one for key, one in options.items()}
-    want = reference("logits", x @ w.T + b, t.numpy(), **given)
-    factors = np.asarray(upstream, float)
-    if given.get("axis") is not None and factors.ndim:
-        factors = np.expand_dims(factors, given["axis"])
-    slopes = want.gradient * factors
-    grads = slopes @ w, slopes.T @ x, slopes.sum(axis=0)
-    return [torch.as_tensor(one, dtype=torch.float64) for one in (want.value, *grads)]
-
-
-def close(got: object, want: list[torch.Tensor], largest: float) -> None:
-    """Raise unless each differs by no more than this, relative to its largest number."""
-    for one, right in zip(got, want, strict=True):
-        assert one.shape == right.shape
-        assert (one.double() - right).abs().max() <= largest * right.abs().max()
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -274,88 +220,6 @@ def test_a_hook_is_called_once_for_each_chunk_or_not_at_all():
         again = checkpoint(lambda x: loss() + x.sum() * 0, x, use_reentrant=way)
         assert "runs again" in message(ll.InvalidInputError, again.backward)
         assert len(called) <= 3
-
-
-# ---- other ways of calling ------------------------------------------------------------------------------------------
-
-
-def test_the_module_has_settings_and_takes_data():
-    own, t = parts(), dense()
-    mask = dense(5)
-    criterion = LinearBCEWithLogitsLoss(pos_weight=torch.full((LABELS,), 2.0), reduction="sum", chunk_size=40)
-    loss = criterion(own[0], own[1], t, own[2], mask=mask)
-    close([loss.detach()], unfused(own, t, pos_weight=2.0, reduction="sum", mask=mask)[:1], 1e-6)
-    with pytest.raises(TypeError, match="unexpected setting 'gamma'"):
-        LinearBCEWithLogitsLoss(gamma=2.0)
-    assert "chunk_size must be" in message(ll.InvalidInputError, LinearBCEWithLogitsLoss, chunk_size=-3)
-
-
-@pytest.mark.parametrize("kind", ["positives", "padded", "bool"])
-def test_compiled_code_has_no_break(kind: str):
-    own, t, targets = parts(), dense(), TARGETS[kind](dense())
-    upstream = torch.rand(ROWS)
-
-    def step(x, w, b, targets, pos_weight):
-        one = ll.linear_binary_cross_entropy(x.tanh(), w, targets, linear_bias=b, pos_weight=pos_weight)
-        several = ll.linear_binary_cross_entropy(x, w, targets, linear_bias=b, axis=-1)
-        return 3 * one + (several * upstream).sum()
-
-    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
-    for pos_weight in (2.0, 3.0):
-        want, found = step(*own, targets, pos_weight), compiled(*own, targets, pos_weight)
-        torch.testing.assert_close(found, want, rtol=1e-6, atol=0)
-        for a, b in zip(torch.autograd.grad(found, own), torch.autograd.grad(want, own), strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
-    loss = compiled(*own, t if kind == "bool" else targets, 2.0)
-    with pytest.raises(Exception, match=r"second derivative|double backward|create_graph"):
-        torch.autograd.grad(loss, own, create_graph=True)
-
-
-def test_the_operator_keeps_to_the_rules():
-    own = parts()
-    given = {"names": "", "values": [], "label_axis": -1, "ignore_index": None, "validate": "True"}
-    torch.library.opcheck(
-        torch.ops.logloss.linear.default,
-        (*own, [padded(dense())], None, [True, True, True]),
-        {**given, "axis": None, "reduction": "mean"},
-        test_utils=("test_schema", "test_faketensor"),
-    )
-
-
-X, W, T = torch.ones(2, 3), torch.ones(4, 3), torch.zeros(2, 4)
-ERRORS = {
-    "features": ((X, torch.ones(4, 5), T), {}, ll.InvalidInputError, ("as many columns", "(4, 5)")),
-    "dtypes": ((X, W.double(), T), {}, ll.InvalidInputError, ("one dtype", "float64", "linear_weight.to(")),
-    "devices": ((X, W.to("meta"), T), {}, ll.InvalidInputError, ("one device", "meta")),
-    "meta": ((X.to("meta"), W.to("meta"), T.to("meta")), {}, ll.UnsupportedTypeError, ("on the CPU", "meta")),
-    "targets elsewhere": ((X, W, T.to("meta")), {}, ll.InvalidInputError, ("one device", "meta")),
-    "arrays": ((X, W.numpy(), T), {}, ll.UnsupportedTypeError, ("must be a tensor", "numpy.ndarray")),
-    "NumPy targets": ((X, W, T.numpy()), {}, ll.UnsupportedTypeError, ("targets must be a tensor",)),
-    "range": ((X, W, torch.tensor([[4], [0]])), {}, ll.InvalidInputError, ("[0, 4)", "4")),
-    "twice": ((X, W, torch.tensor([[0, 0], [1, -1]])), {}, ll.InvalidInputError, ("label 0 stands twice in row 0",)),
-    "chunk 0": ((X, W, T), {"chunk_size": 0}, ll.InvalidInputError, ("positive whole number", "0")),
-    "no label": ((X, W[:0], T[:, :0]), {}, ll.InvalidInputError, ("at least one label",)),
-    "values": ((X, W, T - 1), {}, ll.InvalidInputError, ("targets must be in [0, 1]", "-1")),
-    "learnt option": (
-        (X, W, T),
-        {"pos_weight": torch.ones(4, requires_grad=True)},
-        ll.InvalidInputError,
-        ("no gradient by pos_weight", "pos_weight.detach()"),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", ERRORS)
-def test_bad_input_says_rule_value_and_remedy(name: str):
-    arguments, options, kind, said = ERRORS[name]
-    text = message(kind, ll.linear_binary_cross_entropy, *arguments, **options)
-    assert [part for part in said if part not in text] == [], text
-
-
-def test_transforms_are_refused():
-    x, w, _ = parts()
-    with pytest.raises(ll.UnsupportedTypeError, match=r"torch\.func"):
-        torch.func.grad(lambda x: ll.linear_binary_cross_entropy(x, w, dense()))(x)
 
 
 # ---- memory ---------------------------------------------------------------------------------------------------------

@@ -175,6 +175,7 @@ ERRORS: dict[str, tuple[tuple[Any, ...], dict[str, Any], tuple[str, ...]]] = {
     "targets": ((U, V, 1.0), {"targets": torch.ones(2, 5, dtype=torch.bool)}, ("(2, 4)", "(2, 5)", "images")),
     "chunk": ((U, V, 1.0), {"chunk_size": 0}, ("chunk_size", "got 0")),
     "average": ((U, V, 1.0), {"average_positives": 2}, ("True or False", "got 2")),
+    "no features": ((U, None, 1.0), {}, ("text_features must be a tensor",)),
     "no text": ((U, V[:0], 1.0), {}, ("text_features must have a row",)),
 }
 
@@ -183,8 +184,19 @@ ERRORS: dict[str, tuple[tuple[Any, ...], dict[str, Any], tuple[str, ...]]] = {
 def test_bad_input_says_rule_value_and_remedy(name: str):
     arguments, options, said = ERRORS[name]
     for function in (ll.siglip_loss, ll.siglip_value_and_grad):
-        text = message(ll.InvalidInputError, function, *arguments, **options)
+        text = message(ll.LoglossError, function, *arguments, **options)
         assert [part for part in said if part not in text] == [], text
+
+
+def test_settings_are_checked_when_they_are_made():
+    assert repr(SigLIPLoss(chunk_size=8)) == "SigLIPLoss(average_positives=False, chunk_size=8)"
+    for wrong in ({"average_positives": "yes"}, {"chunk_size": 0}):
+        assert repr(next(iter(wrong.values()))) in message(ll.InvalidInputError, SigLIPLoss, **wrong)
+
+
+def test_no_pair_at_all():
+    for groups in (([], [1, 2]), (np.empty(0, np.int32), [1, 2])):
+        assert ll.siglip_loss(np.ones((0, 3)), np.ones((2, 3)), 1.0, groups=groups) == 0.0
 
 
 def test_second_derivatives_are_refused_by_name():

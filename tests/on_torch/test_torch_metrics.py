@@ -72,7 +72,35 @@ def test_states_of_processes_are_merged():
     assert one.compute().item() == WHOLE.statistics().log_loss
 
 
+def test_a_collection_keeps_apart_what_another_batch_would():
+    """torchmetrics updates one of the metrics whose states were equal after the first batch."""
+    settings: dict[str, dict[str, Any]] = {"all": {}, "some": {"ignore_index": 0.5}, "p": {"from_logits": False}}
+    collection = torchmetrics.MetricCollection({name: LogLoss(**one) for name, one in settings.items()})
+    alone = {name: LogLoss(**one) for name, one in settings.items()}
+    batches = [([0.0], [1.0]), ([0.25, 1.0], [0.5, 1.0])]
+    for batch in batches:
+        arrays = [torch.tensor(one) for one in batch]
+        collection.update(*arrays)
+        for metric in alone.values():
+            metric.update(*arrays)
+    assert collection.compute() == {name: metric.compute() for name, metric in alone.items()}
+    assert alone["some"].statistics().rows == 2
+
+
+def test_arrays_of_numpy_and_batches_of_nothing():
+    metric = LogLoss()
+    metric.update([0.5], [1])
+    metric.update(np.array([-1.0]), np.array([0.0]))
+    metric.update(torch.empty(0), torch.empty(0))
+    assert metric.compute().item() == ScoreSums.of([1, 0], [0.5, -1.0], from_logits=True).statistics().log_loss
+
+
 def test_unknown_names_are_refused():
+    for bad in (0, True, "3"):
+        with pytest.raises(ll.InvalidInputError, match="at least 1; got"):
+            LogLoss(bad)  # type: ignore[arg-type]
+    with pytest.raises(ll.InvalidInputError, match=r"num_labels=2; got shape \(5, 3\). Use LogLoss\(num_labels=3\)"):
+        LogLoss(2).update(torch.zeros(5, 3), torch.zeros(5, 3))
     with pytest.raises(ll.InvalidInputError, match=r"statistic must be one of rows, .*; got 'auc'"):
         LogLoss(statistic="auc")
     with pytest.raises(ll.InvalidInputError, match="average must be"):

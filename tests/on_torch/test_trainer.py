@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,13 @@ def test_one_row_eight_times_is_eight_rows_once(tmp_path: Path):
 def test_outputs_and_labels_of_any_form():
     x, t = torch.randn(4), torch.tensor([1.0, 0.0, -100.0, 1.0])
     want = ll.binary_cross_entropy_with_logits(x, t, ignore_index=-100)
-    for outputs in ({"logits": x[:, None]}, (x[:, None],), x[:, None], x):
+    for outputs in ({"logits": x[:, None]}, (x[:, None],), (torch.tensor(7.0), x[:, None]), x[:, None], x):
         torch.testing.assert_close(hf_loss()(outputs, t), want)
         torch.testing.assert_close(hf_loss()(outputs, t, num_items_in_batch=6), want * 3 / 6)
     assert hf_loss()(x, torch.full((4,), -100), torch.tensor(0)) == 0
+    parts = torch.tensor(3).unsqueeze(0).expand(2, -1)  # as the Trainer says it of two GPUs in one process
+    torch.testing.assert_close(hf_loss()(x, t, parts), want * 3 / 6)
+    torch.testing.assert_close(pickle.loads(pickle.dumps(hf_loss()))(x, t), want)
     focal = hf_loss(ll.sigmoid_focal_loss, gamma=1.0)(x, t > 0)
     torch.testing.assert_close(focal, ll.sigmoid_focal_loss(x, t > 0, gamma=1.0))
 
@@ -76,4 +80,10 @@ def test_what_the_trainer_decides_is_refused():
     with pytest.raises(ll.InvalidInputError, match="one of logits"):
         hf_loss(ll.binary_cross_entropy)
     with pytest.raises(ll.InvalidInputError, match="shape"):
+        hf_loss()(torch.zeros(4, 3), torch.zeros(4))
+    with pytest.raises(ll.InvalidInputError, match=r"shape \(4, 2\), of two classes.*num_labels=1"):
         hf_loss()(torch.zeros(4, 2), torch.zeros(4))
+    with pytest.raises(ll.InvalidInputError, match="label_names"):
+        hf_loss()(torch.zeros(4, 2), None)
+    with pytest.raises(ll.InvalidInputError, match='have "logits"; got scores'):
+        hf_loss()({"scores": torch.zeros(4)}, torch.zeros(4))

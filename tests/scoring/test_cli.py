@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -240,6 +241,10 @@ def test_group_types_must_agree(run: Run, tmp_path: Path):
         (("--target", "y", "--probability", "y"), "target and prediction must be different columns; both are 'y'"),
         ((*Y_AND_P, "--group", "g,g"), "a group column must be named once; got g, g"),
         ((*Y_AND_P, "--prob", "p"), "there is no option --prob; did you mean --probability; see logloss score --help"),
+        ((*Y_AND_P, "-o", "x"), "there is no option -o; did you mean --on-error or --output; see"),
+        ((*Y_AND_P, "--where", "y"), "a condition must be true or false; 'y' is BIGINT in"),
+        ((*Y_AND_P, "--labels", __file__, "--format-in", "csv"), "got none; name them (key=, --key)."),
+        ((*Y_AND_P, "--fail-if", "logloss > 1"), "got 'logloss > 1'; did you mean 'log_loss'; the statistics are"),
         ((*Y_AND_P, "q"), "'q' belongs to no option; an option takes one value, and is given again for another"),
         (("--probability", "p"), "the column of targets must be named (target); y may be meant"),
     ],
@@ -381,3 +386,13 @@ def test_closed_streams(acs_path: Path, closed: str, path: str | None, code: int
     command = shlex.join([sys.executable, "-m", "logloss", "score", path or str(acs_path), *ACS_COLUMNS])
     done = subprocess.run(f"{command} {closed}", shell=True, capture_output=True, text=True, check=False, timeout=300)
     assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+
+
+def test_signs_that_an_encoding_lacks_are_written_plainly(run: Run, csv: Callable[[str], Path]):
+    done = process("score", csv("y,p,g\n1,0.5,ü\n0,0.5,ü\n"), *Y_AND_P, "--group", "g", PYTHONIOENCODING="ascii")
+    lines = done.stdout.splitlines()
+    assert any(re.fullmatch(r" -+", line) for line in lines)
+    assert any(line.startswith(r" \xfc") for line in lines)
+    assert "+-" in done.stdout
+    assert " D2 " in done.stdout
+    assert "\\u" not in done.stdout

@@ -82,6 +82,14 @@ def test_errors_of_clusters(rows: pl.DataFrame):
     assert pair.found.auc.method == f"jackknife over {apart.size} buckets"
 
 
+def test_names_are_shown_as_they_are(rows: pl.DataFrame):
+    few = rows.head(400).with_columns(g=pl.Series([":smile:", "[b]"] * 200))
+    shown = ll.compare(few, target="y", probability={"[a]": "old", ":warning:": "new"}, group="g").render(100)
+    assert ":warning: " in shown
+    for name in (":smile:", "[b]"):
+        assert f"\n {name} " in shown
+
+
 @pytest.mark.parametrize("more", [{}, {"weight": "w", "group": "g"}])
 def test_same_bits(rows: pl.DataFrame, more: dict[str, Any]):
     whole = ll.compare(rows, **MODELS, **more).scores

@@ -4,6 +4,9 @@ sentence says why; docs/trust.md lists it.
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
 import json
 import os
 import signal
@@ -18,7 +21,8 @@ import pytest
 
 import logloss as ll
 from logloss.cli import main
-from logloss.sources import files
+from logloss.sources import files, open_source, paths
+from logloss.sources.wanted import Wanted
 from worker import AS_ANY_USER, SOURCE, interpreter
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX limits, signals and permissions")
@@ -148,8 +152,6 @@ def test_a_disk_that_fills_while_writing(option: str, rows: Path, tmp_path: Path
 
 @pytest.mark.parametrize("kind", ["bz2", "labels"])
 def test_a_disk_that_fills_while_reading(kind: str, rows: Path, tmp_path: Path):
-    import bz2
-
     content = (rows / "rows.csv").read_bytes()
     (tmp_path / "rows.csv.bz2").write_bytes(bz2.compress(content))
     more = ["--labels", str(rows / "part0.parquet"), "--key", "g", "--unmatched", "drop"]
@@ -201,36 +203,96 @@ def test_a_directory_that_may_only_be_read(rows: Path, tmp_path: Path):
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
-    "cut": lambda path: os.truncate(path, path.read_bytes().index(b"\n", 20_000) + 1),
+    "cut": lambda path: os.truncate(path, path.stat().st_size - 9),
     "appended": lambda path: path.write_bytes(path.read_bytes() + b"1,0.5,9999\n"),
     "overwritten": lambda path: path.write_bytes(path.read_bytes().replace(b"0.5", b"0.4")),
-    "replaced": lambda path: path.with_name("other.csv").replace(path),
+    "replaced": lambda path: path.with_name(f"other-{path.name}").replace(path),
     "removed": lambda path: path.unlink(),
+}
+WRITTEN: dict[str, Callable[[pl.DataFrame, Path], object]] = {
+    "csv": pl.DataFrame.write_csv,
+    "tsv.gz": lambda table, path: path.write_bytes(gzip.compress(table.write_csv(separator="\t").encode())),
+    "jsonl": pl.DataFrame.write_ndjson,
+    "parquet": pl.DataFrame.write_parquet,
+    "arrow": pl.DataFrame.write_ipc,
+    "arrows": pl.DataFrame.write_ipc_stream,
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_file_that_changes_while_it_is_read(change: str, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = tmp_path / "rows.csv"
-    for place in (path, tmp_path / "other.csv"):
-        place.write_bytes((rows / "rows.csv").read_bytes())
+def written(folder: Path, ending: str) -> Path:
+    """A file of some rows, and another that nothing but its name tells apart."""
+    table = pl.DataFrame({"y": [k % 2 for k in range(N)], "p": [(k % 9 + 1) / 10 for k in range(N)], "g": range(N)})
+    for name in ("rows", "other-rows"):
+        place = folder / f"{name}.{ending}"
+        WRITTEN[ending](table, place)
         os.utime(place, ns=(10**18, 10**18))
-    read = files.File._text_batches
+    return folder / f"rows.{ending}"
+
+
+def changed_while_read(path: Path, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file changes with the first batch, as its other batches are still to be read."""
+    name = "_scanned" if path.suffix[1:] in ("parquet", "arrow", "arrows") else "_text_batches"
+    read = getattr(files.File, name)
 
     def changing(self: Any, *arguments: Any) -> Iterator[Any]:
         for batch in read(self, *arguments):
             yield batch
             CHANGES[change](path)
 
-    monkeypatch.setattr(files.File, "_text_batches", changing)
-    with pytest.raises(ll.InvalidInputError, match=r"rows\.csv must stay as it is while it is read; it changed"):
+    monkeypatch.setattr(files.File, name, changing)
+
+
+@pytest.mark.parametrize(
+    ("change", "ending"),
+    [
+        (change, ending)
+        for change in CHANGES
+        for ending in WRITTEN
+        if (change, ending) != ("cut", "arrow")  # it is mapped into memory: the system ends the process
+    ],
+)
+def test_a_file_that_changes_while_it_is_read(
+    change: str, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = written(tmp_path, ending)
+    changed_while_read(path, change, monkeypatch)
+    with pytest.raises(ll.InvalidInputError, match=r"rows\.\w+(\.gz)? must stay as it is while it is read; it changed"):
         ll.score(str(path), target="y", probability="p")
+
+
+def test_a_file_that_changes_between_looking_and_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What was learnt of its columns need not hold any more; nor need its other parts be of the same file."""
+    path = written(tmp_path, "csv")
+    found = open_source([str(path)])
+    path.write_text("p,g,y\n0.5,1,1\n")
+    for part in (found, *found.parts((), None)):
+        with pytest.raises(ll.InvalidInputError, match=r"rows\.csv must stay as it is while it is read; it changed"):
+            list(part.batches(Wanted(("y", "p"))))
+
+
+@pytest.mark.parametrize("kind", ["bz2", "standard input"])
+def test_a_file_that_changes_while_it_is_copied(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What is unpacked, or comes from `<`, is read from a copy."""
+    path = written(tmp_path, "csv")
+    if kind == "bz2":
+        path.write_bytes(bz2.compress(path.read_bytes()))
+    chunks = paths._chunks
+
+    def changing(pipe: Any, name: str) -> Iterator[bytes]:
+        copied = chunks(pipe, name)
+        yield next(copied)
+        CHANGES["appended"](path)
+        yield from copied
+
+    monkeypatch.setattr(paths, "_chunks", changing)
+    with path.open("rb") as file:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file))
+        with pytest.raises(ll.InvalidInputError, match="must stay as it is while it is read; it changed"):
+            ll.score(str(path) if kind == "bz2" else "-", target="y", probability="p")
 
 
 def test_what_ends_early(tmp_path: Path, rows: Path):
     """Compressed text that was cut, and a pipe that ends within a Parquet file."""
-    import bz2
-
     content = bz2.compress((rows / "rows.csv").read_bytes())
     (tmp_path / "cut.csv.bz2").write_bytes(content[:-20])
     (tmp_path / "bad.csv.bz2").write_bytes(content[:300] + bytes(9) + content[309:])

@@ -93,7 +93,7 @@ def test_states_of_other_meanings_do_not_add():
     ("values", "message"),
     [
         (["yes", "no"], r"\(--positive\)"),
-        ([1, 2], r"positive=1, negative=-1 \(--positive 1 --negative -1\)"),
+        ([1, 2], r"positive=2 \(--positive 2\)"),
         ([1, -1], r"ignore=-1 \(--ignore -1\)"),
     ],
 )

@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ import pytest
 
 import logloss as ll
 from logloss.cli import main
+from logloss.engines import local
 from logloss.reporting import explanation, text
 from logloss.reporting.view import View
 
@@ -135,6 +137,29 @@ def test_other_commands_are_interrupted_as_score_is(long: Path, tmp_path: Path, 
         assert told.rstrip().endswith("</html>")
         assert out == ""
     assert {one.name for one in tmp_path.iterdir()} <= {"page.html", "state.json"}
+
+
+def test_ctrl_c_waits_for_no_thread_that_has_added_nothing(monkeypatch: pytest.MonkeyPatch):
+    """As one that still compiles the kernel, which may take half a minute."""
+    begun, go_on, waited = threading.Event(), threading.Event(), []
+
+    def compile_for_long(*_: object) -> None:
+        begun.set()
+        waited.append(not go_on.wait(20))
+
+    def interrupt(_: threading.Thread) -> None:
+        assert begun.wait(PATIENCE)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(local, "add", compile_for_long)
+    monkeypatch.setattr(local, "_wait", interrupt)
+    monkeypatch.setattr(local, "_PATIENCE", 0.01)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ll.score({"y": [1, 0], "p": [0.75, 0.25]}, target="y", probability="p")
+        assert waited == []
+    finally:
+        go_on.set()
 
 
 def test_an_interrupted_file_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

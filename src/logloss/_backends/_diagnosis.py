@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import InvalidInputError
+from .._errors import InvalidInputError, UnsupportedTypeError
 from .._kernels.layout import BFLOAT16_BITS, is_bfloat16
 from .._spec.terms import Terms
 from .._targets.positives import Positives
@@ -65,6 +65,33 @@ def explain(x: Array, t: Any, terms: Terms, quantity: str | None, signed: bool =
         if wrong.any():
             return _message(rule, x, wrong, _hint(hints, _Values(name, x, counts, wrong, low, high)))
     return _too_large(weights, given, name)
+
+
+# ---- types ----------------------------------------------------------------------------------------------------------
+
+
+def not_floating(name: str, dtype: Any, remedy: str) -> UnsupportedTypeError:
+    """What is wrong with logits or probabilities of this type."""
+    return UnsupportedTypeError(f"{name} must be float16, bfloat16, float32 or float64; got dtype {dtype}. {remedy}")
+
+
+def not_targets(dtype: Any, remedy: str = "Encode labels as 0 and 1.") -> UnsupportedTypeError:
+    """What is wrong with targets of this type."""
+    return UnsupportedTypeError(f"targets must be bool, integer or floating; got dtype {dtype}. {remedy}")
+
+
+def not_real(name: str, dtype: Any, remedy: str = "Convert it to float32 or float64.") -> InvalidInputError:
+    """What is wrong with an option's numbers of this type."""
+    return InvalidInputError(f"{name} must hold real numbers; got dtype {dtype}. {remedy}")
+
+
+def not_boolean(name: str, dtype: Any, remedy: str = "") -> InvalidInputError:
+    """What is wrong with a mask of this type."""
+    remedy = remedy or f"Use {name} != 0."
+    return InvalidInputError(f"{name} must be boolean, True where an element counts; got dtype {dtype}. {remedy}")
+
+
+# ---- values ---------------------------------------------------------------------------------------------------------
 
 
 def readable(value: Any) -> Array:

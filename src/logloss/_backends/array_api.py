@@ -21,6 +21,7 @@ from .._spec.options import Options
 from .._spec.terms import KnownLengths, number
 from .._targets.positives import Positives
 from . import operations
+from ._diagnosis import not_boolean
 from .kinds import framework_of
 from .operands import OptionArrays, check_shapes
 from .operations import Dtypes, Operands, Problem
@@ -159,9 +160,7 @@ class _Arrays(KnownLengths):
     def boolean(self, name: str, value: Any) -> Any:
         own = self._own(name, value, OptionArrays.boolean)
         if _dtype_name(own) != "bool":
-            raise InvalidInputError(
-                f"{name} must be boolean, True where an element counts; got dtype {own.dtype}. Use {name} != 0."
-            )
+            raise not_boolean(name, own.dtype)
         return _Given(own, self.xp.xp)
 
     def check(self, name: str, array: Any, *, positive: bool) -> None:

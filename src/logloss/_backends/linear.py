@@ -27,7 +27,7 @@ from .._targets.positives import Positives
 from .._types import Array
 from . import numpy
 from ._diagnosis import readable
-from .layers import Hook, is_one_number, refuse_hook
+from .layer_arguments import Hook, is_one_number, refuse_hook
 
 
 class Layer(Protocol):
@@ -86,10 +86,10 @@ class Problem:
     @property
     def only_negatives_cost(self) -> bool:
         """Positives apart: does every element cost what a negative of price 1 costs?"""
-        _, smooth, no, smooth_too = self.terms.prices
-        plain = type(no) is float and (smooth, no, smooth_too) == (0.0, 1.0, 0.0)
-        others = self.terms.row, self.terms.element, self.terms.mask, self.terms.ignored
-        return plain and isinstance(self.targets, ByLabel) and all(one is None for one in others)
+        others = self.terms.prices[1:]  # each a number, or an array of one for each label
+        plain = all(type(one) is float for one in others) and others == (0.0, 1.0, 0.0)
+        besides = self.terms.row, self.terms.element, self.terms.mask, self.terms.ignored
+        return plain and isinstance(self.targets, ByLabel) and all(one is None for one in besides)
 
     @property
     def positives_apart(self) -> bool:

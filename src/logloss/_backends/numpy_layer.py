@@ -10,8 +10,8 @@ import numpy as np
 from .._errors import InvalidInputError
 from .._spec.options import Options
 from .._types import Array
-from . import layers, linear
-from .layers import Hook
+from . import layer_arguments, linear
+from .layer_arguments import Hook
 from .linear import Problem, Sweep, Wanted
 from .operands import array_of, floating, target_array
 
@@ -111,10 +111,10 @@ def problem_of(inputs: Any, linear_weight: Any, targets: Any, linear_bias: Any, 
                 f"inputs and {name} must have one dtype; got {x.dtype} and {other.dtype}. "
                 f"Use {name}.astype(inputs.dtype)."
             )
-    shape = layers.check_layer(x, w, b)
-    t = layers.positives_in(targets if hasattr(targets, "shape") else array_of("targets", targets), shape)
+    shape = layer_arguments.check_layer(x, w, b)
+    t = layer_arguments.positives_in(targets if hasattr(targets, "shape") else array_of("targets", targets), shape)
     t = target_array(targets) if t is None else t
-    layers.check_targets(t, shape)
+    layer_arguments.check_targets(t, shape)
     layer = ArrayLayer(x, w, b)
     return layer, Problem(t, options, shape, layer.dtype)
 
@@ -129,7 +129,7 @@ def value(
             f"on_weight_grad is called where gradients are computed; got {hook!r} for a loss of arrays alone. "
             "Use logloss.linear_value_and_grad, or tensors that require gradients."
         )
-    at = layers.edges(layer.shape[1], layer.shape[0], layer.dtype.itemsize, chunk_size)
+    at = layer_arguments.edges(layer.shape[1], layer.shape[0], layer.dtype.itemsize, chunk_size)
     layer.prepare(at, linear.NOTHING, keeps_weight=True)
     return Sweep(problem, layer, at).value()
 
@@ -150,7 +150,7 @@ def value_and_grad(
         problem.check_first()
     features = layer.inputs.shape[1]
     widest = layer.shape[0] if hook is None else max(layer.shape[0], features)
-    at = layers.edges(layer.shape[1], widest, layer.dtype.itemsize, chunk_size)
+    at = layer_arguments.edges(layer.shape[1], widest, layer.dtype.itemsize, chunk_size)
     layer.prepare(at, wanted, keeps_weight=hook is None)
     value = Sweep(problem, layer, at).value(wanted, hook)
     inputs_grad = layer.grads["inputs"].astype(floating(inputs, "inputs").dtype, copy=False)

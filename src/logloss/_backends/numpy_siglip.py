@@ -9,8 +9,8 @@ import numpy as np
 
 from .._errors import InvalidInputError
 from .._types import Array
-from . import layers, linear, siglip
-from .layers import Pairs
+from . import layer_arguments, linear, siglip
+from .layer_arguments import Pairs
 from .linear import Problem, Sweep, Wanted
 from .numpy_layer import ArrayLayer
 from .operands import floating, target_array
@@ -62,6 +62,6 @@ def _evaluated(
     shift = None if bias is None else np.full(shape[1], siglip.number("logit_bias", bias))
     layer = ArrayLayer(u, v, shift, gain)
     problem = Problem(*siglip.described(pairs, shape), shape, layer.dtype)
-    at = layers.edges(shape[1], shape[0], layer.dtype.itemsize, chunk_size)
+    at = layer_arguments.edges(shape[1], shape[0], layer.dtype.itemsize, chunk_size)
     layer.prepare(at, wanted, keeps_weight=True)
     return float(Sweep(problem, layer, at).value(wanted)), layer

@@ -14,7 +14,7 @@ from .._spec.losses import Number
 from .._spec.terms import KnownLengths, number, size_of
 from .._targets.positives import Positives
 from .._types import Array
-from ._diagnosis import first_index, place, readable, weight_hint
+from ._diagnosis import first_index, not_boolean, not_floating, not_real, not_targets, place, readable, weight_hint
 
 _COMMON = frozenset(map(np.dtype, ("float16", "float32", "float64")))  # a dtype's name takes microseconds to ask for
 
@@ -80,9 +80,7 @@ def floating(value: Any, name: str) -> Array:
         return array
     if array.dtype.kind in "biu":
         return array.astype(np.float64)
-    raise UnsupportedTypeError(
-        f"{name} must be float16, bfloat16, float32 or float64; got dtype {array.dtype}. Use {name}.astype('float32')."
-    )
+    raise not_floating(name, array.dtype, f"Use {name}.astype('float32').")
 
 
 def target_array(value: Any) -> Any:
@@ -95,9 +93,7 @@ def target_array(value: Any) -> Any:
         array = array_of("targets", value)
     array = numbers_of("targets", array)
     if array.dtype.kind not in "biuf" and not is_bfloat16(array.dtype):
-        raise UnsupportedTypeError(
-            f"targets must be bool, integer or floating; got dtype {array.dtype}. Encode labels as 0 and 1."
-        )
+        raise not_targets(array.dtype)
     return array
 
 
@@ -142,9 +138,7 @@ class OptionArrays(KnownLengths):
         """Real numbers of any type."""
         array = numbers_of(name, array_of(name, value))
         if array.dtype.kind not in "biuf" and not is_bfloat16(array.dtype):
-            raise InvalidInputError(
-                f"{name} must hold real numbers; got dtype {array.dtype}. Convert it to float32 or float64."
-            )
+            raise not_real(name, array.dtype)
         return array
 
     @classmethod
@@ -162,9 +156,7 @@ class OptionArrays(KnownLengths):
         """A boolean array."""
         array = numbers_of(name, array_of(name, value))
         if array.dtype != np.bool_:
-            raise InvalidInputError(
-                f"{name} must be boolean, True where an element counts; got dtype {array.dtype}. Use {name} != 0."
-            )
+            raise not_boolean(name, array.dtype)
         return array
 
     @staticmethod

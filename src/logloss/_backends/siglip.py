@@ -15,8 +15,8 @@ from .._errors import InvalidInputError
 from .._spec.options import Options
 from .._targets.positives import Positives
 from .._types import Array
-from . import layers
-from .layers import Pairs
+from . import layer_arguments
+from .layer_arguments import Pairs
 
 NAMES = "image_features", "text_features"
 ROWS = 1024
@@ -31,10 +31,14 @@ def described(
     Of a part of a batch, `images` are those of the whole, and `many` says how many positives each of these has there.
     """
     targets = _targets(pairs, shape)
-    layers.check_targets(targets, shape, "the images and the texts")
+    layer_arguments.check_targets(targets, shape, "the images and the texts")
     options = Options(reduction="batchmean") if not images else Options(reduction="sum", normalizer=float(images))
     if pairs.average:
-        many = np.diff(targets.indptr) if isinstance(targets, Positives) else layers.on_host((targets != 0).sum(1))
+        many = (
+            np.diff(targets.indptr)
+            if isinstance(targets, Positives)
+            else layer_arguments.on_host((targets != 0).sum(1))
+        )
     if many is not None:
         options = options.replace(pos_weight=1.0 / np.maximum(many, 1), label_axis=0)
     return targets, options
@@ -42,7 +46,7 @@ def described(
 
 def _targets(pairs: Pairs, shape: tuple[int, int]) -> Any:
     if pairs.targets is not None:
-        found = layers.positives_in(pairs.targets, shape)
+        found = layer_arguments.positives_in(pairs.targets, shape)
         return pairs.targets if found is None else found
     if pairs.groups is not None:
         return _of_groups(*group_numbers(pairs.groups, shape))
@@ -60,7 +64,7 @@ def group_numbers(groups: Any, shape: tuple[int, int]) -> tuple[Array, Array]:
             "Use groups=(image_groups, text_groups)."
         ) from None
     for name, array, length in (("image", images, shape[0]), ("text", texts, shape[1])):
-        if array.shape != (length,) or array.dtype.kind not in "iu":
+        if array.shape != (length,) or (array.size and array.dtype.kind not in "iu"):
             raise InvalidInputError(
                 f"groups must hold a whole number for each {name}, in shape ({length},); got shape {array.shape} and "
                 f"dtype {array.dtype}. Number the groups, by numpy.unique(…, return_inverse=True) say."
@@ -93,4 +97,4 @@ def number(name: str, value: Any) -> float:
 
 def check(images: Any, texts: Any) -> tuple[int, int]:
     """The numbers of images and texts, whose features fit each other."""
-    return layers.check_layer(images, texts, None, NAMES)
+    return layer_arguments.check_layer(images, texts, None, NAMES)

@@ -21,6 +21,7 @@ from .._spec.options import Options
 from .._spec.terms import agree, number
 from .._targets.positives import Positives
 from . import operations
+from ._diagnosis import not_boolean, not_floating, not_real, not_targets
 from .kinds import framework_of
 from .operands import OptionArrays, check_shapes
 
@@ -170,9 +171,7 @@ class _Arrays:
         if not _is_tensor(value):
             value = OptionArrays.real(name, value)
         elif not _is_real(value.dtype):
-            raise InvalidInputError(
-                f"{name} must hold real numbers; got dtype {value.dtype.name}. Convert it to float32 or float64."
-            )
+            raise not_real(name, value.dtype.name)
         with np.errstate(over="ignore"):  # what float32 cannot hold is found as infinite
             return _Given(tf.cast(value, self.dtype))
 
@@ -186,9 +185,7 @@ class _Arrays:
         if not _is_tensor(value):
             value = OptionArrays.boolean(name, value)
         elif not value.dtype.is_bool:
-            raise InvalidInputError(
-                f"{name} must be boolean, True where an element counts; got dtype {value.dtype.name}. Use {name} != 0."
-            )
+            raise not_boolean(name, value.dtype.name)
         return _Given(tf.convert_to_tensor(value))
 
     def check(self, name: str, array: Any, *, positive: bool) -> None:
@@ -256,10 +253,7 @@ def floating(value: Any, name: str) -> Any:
         return tensor
     if tensor.dtype.is_integer or tensor.dtype.is_bool:
         return tf.cast(tensor, tf.float64)
-    raise UnsupportedTypeError(
-        f"{name} must be float16, bfloat16, float32 or float64; got dtype {tensor.dtype.name}. "
-        f"Use tf.cast({name}, tf.float32)."
-    )
+    raise not_floating(name, tensor.dtype.name, f"Use tf.cast({name}, tf.float32).")
 
 
 def target_array(value: Any) -> Any:
@@ -269,9 +263,7 @@ def target_array(value: Any) -> Any:
     tensor = _tensor(value, "targets")
     if _is_real(tensor.dtype):
         return tensor
-    raise UnsupportedTypeError(
-        f"targets must be bool, integer or floating; got dtype {tensor.dtype.name}. Encode labels as 0 and 1."
-    )
+    raise not_targets(tensor.dtype.name)
 
 
 def _shape(tensor: Any, name: str) -> tuple[int | None, ...]:

@@ -31,17 +31,23 @@ inline: Callable[..., Any] = njit(forceinline=True, **_OPTIONS)
 """A piece of a kernel: inlined, no value-changing rewrites (`fma` is written where it is meant)."""
 
 
-_told: list[str] = []
-"""Why kernels cannot be kept, once that has been said in this process."""
+_LOG = logging.getLogger("logloss")
+_said: set[int] = set()
+"""At which levels of the log something has been said in this process."""
+
+
+def _say(level: int, message: str, *details: str) -> None:
+    """Say one thing of a level, once per process, if anybody hears it."""
+    if level not in _said and _LOG.isEnabledFor(level):
+        _said.add(level)
+        _LOG.log(level, message, *details)
 
 
 def _tell(reason: str) -> None:
-    """Say, once per process, that what was compiled is lost with it: seconds, wherever a process begins."""
-    if _told:
-        return
-    _told.append(reason)
+    """Say that what is compiled is lost with the process: seconds, wherever one begins."""
     place = f", which is {config.CACHE_DIR!r}," if config.CACHE_DIR else ""
-    logging.getLogger("logloss").warning(
+    _say(
+        logging.WARNING,
         "logloss has to compile its kernels in every process, for seconds, because they cannot be kept: %s. "
         "Set NUMBA_CACHE_DIR%s to a folder that can be written and has room.",
         reason.rstrip("."),
@@ -57,12 +63,16 @@ class _Cache(FunctionCache):  # type: ignore[misc]
     """
 
     def load_overload(self, sig, target_context):
+        found = None
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
         except Exception:  # noqa: BLE001 - damaged pickles raise anything
             with contextlib.suppress(OSError):
                 self.flush()
-            return None
+        if found is None:
+            kept = "logloss compiles kernels for this machine, up to half a minute, once: they are kept in %s."
+            _say(logging.INFO, kept, self.cache_path)
+        return found
 
     def save_overload(self, sig, data):
         try:
@@ -74,7 +84,7 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 class _Nowhere(NullCache):  # type: ignore[misc]
     """What stands for a cache where no folder can be written."""
 
-    def save_overload(self, *_):
+    def load_overload(self, *_):
         folders = [f"{Path(__file__).parent / '__pycache__'}", "the user's cache folder"]
         _tell(f"neither {' nor '.join([*filter(None, [config.CACHE_DIR]), *folders])} can be written")
 

@@ -5,12 +5,13 @@ Each serves the native and the scikit-learn interface of its library. A model tr
 libraries know no link for it. No library is imported here.
 """
 
-from .catboost import CatBoostMetric, CatBoostMultiLabelObjective, CatBoostObjective
+from .catboost import CatBoostMetric, CatBoostMultiLabelMetric, CatBoostMultiLabelObjective, CatBoostObjective
 from .lightgbm import LightGBMMetric, LightGBMObjective
 from .xgboost import XGBoostMetric, XGBoostObjective
 
 __all__ = [
     "CatBoostMetric",
+    "CatBoostMultiLabelMetric",
     "CatBoostMultiLabelObjective",
     "CatBoostObjective",
     "LightGBMMetric",

@@ -138,7 +138,7 @@ def _matched(predictions: Any, targets: Any) -> Any:
     if len(wanted) == 2 and got == wanted[:1]:
         remedy = (
             "Both columns of predict_proba? An objective takes logits, a metric one column. "
-            "Several labels? Give LightGBM's objective the matrix: targets=."
+            "Several labels? Give LightGBM's objective and metric the matrix: targets=."
         )
     raise InvalidInputError(f"there must be a label for each prediction; got {got} for {wanted}. {remedy}")
 
@@ -164,7 +164,13 @@ class Metric(_Settings):
         loss = self.loss if self.from_logits else binary_cross_entropy
         targets, options = _matched(predictions, targets), {**self.options, "sample_weight": given(weights)}
         unpriced = {name: value for name, value in options.items() if name in FIELDS and FIELDS[name].weighs}
-        total = loss(predictions, targets, reduction="sum", **options)
+        try:
+            total = loss(predictions, targets, reduction="sum", **options)
+        except InvalidInputError as error:
+            if not str(error).startswith("probabilities"):
+                raise
+            beside = "Beside an objective of logloss.boosting predictions are logits: leave out from_logits=False."
+            raise InvalidInputError(f"{error} {beside}") from None
         return float(total), float(denominator(targets, reduction="weighted_mean", **unpriced))
 
     def value(self, predictions: Any, targets: Any, weights: Any) -> float:

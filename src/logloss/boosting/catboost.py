@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def CatBoostMultiLabelObjective(  # noqa: N802 - it makes an instance of a class
         **options: as for `XGBoostObjective`.
 
     Returns:
-        An object for ``CatBoost({"loss_function": …, "eval_metric": "MultiLogloss"})``.
+        An object for ``CatBoost({"loss_function": …, "eval_metric": CatBoostMultiLabelMetric()})``.
 
     Raises:
         MissingDependencyError: CatBoost is not installed.
@@ -73,15 +74,12 @@ def CatBoostMultiLabelObjective(  # noqa: N802 - it makes an instance of a class
     References:
         docs/boosting.md.
     """
-    try:
-        from catboost import MultiTargetCustomObjective
-    except ImportError as error:
-        raise MissingDependencyError(
-            "an objective for several labels needs CatBoost, which is not installed. Run: pip install catboost"
-        ) from error
 
-    class MultiLabelObjective(Objective, MultiTargetCustomObjective):
+    class MultiLabelObjective(Objective, _class_of_catboost("MultiTargetCustomObjective")):  # type: ignore[misc]
         no_jit = True
+
+        def __reduce__(self) -> Any:
+            return partial(CatBoostMultiLabelObjective, self.loss, **self.options), ()
 
         def calc_ders_multi(self, approxes: Any, targets: Any, weight: Any) -> tuple[Any, Any]:
             """Of one row the first derivatives, and the matrix of the second."""
@@ -90,6 +88,17 @@ def CatBoostMultiLabelObjective(  # noqa: N802 - it makes an instance of a class
             return -grad[0], -np.diag(hess[0])
 
     return MultiLabelObjective(loss, **options)
+
+
+def _class_of_catboost(name: str) -> Any:
+    """What an object must be an instance of for CatBoost to give it several labels."""
+    try:
+        import catboost
+    except ImportError as error:
+        raise MissingDependencyError(
+            "several labels need CatBoost, which is not installed. Run: pip install catboost"
+        ) from error
+    return getattr(catboost, name)
 
 
 class CatBoostMetric(Metric):
@@ -128,3 +137,41 @@ class CatBoostMetric(Metric):
     def is_max_optimal(self) -> bool:
         """Less is better."""
         return False
+
+
+def CatBoostMultiLabelMetric(  # noqa: N802 - as above
+    loss: Callable[..., Any] = binary_cross_entropy_with_logits, **options: Any
+) -> Any:
+    r"""A loss as CatBoost's metric of several labels: Σ w·loss / Σ w over all elements, as `CatBoostMetric`.
+
+    Args:
+        loss: a loss of logits.
+        **options: as for `XGBoostObjective`.
+
+    Returns:
+        An object for ``CatBoost({"eval_metric": …})``.
+
+    Raises:
+        MissingDependencyError: CatBoost is not installed.
+        InvalidInputError: labels outside [0, 1].
+
+    Example:
+        >>> import numpy as np
+        >>> from logloss.boosting import CatBoostMultiLabelMetric
+        >>> metric = CatBoostMultiLabelMetric()
+        >>> metric.evaluate((np.zeros(1), np.array([40.0])), (np.array([1.0]), np.array([1.0])), None)
+        (0.6931471805599453, 2.0)
+
+    References:
+        docs/boosting.md.
+    """
+
+    class MultiLabelMetric(CatBoostMetric, _class_of_catboost("MultiTargetCustomMetric")):  # type: ignore[misc]
+        def __reduce__(self) -> Any:
+            return partial(CatBoostMultiLabelMetric, self.loss, **self.options), ()
+
+        def evaluate(self, approxes: Any, target: Any, weight: Any) -> tuple[float, float]:
+            """(Σ w·loss, Σ w) of the logits and the targets of one label after another."""
+            return self.parts(np.stack(approxes, axis=1), np.stack(target, axis=1), weight)
+
+    return MultiLabelMetric(loss, **options)

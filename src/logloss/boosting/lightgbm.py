@@ -5,9 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..dialects.boosting import LIGHTGBM_RATE_FLOOR
 from ..losses import binary_cross_entropy_with_logits
 from ._shared import Metric, Objective
+
+
+def _unpacked(targets: Any, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+    """(scores, labels, weights) of what LightGBM gives: (labels, scores, weights), or (scores, data).
+
+    A matrix of `targets` stands for the labels: of data that are a part of others, as in `lightgbm.cv`, its rows.
+    """
+    rows = None
+    if hasattr(y_pred, "get_label"):
+        data, y_pred = y_pred, y_true
+        y_true, sample_weight, rows = data.get_label(), data.get_weight(), data.used_indices
+    if targets is None:
+        return y_pred, y_true, sample_weight
+    part = rows is not None and len(y_pred) != len(targets) > max(rows)
+    return y_pred, targets[rows] if part else targets, sample_weight
 
 
 class LightGBMObjective(Objective):
@@ -20,6 +37,7 @@ class LightGBMObjective(Objective):
     Args:
         loss: a loss of logits: `binary_cross_entropy_with_logits`, `sigmoid_focal_loss` or `asymmetric_loss`.
         targets: for several labels, their matrix, since LightGBM keeps one column; train with `num_class` labels.
+            Folds of `lightgbm.cv` find their rows in it.
         **options: as for `XGBoostObjective`.
 
     Raises:
@@ -43,13 +61,11 @@ class LightGBMObjective(Objective):
         self, loss: Callable[..., Any] = binary_cross_entropy_with_logits, *, targets: Any = None, **options: Any
     ) -> None:
         super().__init__(loss, **options)
-        self.targets = targets
+        self.targets = None if targets is None else np.asarray(targets)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, Any]:
         """(gradient, Hessian) of (labels, scores, weights), or of LightGBM's own (scores, data)."""
-        if hasattr(y_pred, "get_label"):
-            y_true, y_pred, sample_weight = y_pred.get_label(), y_true, y_pred.get_weight()
-        return self.derivatives(y_pred, y_true if self.targets is None else self.targets, sample_weight)
+        return self.derivatives(*_unpacked(self.targets, y_true, y_pred, sample_weight))
 
 
 class LightGBMMetric(Metric):
@@ -63,6 +79,7 @@ class LightGBMMetric(Metric):
         from_logits: True beside an objective of this module; False beside LightGBM's own, whose metrics are given
             probabilities. Which of them numbers are is not guessed.
         name: what LightGBM's reports call it.
+        targets: for several labels, the matrix of the data that are measured, as for `LightGBMObjective`.
         **options: as for `XGBoostObjective`.
 
     Raises:
@@ -78,8 +95,18 @@ class LightGBMMetric(Metric):
         docs/boosting.md.
     """
 
+    def __init__(
+        self,
+        loss: Callable[..., Any] = binary_cross_entropy_with_logits,
+        *,
+        from_logits: bool = True,
+        name: str = "logloss",
+        targets: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(loss, from_logits=from_logits, name=name, **options)
+        self.targets = None if targets is None else np.asarray(targets)
+
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[str, float, bool]:
         """(name, mean, False) of (labels, predictions, weights), or of LightGBM's own (predictions, data)."""
-        if hasattr(y_pred, "get_label"):
-            y_true, y_pred, sample_weight = y_pred.get_label(), y_true, y_pred.get_weight()
-        return self.__name__, self.value(y_pred, y_true, sample_weight), False
+        return self.__name__, self.value(*_unpacked(self.targets, y_true, y_pred, sample_weight)), False

@@ -108,9 +108,9 @@ def widest(dtypes: set[Any]) -> Any:
     return functools.reduce(np.promote_types, dtypes, np.dtype(np.float32)) if len(dtypes) > 1 else next(iter(dtypes))
 
 
-def floats(name: str, value: Any, default: Any = np.float32) -> Array:
+def floats(name: str, value: Any) -> Array:
     """Floating numbers as an array; integers are refused, as the framework does."""
-    array = real(name, value, default)
+    array = real(name, value)
     if not is_floating(array.dtype):
         raise UnsupportedTypeError(f"{name} must be floating; got {array.dtype}. Use {name}.astype('float32').")
     return array

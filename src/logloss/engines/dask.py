@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from .._errors import InvalidInputError
+from ..evaluate.ranges import BLOCKS, RANGE, ROWS
 from .parts import Answer, Part, Work, in_tree, together, told
+from .ranges import Exchange
 
 LIBRARIES = ("dask", "distributed")
 
@@ -19,22 +24,17 @@ REASONS = {
 _PYTHON = platform.python_version()
 
 
-def of_files(work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
-    """The answers to parts that every worker can read."""
+def of_files(parts: Sequence[Part]) -> Spread:
+    """Parts that every worker can read."""
+    return Spread(parts)
+
+
+def of_table(table: Any, columns: Sequence[str]) -> Spread:
+    """The partitions of a Dask data frame."""
     import dask
 
-    one = dask.delayed(told(work), nout=2)
-    yield from _answers([one(part) for part in parts])
-
-
-def of_table(work: Work, table: Any, columns: Sequence[str]) -> Iterator[Answer]:
-    """The answers to the partitions of a Dask data frame."""
-    import dask
-
-    both = told(work)
-    one = dask.delayed(lambda number, frame: both(Part(number, frame, f"partition {number + 1}")), nout=2)
-    partitions = table[list(columns)].to_delayed()
-    yield from _answers([one(number, frame) for number, frame in enumerate(partitions)])
+    one = dask.delayed(lambda number, frame: Part(number, frame, f"partition {number + 1}"))
+    return Spread([one(number, frame) for number, frame in enumerate(table[list(columns)].to_delayed())])
 
 
 def empty(table: Any) -> Any:
@@ -42,19 +42,53 @@ def empty(table: Any) -> Any:
     return table._meta  # the name that Dask's documents give it
 
 
-def _answers(calls: Sequence[Any]) -> Iterator[Answer]:
-    """What is told of each call, and at the end the states of all, added up."""
-    import dask
+@dataclass(frozen=True)
+class Spread:
+    """Parts, or delayed ones, each of which goes to a worker."""
+
+    parts: Sequence[Any]
+
+    def answers(self, work: Work) -> Iterator[Answer]:
+        """What is told of each part, and at the end the states of all, added up."""
+        import dask
+
+        one = dask.delayed(told(work), nout=2)
+        told_at_once, states = zip(*map(one, self.parts), strict=True) if self.parts else ((), ())
+        added = in_tree(states, lambda bundle: dask.delayed(together)(list(bundle)))
+        yield from _results([*told_at_once, *added])
+
+    def pooled(self, exchange: Exchange) -> Iterator[Any]:
+        """The blocks of each range: to bring its rows together is Dask's shuffle."""
+        import dask
+        import dask.dataframe as dd
+        import pyarrow as pa
+
+        def cut(part: Part) -> Any:
+            return exchange.cut(part).to_pandas()
+
+        def pool(rows: Any) -> Any:
+            return exchange.pool(pa.Table.from_pandas(rows.reset_index())).to_pandas()
+
+        def empty(types: Mapping[str, type]) -> Any:
+            return pa.table({name: np.empty(0, dtype) for name, dtype in types.items()}).to_pandas()
+
+        with _client():
+            rows = dd.from_delayed([dask.delayed(cut)(part) for part in self.parts], meta=empty(ROWS))
+            ranges = rows.set_index(RANGE, divisions=list(range(exchange.ranges.count + 1)))
+            for blocks in _results(ranges.map_partitions(pool, meta=empty(BLOCKS)).to_delayed()):
+                yield pa.Table.from_pandas(blocks)
+
+
+def _results(calls: Sequence[Any]) -> Iterator[Any]:
+    """What calls give, as they are done."""
     import distributed
 
-    told_at_once, states = zip(*calls, strict=True) if calls else ((), ())
-    added = in_tree(states, lambda bundle: dask.delayed(together)(list(bundle)))
     with _client() as client:
         _require_same_python(client)
-        futures = client.compute([*told_at_once, *added])
+        futures = client.compute(calls)
         try:
-            for _, answer in distributed.as_completed(futures, with_results=True):
-                yield answer
+            for _, result in distributed.as_completed(futures, with_results=True):
+                yield result
         finally:
             client.cancel(futures)
 
@@ -82,5 +116,6 @@ def _client() -> Iterator[Any]:
         yield client
     else:
         here = {} if dask.config.get("scheduler-address", None) else {"processes": False, "dashboard_address": None}
-        with distributed.Client(**here) as client:
+        in_memory = {"dataframe.shuffle.method": "tasks"} if here else {}  # the other one is for several processes
+        with dask.config.set(in_memory), distributed.Client(**here) as client:
             yield client

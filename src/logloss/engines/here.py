@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 
 from .parts import Answer, Part, Work
 
@@ -12,14 +13,25 @@ LIBRARIES = ()
 REASONS: dict[str, str] = {}
 
 
-def of_files(work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
-    """The answers to parts, as they come."""
-    from .._kernels import threads
+def of_files(parts: Sequence[Part]) -> Files:
+    """Parts, on threads of this process."""
+    return Files(parts)
 
-    with ThreadPoolExecutor(threads.count(), "logloss-part") as pool:
-        futures = [pool.submit(work, part) for part in parts]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+
+@dataclass(frozen=True)
+class Files:
+    """See `of_files`."""
+
+    parts: Sequence[Part]
+
+    def answers(self, work: Work) -> Iterator[Answer]:
+        """The answers, as they come."""
+        from .._kernels import threads
+
+        with ThreadPoolExecutor(threads.count(), "logloss-part") as pool:
+            futures = [pool.submit(work, part) for part in self.parts]
+            try:
+                for future in as_completed(futures):
+                    yield future.result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)

@@ -61,6 +61,7 @@ class _Worker:
         self.failure: tuple[int, InvalidInputError] | None = None
         self.error: BaseException | None = None
         self.adding = threading.Lock()
+        self.added = False
         self._batches = batches
         self._meter = meter
 
@@ -71,6 +72,7 @@ class _Worker:
                     if self._batches.abandoned:
                         return
                     self._add(number, batch)
+                    self.added = True
                 if self._meter:
                     self._meter.added(self.state)
         except BaseException as error:  # noqa: BLE001 - the calling thread raises it
@@ -106,9 +108,10 @@ def partial(
         shared.abandon()
         for thread in running:
             thread.join(_PATIENCE / len(running))
-        for worker in workers:
+        begun = [worker for worker in workers if worker.added]  # others may compile for long, and have nothing yet
+        for worker in begun:
             worker.adding.acquire()  # one that still runs is reading, and will not add what it reads
-        raise Interrupted(_sum(workers)) from None
+        raise Interrupted(_sum(begun) if begun else empty(plan)) from None
     finally:  # whatever else was raised here, by a signal's handler say, the others end with the batch they are at
         shared.stop()
     state = _sum(workers)

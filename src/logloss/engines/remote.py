@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from .._errors import InvalidInputError, LoglossError, MissingDependencyError
+from ..evaluate.ranges import Ranges
 from ..evaluate.state import State
 from ..sources import open_source
 from ..sources.databases import Query
@@ -18,6 +20,7 @@ from ..sources.labels import keys_of, may_drop
 from ..sources.urls import refuse_place
 from .local import Interrupted
 from .parts import ABSENT, Answer, Part, Total, Work, Worker, no_more_than, readable
+from .ranges import Exchange, numbers
 
 ENGINES = ("dask", "ray", "spark")
 """The engines besides this machine's cores; each is a module beside this one, and an extra of its name."""
@@ -36,6 +39,18 @@ _REASONS = {ABSENT: "a worker has no {0}; install the same versions on every wor
 """As those of an engine, of any of them."""
 
 
+class Spread(Protocol):
+    """Parts where an engine has them."""
+
+    def answers(self, work: Work) -> Iterator[Answer]:
+        """The answers to the parts, some perhaps added up."""
+        ...
+
+    def pooled(self, exchange: Exchange) -> Iterator[Any]:
+        """What each range gives, once the engine has brought its rows together, as Arrow tables."""
+        ...
+
+
 class Engine(Protocol):
     """What the module of an engine has: transport, and nothing of states or rows.
 
@@ -47,12 +62,12 @@ class Engine(Protocol):
     REASONS: dict[str, str]
     """Of what the engine says when it fails, a pattern, and what that means and helps; `{0}` is the pattern's group."""
 
-    def of_files(self, work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
-        """The answers to parts of files that every worker can read, some perhaps added up."""
+    def of_files(self, parts: Sequence[Part]) -> Spread:
+        """Parts of files that every worker can read."""
         ...
 
-    def of_table(self, work: Work, table: Any, columns: Sequence[str]) -> Iterator[Answer]:
-        """The answers to the partitions of a table of the engine's own, of which these columns are read."""
+    def of_table(self, table: Any, columns: Sequence[str]) -> Spread:
+        """The partitions of a table of the engine's own, of which these columns are read."""
         ...
 
     def empty(self, table: Any) -> Any:
@@ -75,8 +90,12 @@ def engine_of(source: Any) -> str | None:
     return _ROOTS.get(type(source).__module__.split(".", 1)[0])
 
 
-def run(name: str | None, worker: Worker, source: Any, tell: Callable[[int], None] | None = None) -> Found:
+def run(
+    name: str | None, worker: Worker, source: Any, tell: Callable[[int], None] | None = None, exact: bool = False
+) -> Found:
     """The state of a source, computed in parts by an engine, or by this machine (None); rows are told as they are done.
+
+    `exact`: the state is to know the decomposition of all rows in order, for which an engine reads them again.
 
     Raises InvalidInputError for what is wrong with the data or the cluster, and Interrupted on Ctrl-C.
     """
@@ -87,7 +106,7 @@ def run(name: str | None, worker: Worker, source: Any, tell: Callable[[int], Non
             raise InvalidInputError(
                 f"a table of {own} is scored by {own}, all of it; leave out engine, resume and on_error, or name files."
             )
-        return _of_table(own, engine, worker, source, tell)
+        return _of_table(own, engine, worker, source, tell, exact)
     if task.labels is not None and worker.skip_unreadable:
         raise InvalidInputError(
             "on_error must be 'fail' where labels are joined, as every key is accounted for; got 'skip'; leave it out."
@@ -98,13 +117,14 @@ def run(name: str | None, worker: Worker, source: Any, tell: Callable[[int], Non
         files = Files(tuple(file for part in parts for file in part.source.files))
         labels, counts = _compared(name, worker, files)
         worker, names = replace(worker, task=replace(task, part=True), labels=labels.stamps), (*names, *labels.names)
-    total = _added(name, engine, engine.of_files(worker, parts), tell)
-    found = Found(_state(total), names, (*skipped, *total.skipped))
-    found.state.joined = counts
-    return found
+    state, left_out = _state_of(name, engine, worker, engine.of_files(parts), tell, exact)
+    state.joined = counts
+    return Found(state, names, (*skipped, *left_out))
 
 
-def _of_table(own: str, engine: Engine, worker: Worker, table: Any, tell: Callable[[int], None] | None) -> Found:
+def _of_table(
+    own: str, engine: Engine, worker: Worker, table: Any, tell: Callable[[int], None] | None, exact: bool
+) -> Found:
     """What a table of an engine's own came to, joined there with labels if there are any."""
     task, counts = worker.task, {}
     if task.labels is not None:
@@ -117,13 +137,10 @@ def _of_table(own: str, engine: Engine, worker: Worker, table: Any, tell: Callab
         worker = replace(worker, task=(task := replace(task, labels=None, key=None)))
     columns = engine.empty(table)
     task.open(columns)
-    found = Found(
-        _state(_added(own, engine, engine.of_table(worker, table, task.asked(columns)), tell)),
-        (f"the {own.capitalize()} table",),
-        (),
-    )
-    found.state.joined = counts
-    return found
+    spread = engine.of_table(table, task.asked(columns))
+    state, _ = _state_of(own, engine, worker, spread, tell, exact)
+    state.joined = counts
+    return Found(state, (f"the {own.capitalize()} table",), ())
 
 
 def _compared(name: str | None, worker: Worker, files: Files) -> tuple[Files, dict[str, int]]:
@@ -187,7 +204,22 @@ def _parts(name: str | None, worker: Worker, source: Any) -> tuple[tuple[str, ..
     return files.names, tuple(reasons), parts
 
 
-def _added(name: str | None, engine: Engine, answers: Iterator[Answer], tell: Callable[[int], None] | None) -> Total:
+def _state_of(
+    name: str | None, engine: Engine, worker: Worker, spread: Spread, tell: Callable[[int], None] | None, exact: bool
+) -> tuple[State, tuple[str, ...]]:
+    """The state of all parts, and why some were left out."""
+    with _explained(name, engine):
+        total = _added(spread.answers(worker), tell)
+    state = _state(total)
+    if exact and state.rows:
+        ranges = Ranges.of(state, _ROWS)
+        with _explained(name, engine):
+            blocks = map(numbers, spread.pooled(Exchange(worker.task, ranges)))
+            state.recalibrated = ranges.recalibrated(state, blocks)
+    return state, total.skipped
+
+
+def _added(answers: Iterator[Answer], tell: Callable[[int], None] | None) -> Total:
     """All answers added up; with the first error the rest is given up."""
     total = Total()
     try:
@@ -201,13 +233,20 @@ def _added(name: str | None, engine: Engine, answers: Iterator[Answer], tell: Ca
         if total.state is None:
             raise
         raise Interrupted(_state(total)) from None
+    return total
+
+
+@contextmanager
+def _explained(name: str | None, engine: Engine) -> Iterator[None]:
+    """One sentence for what an engine raises."""
+    try:
+        yield
     except (LoglossError, MemoryError):
         raise
     except Exception as error:
         if name is None:  # this machine's own defects
             raise
         raise InvalidInputError(f"the run on {name} failed: {_reason(engine, error)}.") from error
-    return total
 
 
 def _state(total: Total) -> State:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
+from ..evaluate.ranges import BLOCKS, RANGE, ROWS
 from ..sources.labels import SIDES, counted, repeated
 from .parts import ABSENT, FAN, Answer, Part, Total, Work
+from .ranges import Exchange
 
 _SCHEMA = "number long, rows long, state binary, error string, skipped string"
+_BATCH = 1 << 16
+"""Rows that go to Spark at once."""
+
 LIBRARIES = ("pyspark",)
 
 _PYTHON = f"PYSPARK_PYTHON={sys.executable} names this one, where workers have it"
@@ -24,24 +31,22 @@ REASONS = {
 }
 
 
-def of_files(work: Work, parts: Sequence[Part]) -> Iterator[Answer]:
-    """The answers to parts that every worker can read."""
-    session = _session()
+def of_files(parts: Sequence[Part]) -> Spread:
+    """Parts that every worker can read."""
     rows = [(part.number, pickle.dumps(part)) for part in parts]
-    table = session.createDataFrame(rows, "number long, part binary").repartitionByRange(len(parts), "number")
+    table = _session().createDataFrame(rows, "number long, part binary").repartitionByRange(len(parts), "number")
 
-    def run(batches: Iterable[Any]) -> Iterator[Any]:
+    def read(batches: Iterable[Any]) -> Iterator[Part]:
         for batch in batches:
-            for part in batch.column("part").to_pylist():
-                yield _batch([work(pickle.loads(part))])  # from the driver, as is all that runs here
+            yield from map(pickle.loads, batch.column("part").to_pylist())  # from the driver, as is all that runs here
 
-    yield from _answers(table.mapInArrow(run, _SCHEMA), len(parts))
+    return Spread(table, read, len(parts))
 
 
-def of_table(work: Work, table: Any, columns: Sequence[str]) -> Iterator[Answer]:
-    """The answers to the partitions of a Spark data frame."""
+def of_table(table: Any, columns: Sequence[str]) -> Spread:
+    """The partitions of a Spark data frame."""
 
-    def run(batches: Iterable[Any]) -> Iterator[Any]:
+    def read(batches: Iterable[Any]) -> Iterator[Part]:
         from pyspark import TaskContext
 
         context = TaskContext.get()
@@ -49,10 +54,59 @@ def of_table(work: Work, table: Any, columns: Sequence[str]) -> Iterator[Answer]
         named = (batch.rename_columns(list(columns)) for batch in batches if batch.num_rows)
         first = next(named, None)
         if first is not None:
-            yield _batch([work(Part(number, _chained(first, named), f"partition {number + 1}"))])
+            yield Part(number, _chained(first, named), f"partition {number + 1}")
 
-    plain = _plain(table, columns).toDF(*(f"c{place}" for place in range(len(columns))))  # names may have dots in them
-    yield from _answers(plain.mapInArrow(run, _SCHEMA), None)
+    return Spread(_plain(table, columns).toDF(*(f"c{place}" for place in range(len(columns)))), read)  # names have dots
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Rows, how a worker makes parts of those that it is given, and how many parts there are, if that is known."""
+
+    rows: Any
+    read: Callable[[Iterable[Any]], Iterator[Part]]
+    count: int | None = None
+
+    def answers(self, work: Work) -> Iterator[Answer]:
+        """The answers to the parts, added up in a tree, of which the driver sees the last few.
+
+        Spark makes as few partitions of small states as it can, and as many as it may of large ones; a worker reads its
+        states one after another, which it could not of those of a group.
+        """
+        from pyspark.sql import functions
+
+        read = self.read
+
+        def run(batches: Iterable[Any]) -> Iterator[Any]:
+            for part in read(batches):
+                yield _batch([work(part)])
+
+        rows, number = self.rows.mapInArrow(run, _SCHEMA), functions.col("number")
+        several, many = (self.count is None or self.count > most for most in (FAN, FAN * FAN))
+        for place in [number] * many + [number % FAN] * several:
+            rows = rows.repartition(place).mapInArrow(_added, _SCHEMA)
+        for row in rows.toLocalIterator():
+            yield Answer(**row.asDict())
+
+    def pooled(self, exchange: Exchange) -> Iterator[Any]:
+        """The blocks of each range: to bring its rows together is Spark's shuffle."""
+        read = self.read
+
+        def cut(batches: Iterable[Any]) -> Iterator[Any]:
+            for part in read(batches):
+                yield from exchange.cut(part).to_batches(max_chunksize=_BATCH)
+
+        def pool(rows: Any) -> Any:
+            return exchange.pool(rows)
+
+        rows = self.rows.mapInArrow(cut, _schema(ROWS))
+        yield rows.groupBy(RANGE).applyInArrow(pool, _schema(BLOCKS)).toArrow()
+
+
+def _schema(types: Mapping[str, type]) -> str:
+    """Columns as Spark names their types."""
+    names: dict[type, str] = {np.int32: "int", np.float64: "double"}
+    return ", ".join(f"{column} {names[dtype]}" for column, dtype in types.items())
 
 
 def empty(table: Any) -> Any:
@@ -161,22 +215,6 @@ def _batch(answers: Iterable[Answer]) -> Any:
     import pyarrow as pa
 
     return pa.RecordBatch.from_pylist([asdict(answer) for answer in answers])
-
-
-def _answers(rows: Any, count: int | None) -> Iterator[Answer]:
-    """Answers added up in a tree, of which the driver sees the last few.
-
-    Spark makes as few partitions of small states as it can, and as many as it may of large ones; a worker reads its
-    states one after another, which it could not of those of a group.
-    """
-    from pyspark.sql import functions
-
-    number = functions.col("number")
-    rounds = [number] * (count is None or count > FAN * FAN) + [number % FAN] * (count is None or count > FAN)
-    for place in rounds:
-        rows = rows.repartition(place).mapInArrow(_added, _SCHEMA)
-    for row in rows.toLocalIterator():
-        yield Answer(**row.asDict())
 
 
 def _added(batches: Iterable[Any]) -> Iterator[Any]:

@@ -19,22 +19,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .bins import COARSE, SUMS, Bins
+from .bins import COARSE, SUMS, Bins, Floats, Integers
 from .clip import Rows
 from .grid import RECORD_BYTES, add_to, bins_of, by_problem, require_same_rows, width_of
 from .plan import Plan
-from .records import LOSSES, NARROW, ROWS, Records, Sorted, inverse
-
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from .records import LOSS_SCALE, LOSSES, NARROW, ROWS, Records, Sorted, inverse, merge_each
 
 UNITS = 256
 """The buckets that a cluster's hash chooses from."""
 
 _FEW, _MANY_PROBLEMS = 64, 32
 """The buckets of groups, and of each of very many problems."""
-
-_LOSS_SCALE = 1024.0
 
 
 def count_of(plan: Plan) -> int:
@@ -80,11 +75,9 @@ class Buckets:
 
     def merge(self, other: Buckets, cells: Integers) -> None:
         """Add another run's buckets."""
-        for name in ("_bins", "_losses"):
-            for mine, theirs in zip(getattr(self, name), getattr(other, name), strict=True):
-                mine.merge(theirs, lambda owners: owners)
-        for mine, theirs in zip(self._groups, other._groups, strict=True):
-            mine.merge(theirs, lambda owners: cells[owners // _FEW] * _FEW + owners % _FEW)
+        merge_each(self._bins, other._bins)
+        merge_each(self._losses, other._losses)
+        merge_each(self._groups, other._groups, lambda owners: cells[owners // _FEW] * _FEW + owners % _FEW)
         self.soft = [a or b for a, b in zip(self.soft, other.soft, strict=True)]
 
     def rows(self, problem: int) -> int:
@@ -100,9 +93,7 @@ class Buckets:
         """The sums of losses of every bucket that has rows, in one group or over all of them."""
         if cell is None or not self._groups:
             return _losses(self._losses[problem].sorted())
-        found = self._groups[problem].sorted()
-        start, end = np.searchsorted(found.owners, [cell * _FEW, (cell + 1) * _FEW])
-        return _losses(Sorted(*(part[start:end] for part in (found.owners, found.places, found.scales, found.words))))
+        return _losses(self._groups[problem].sorted().of(cell * _FEW, _FEW))
 
     def dump(self, cells: Integers) -> list[dict[str, Any]]:
         """For every problem, the records of its buckets, and of those of its groups in this order."""
@@ -171,7 +162,7 @@ def _losses(found: Sorted) -> Losses:
         return np.asarray(np.bincount(places, values), np.float64)
 
     sums = [total(found.value(word)) for word in (3, 5, 7, 9, 11, 13)]
-    scaled = [_LOSS_SCALE if number in (2, 5) else 1.0 for number in range(len(sums))]
+    scaled = [LOSS_SCALE if number in (2, 5) else 1.0 for number in range(len(sums))]
     rows, beyond = (total(found.words[:, word]).astype(np.int64) for word in (ROWS, 2))
     return Losses(rows, beyond, *(one * scale for one, scale in zip(sums, scaled, strict=True)))
 

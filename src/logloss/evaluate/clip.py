@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .bins import logit
+from .bins import Floats, logit
 
 if TYPE_CHECKING:
     from .._kernels.layout import Operand
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,11 @@ class Rows:
     def count(self) -> int:
         """How many there are."""
         return int(self.ends[-1]) if self.ends.size else 0
+
+    @property
+    def soft(self) -> bool:
+        """Whether a target is neither 0 nor 1."""
+        return self.targets.dtype.kind == "f" and not ((self.targets == 0) | (self.targets == 1)).all()
 
     def owners(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
         """For every row, that of these which stands at its segment's place."""

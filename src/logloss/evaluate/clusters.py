@@ -18,13 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .bins import logit
+from .bins import Floats, logit
 from .buckets import Losses
 from .sample import FEWEST_UNITS
 from .statistics import INTERVALS, Columns, margins
 from .tails import student_quantile
-
-Floats = NDArray[np.float64]
 
 
 def clustered(columns: Columns, losses: Iterator[Losses]) -> tuple[Columns, NDArray[np.int64]]:

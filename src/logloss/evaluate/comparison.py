@@ -9,7 +9,7 @@ influence for every bucket; so has AUC, I_g^a - I_g^b; MCB, DSC and average prec
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from .diagnoses import Diagnostics, Estimate
 from .diagnostics import diagnose
 from .distribution import NO_DIFFERENCE, MurphyDifference, murphy_difference
 from .ranking import precision_left_out
-from .sample import INFINITE, NO_ROWS, Units, compared, interval, missing
+from .sample import INFINITE, NO_BUCKETS, NO_ROWS, ONE_CLASS, Units, compared, interval, missing
 from .tails import normal_quantile
 
 __all__ = ["Comparison", "Model", "compare", "holm", "rows_needed"]
@@ -119,7 +119,7 @@ def compare(
     if not a.weight > 0:
         no = missing(NO_ROWS)
         return Comparison(no, no, no, no, no, no, no, rows, 0, no)
-    parts = a.decomposition, b.decomposition
+    parts, ranks = (a.decomposition, b.decomposition), (a.discrimination, b.discrimination)
     scores = [(one.log_loss.score, one.brier.score) for one in parts]
     loss = _mean_difference(units, 0, scores[0][0], scores[1][0])
     if independent_se is not None and not clustered and loss:
@@ -128,10 +128,10 @@ def compare(
         log_loss=loss,
         normalized_entropy=_entropy_difference(units, loss, a.base_rate),
         brier=_mean_difference(units, 1, scores[0][1], scores[1][1]),
-        miscalibration=_part(units, parts[0].log_loss.miscalibration, parts[1].log_loss.miscalibration, 0),
-        discrimination=_part(units, parts[0].log_loss.discrimination, parts[1].log_loss.discrimination, 1),
-        auc=_by_influence(units, a.discrimination.auc, b.discrimination.auc),
-        average_precision=_precision(units, a.discrimination.average_precision, b.discrimination.average_precision),
+        miscalibration=_by_buckets(units, [one.log_loss.miscalibration for one in parts], _part_error(0)),
+        discrimination=_by_buckets(units, [one.log_loss.discrimination for one in parts], _part_error(1)),
+        auc=_by_buckets(units, [one.auc for one in ranks], _auc_error),
+        average_precision=_by_buckets(units, [one.average_precision for one in ranks], _precision_error),
         rows=rows,
         buckets=units[0].count if units else 0,
         rows_needed=_needed(loss, independent_se, rows),
@@ -159,7 +159,7 @@ def _with_error(value: float, units: Pair, se: float) -> Estimate:
 
 
 def _no_error(units: Pair) -> str:
-    return "its interval takes buckets, which were not kept" if units is None else units[0].refusal
+    return NO_BUCKETS if units is None else units[0].refusal
 
 
 def _apart(units: tuple[Units, Units], index: int) -> Floats:
@@ -186,7 +186,7 @@ def _entropy_difference(units: Pair, loss: Estimate, q: float) -> Estimate:
     if not loss:
         return loss
     if not 0 < q < 1:
-        return missing("all targets are the same")
+        return missing(ONE_CLASS)
     height = entropy(q)
     value = loss.value / height
     if (why := _no_error(units)) or units is None:
@@ -213,30 +213,27 @@ def _difference(first: Estimate, second: Estimate) -> Estimate:
     return Estimate(first.value - second.value, raw=first.raw - second.raw)
 
 
-def _part(units: Pair, first: Estimate, second: Estimate, place: int) -> Estimate:
-    """Of miscalibration (0) or discrimination (1): debiased each, with the error of the plain ones."""
-    found = _difference(first, second)
-    if not found or (why := _no_error(units)) or units is None:
-        return replace(found, note=why) if found else found
-    apart = left_out(units[0], 0)[place] - left_out(units[1], 0)[place]
-    return replace(_with_error(found.value, units, units[0].jackknife(apart)), raw=found.raw)
+def _by_buckets(units: Pair, both: Sequence[Estimate], error: Callable[[Units, Units], float]) -> Estimate:
+    """The difference of two estimates with the error that the buckets of both have."""
+    found = _difference(*both)
+    if not found:
+        return found
+    if (why := _no_error(units)) or units is None:
+        return replace(found, note=why)
+    return replace(_with_error(found.value, units, error(*units)), raw=found.raw)
 
 
-def _by_influence(units: Pair, first: Estimate, second: Estimate) -> Estimate:
-    """Of AUC."""
-    found = _difference(first, second)
-    if not found or (why := _no_error(units)) or units is None:
-        return replace(found, note=why) if found else found
-    return _with_error(found.value, units, units[0].spread(influence(units[0])[1] - influence(units[1])[1]))
+def _part_error(place: int) -> Callable[[Units, Units], float]:
+    """Of miscalibration (0) or discrimination (1): that of the plain ones."""
+    return lambda a, b: a.jackknife(left_out(a, 0)[place] - left_out(b, 0)[place])
 
 
-def _precision(units: Pair, first: Estimate, second: Estimate) -> Estimate:
-    """Of average precision."""
-    found = _difference(first, second)
-    if not found or (why := _no_error(units)) or units is None:
-        return replace(found, note=why) if found else found
-    apart = precision_left_out(units[0]) - precision_left_out(units[1])
-    return _with_error(found.value, units, units[0].jackknife(apart))
+def _auc_error(a: Units, b: Units) -> float:
+    return a.spread(influence(a)[1] - influence(b)[1])
+
+
+def _precision_error(a: Units, b: Units) -> float:
+    return a.jackknife(precision_left_out(a) - precision_left_out(b))
 
 
 def _needed(loss: Estimate, independent_se: float | None, rows: int) -> Estimate:

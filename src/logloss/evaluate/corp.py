@@ -99,12 +99,12 @@ def _chance(bins: Occupied, truth: Floats, at: Floats) -> Chance:
 def isotonic(
     sample: Sample,
     curve: Curve,
-    log_loss: float | None = None,
-    brier: float | None = None,
+    scores: tuple[float, float] | None = None,
     exact: tuple[float, float] | None = None,
 ) -> Isotonic:
-    """The curve with its band, its distances, and the decomposition of both scores.
+    """The curve with its band, its distances, and the decomposition of log loss and Brier score.
 
+    `scores`: those of the rows, or else they are those of the bins.
     `exact`: the scores after isotonic regression of the rows themselves, for the plain decomposition. What bins lose by
     their width they do not over-fit either, so that debiased values are those of the bins.
     """
@@ -134,9 +134,8 @@ def isotonic(
     e50, e90, emax = map(Estimate, others)
     null = None if chance is None else chance.gains[:, 2]
     recalibrated = plain_scores(bins.wy, bins.w, fitted) / bins.weight
-    plain = plain_scores(bins.wy, bins.w, bins.p) / bins.weight
-    scores = [given if given is not None else float(own) for given, own in zip((log_loss, brier), plain, strict=True)]
-    parts = [_parts(sample, index, scores[index], float(recalibrated[index]), chance) for index in range(2)]
+    plain = scores or (plain_scores(bins.wy, bins.w, bins.p) / bins.weight).tolist()
+    parts = [_parts(sample, index, plain[index], float(recalibrated[index]), chance) for index in range(2)]
     if exact is not None:
         parts = [_of_rows(part, fit) for part, fit in zip(parts, exact, strict=True)]
     found = debiased(ici, null, sample, method="isotonic")

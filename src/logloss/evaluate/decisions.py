@@ -23,7 +23,7 @@ from .._errors import InvalidInputError
 from .bins import LIMIT, Floats, Occupied, logit, place_of, sigmoid
 from .diagnoses import DecisionCurve, Decisions, Estimate, Threshold
 from .reliability import wilson
-from .sample import Z95, Sample, Units, missing
+from .sample import ONE_CLASS, Z95, Sample, Units, missing
 from .tails import student_quantile
 
 __all__ = ["checked", "decisions", "net_benefits"]
@@ -231,7 +231,7 @@ def _at_prevalence(sensitivity: Estimate, specificity: Estimate, prevalence: flo
     tp, fp = prevalence * sensitivity.value, (1 - prevalence) * (1 - specificity.value)
     flagged, note = tp + fp, "at the given prevalence, without an interval"
     if math.isnan(flagged):
-        return {name: missing("all targets are the same") for name in ("flagged", "ppv", "npv")}
+        return {name: missing(ONE_CLASS) for name in ("flagged", "ppv", "npv")}
     tn = (1 - prevalence) * specificity.value
     return {
         "flagged": Estimate(flagged, note=note),

@@ -193,17 +193,8 @@ def _diagnose(
     exact: _Pair | None = None,
 ) -> Diagnostics:
     assert bins is not None
-    log_loss, brier = scores or (None, None)
-    return diagnose(
-        bins,
-        buckets,
-        thresholds=asked.thresholds,
-        prevalence=asked.prevalence,
-        clustered=clustered,
-        log_loss=log_loss,
-        brier=brier,
-        exact=exact,
-    )
+    of: Any = {"thresholds": asked.thresholds, "prevalence": asked.prevalence, "clustered": clustered}
+    return diagnose(bins, buckets, **of, scores=scores, exact=exact)
 
 
 def _without_errors(found: Columns) -> Columns:

@@ -6,9 +6,10 @@ Text, JSON, CSV, schema and gates derive from `DIAGNOSTICS`, as those of the pla
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,8 +29,6 @@ from .statistics import FEW
 
 __all__ = ["DIAGNOSTICS", "SUFFIXES", "Diagnostic", "Diagnostics", "diagnose", "reasons", "scalars"]
 
-Section = Literal["calibration", "decomposition", "discrimination", "decisions"]
-
 SUFFIXES = {
     "": "value",
     "_se": "se",
@@ -40,6 +39,13 @@ SUFFIXES = {
     "_p": "p_value",
 }
 """What is written beside a number's name, and the field of `Estimate` that it has."""
+
+
+_INTERVAL = ("", "_se", "_low", "_high")
+_TEST = (*_INTERVAL, "_p")
+_RAW = (*_INTERVAL, "_raw")
+_NULL = ("", "_raw", "_expected", "_p")
+_CHANCE = ("", "_expected")
 
 
 class Column(NamedTuple):
@@ -55,53 +61,44 @@ class Diagnostic:
 
     name: str
     meaning: str
-    section: Section
-    find: Callable[[Diagnostics], Estimate]
-    parts: tuple[str, ...] = ("", "_se", "_low", "_high")
+    place: str
+    """Its field of `Diagnostics`, and the fields within."""
+    parts: tuple[str, ...] = _INTERVAL
     """Which suffixes are given for it."""
     shown: Column | None = None
     """How tables for people call it; None leaves it to JSON and CSV."""
 
-
-_PLAIN = ("",)
-_NULL = ("", "_raw", "_expected", "_p")
-_FULL = ("", "_se", "_low", "_high", "_raw", "_expected", "_p")
-_TEST = ("", "_se", "_low", "_high", "_p")
+    def find(self, found: Diagnostics) -> Estimate:
+        """What it is in a diagnosis."""
+        one = attrgetter(self.place)(found)
+        return one if isinstance(one, Estimate) else Estimate(one, reason="" if found.weight > 0 else NO_ROWS)
 
 
 def _parts(score: str, words: str) -> Iterator[Diagnostic]:
-    """The decomposition of a score."""
-    prefix = "" if score == "log_loss" else f"{score}_"
-
-    def of(d: Diagnostics) -> Any:
-        return getattr(d.decomposition, score)
-
-    miscalibration, discrimination = (
-        Column("miscal.", f"miscalibration: what recalibration would gain of {words}"),
-        (Column("discrim.", f"discrimination: what recalibrated predictions gain of {words} over the base rate")),
-    )
+    """The decomposition of a score; tables show that of the log loss."""
+    shown = score == "log_loss"
+    prefix, of = "" if shown else f"{score}_", f"decomposition.{score}"
+    gains = f"miscalibration: what recalibration would gain of {words}"
     yield Diagnostic(
         f"{prefix}miscalibration",
         f"MCB: {words} minus that of the isotonically recalibrated predictions, debiased",
-        "decomposition",
-        lambda d: of(d).miscalibration,
-        _FULL,
-        miscalibration if not prefix else None,
+        f"{of}.miscalibration",
+        tuple(SUFFIXES),
+        Column("miscal.", gains) if shown else None,
     )
+    gains = f"discrimination: what recalibrated predictions gain of {words} over the base rate"
     yield Diagnostic(
         f"{prefix}discrimination",
         f"DSC: {words} of the base rate minus that of the isotonically recalibrated predictions, debiased",
-        "decomposition",
-        lambda d: of(d).discrimination,
-        ("", "_se", "_low", "_high", "_raw"),
-        discrimination if not prefix else None,
+        f"{of}.discrimination",
+        _RAW,
+        Column("discrim.", gains) if shown else None,
     )
     yield Diagnostic(
         f"{prefix}uncertainty",
         f"UNC: {words} of always predicting the base rate; score = MCB - DSC + UNC",
-        "decomposition",
-        lambda d: Estimate(of(d).uncertainty, reason="" if d.weight > 0 else NO_ROWS),
-        _PLAIN,
+        f"{of}.uncertainty",
+        ("",),
     )
 
 
@@ -109,86 +106,68 @@ DIAGNOSTICS: tuple[Diagnostic, ...] = (
     Diagnostic(
         "observed_minus_predicted",
         "mean target minus mean prediction",
-        "calibration",
-        lambda d: d.calibration.difference,
+        "calibration.difference",
         _TEST,
         Column("obs. - pred.", "mean target minus mean prediction"),
     ),
-    Diagnostic(
-        "observed_over_expected", "sum of targets ÷ sum of predictions", "calibration", lambda d: d.calibration.ratio
-    ),
+    Diagnostic("observed_over_expected", "sum of targets ÷ sum of predictions", "calibration.ratio"),
     Diagnostic(
         "calibration_in_the_large",
         "what must be added to every logit so that the means agree",
-        "calibration",
-        lambda d: d.calibration.in_the_large,
+        "calibration.in_the_large",
         _TEST,
     ),
     Diagnostic(
         "calibration_intercept",
         "a of logit E y = a + b logit p, by maximum likelihood",
-        "calibration",
-        lambda d: d.calibration.intercept,
+        "calibration.intercept",
     ),
     Diagnostic(
         "calibration_slope",
         "b of logit E y = a + b logit p; below 1: over-confident",
-        "calibration",
-        lambda d: d.calibration.slope,
+        "calibration.slope",
         shown=Column("slope", "calibration slope; 1 is right, below 1 over-confident, above 1 under-confident"),
     ),
     Diagnostic(
         "ici",
         "integrated calibration index: mean of |smooth curve - p| over rows, debiased",
-        "calibration",
-        lambda d: d.calibration.ici,
+        "calibration.ici",
         _NULL,
         Column("ICI", "mean distance of the smooth calibration curve from the prediction"),
     ),
-    Diagnostic("e50", "median of |smooth curve - p|", "calibration", lambda d: d.calibration.e50, ("", "_expected")),
-    Diagnostic(
-        "e90", "90 % quantile of |smooth curve - p|", "calibration", lambda d: d.calibration.e90, ("", "_expected")
-    ),
-    Diagnostic("emax", "maximum of |smooth curve - p|", "calibration", lambda d: d.calibration.emax, ("", "_expected")),
-    Diagnostic(
-        "ici_corp", "mean of |isotonic curve - p|, debiased", "calibration", lambda d: d.calibration.ici_corp, _NULL
-    ),
+    Diagnostic("e50", "median of |smooth curve - p|", "calibration.e50", _CHANCE),
+    Diagnostic("e90", "90 % quantile of |smooth curve - p|", "calibration.e90", _CHANCE),
+    Diagnostic("emax", "maximum of |smooth curve - p|", "calibration.emax", _CHANCE),
+    Diagnostic("ici_corp", "mean of |isotonic curve - p|, debiased", "calibration.ici_corp", _NULL),
     Diagnostic(
         "ece",
         "expected calibration error over 15 groups of equal weight, debiased",
-        "calibration",
-        lambda d: d.calibration.ece,
+        "calibration.ece",
         _NULL,
     ),
     Diagnostic(
         "ece_equal_width",
         "expected calibration error over 15 groups of equal width, debiased",
-        "calibration",
-        lambda d: d.calibration.ece_width,
+        "calibration.ece_width",
         _NULL,
     ),
-    Diagnostic(
-        "mce", "largest calibration error of a group", "calibration", lambda d: d.calibration.mce, ("", "_expected")
-    ),
+    Diagnostic("mce", "largest calibration error of a group", "calibration.mce", _CHANCE),
     Diagnostic(
         "squared_calibration_error",
         "mean squared calibration error over groups, debiased; may be below 0",
-        "calibration",
-        lambda d: d.calibration.squared_error,
-        ("", "_se", "_low", "_high", "_raw"),
+        "calibration.squared_error",
+        _RAW,
     ),
     Diagnostic(
         "ecce",
         "empirical cumulative calibration error: range of the cumulated observed minus predicted",
-        "calibration",
-        lambda d: d.calibration.ecce,
-        ("", "_raw", "_expected", "_p"),
+        "calibration.ecce",
+        _NULL,
     ),
     Diagnostic(
         "ecce_sigma",
         "ecce in units of its σ; 1.6 is what chance gives on average",
-        "calibration",
-        lambda d: d.calibration.ecce_sigma,
+        "calibration.ecce_sigma",
         ("", "_expected", "_p"),
     ),
     *_parts("log_loss", "log loss"),
@@ -196,23 +175,20 @@ DIAGNOSTICS: tuple[Diagnostic, ...] = (
     Diagnostic(
         "auc",
         "area under the ROC curve: how often a positive is predicted higher than a negative",
-        "discrimination",
-        lambda d: d.discrimination.auc,
+        "discrimination.auc",
         shown=Column("AUC", "how often a positive is predicted higher than a negative; 0.5 is chance"),
     ),
-    Diagnostic("gini", "2 AUC - 1", "discrimination", lambda d: d.discrimination.gini),
+    Diagnostic("gini", "2 AUC - 1", "discrimination.gini"),
     Diagnostic(
         "average_precision",
         "mean precision over the recalls; a constant prediction has the base rate",
-        "discrimination",
-        lambda d: d.discrimination.average_precision,
+        "discrimination.average_precision",
         shown=Column("AP", "average precision; a constant prediction has the base rate"),
     ),
     Diagnostic(
         "ks",
         "largest difference of the distributions of predictions of positives and negatives",
-        "discrimination",
-        lambda d: d.discrimination.ks,
+        "discrimination.ks",
     ),
 )
 
@@ -240,8 +216,7 @@ def diagnose(
     thresholds: tuple[float, ...] = (),
     prevalence: float | None = None,
     clustered: bool = False,
-    log_loss: float | None = None,
-    brier: float | None = None,
+    scores: tuple[float, float] | None = None,
     exact: tuple[float, float] | None = None,
 ) -> Diagnostics:
     """Everything that the bins of one problem tell.
@@ -253,8 +228,7 @@ def diagnose(
         thresholds: probabilities between 0 and 1, without the ends, at which rows are flagged.
         prevalence: the share of positives that net benefit assumes; None: the base rate.
         clustered: whether buckets keep clusters of rows together: then intervals and p-values are theirs.
-        log_loss: the exact log loss of the rows; None: that of the bins.
-        brier: the exact Brier score; None: that of the bins.
+        scores: the exact log loss and Brier score of the rows; None: those of the bins.
         exact: both after isotonic regression of the rows themselves, for the plain decomposition.
 
     Raises:
@@ -265,7 +239,7 @@ def diagnose(
     sample = Sample(bins.occupied, units, clustered)
     found = sample.bins
     curve = smooth(sample)
-    steps = isotonic(sample, curve, log_loss, brier, exact)
+    steps = isotonic(sample, curve, scores, exact)
     some = found.w.size > 0
     whole = Diagnostics(
         rows=int(bins.rows.sum()),

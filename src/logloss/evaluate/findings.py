@@ -45,6 +45,12 @@ def severity_of(size: float, notable: float, serious: float) -> Severity:
     return "notable" if size < serious else "serious"
 
 
+def severity_of_shift(shift: float, base_rate: float) -> Severity:
+    """That of a mean error, by its share of the rarer outcome."""
+    rarer = min(base_rate, 1 - base_rate)
+    return severity_of(abs(shift) / rarer if rarer > 0 else math.inf, 0.05, 0.2)
+
+
 def points(value: float) -> str:
     """A difference of probabilities, in words."""
     return f"{100 * value:.2g} percentage points"
@@ -70,8 +76,7 @@ def _in_the_large(d: Diagnostics) -> Found:
     one = d.calibration.difference
     if not one.p_value < LEVEL:
         return None
-    rarer = min(d.base_rate, 1 - d.base_rate)
-    severity = severity_of(abs(one.value) / rarer if rarer > 0 else math.inf, 0.05, 0.2)
+    severity = severity_of_shift(one.value, d.base_rate)
     word = "low" if one.value > 0 else "high"
     evidence = f"observed minus predicted {interval(one)}: {chance(one.p_value)}, and {size_of(severity)}"
     return severity, f"On average predictions are {points(abs(one.value))} too {word}", evidence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import operator
 import re
@@ -42,9 +43,11 @@ class Gate:
         except ValueError:
             limit = math.nan
         if match is None or name not in known or math.isnan(limit):
+            similar = difflib.get_close_matches(match[1] if match else text, [*known, *_SHORT], n=1)
+            meant = f"did you mean {similar[0]!r}; " if similar and similar[0] != (match and match[1]) else ""
             raise InvalidInputError(
                 'a gate must be a statistic, one of > >= < <=, and a number, as in "ne > 0.9", or the code of a '
-                f"finding, as LL101; got {text!r}; the statistics are {', '.join(sorted(known))}."
+                f"finding, as LL101; got {text!r}; {meant}the statistics are {', '.join(sorted(known))}."
             )
         return cls(text, name, match[2], limit)
 

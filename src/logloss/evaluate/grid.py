@@ -13,12 +13,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .bins import COARSE, FINE, Bins
+from .bins import COARSE, FINE, Bins, Integers
 from .clip import Rows
 from .plan import Plan
-from .records import NARROW, ROWS, WIDE, Records, Sorted, inverse
-
-Integers = NDArray[np.int64]
+from .records import NARROW, ROWS, WIDE, Records, Sorted, inverse, merge_each
 
 _MANY = 1 << 12
 """Rows from which on a table of all bins is worth its 262 kB, for as long as they are added."""
@@ -27,9 +25,9 @@ RECORD_BYTES = 46
 """A record without weights, with what finds it."""
 
 
-def width_of(plan: Plan) -> int:
-    """The words of a plan's records, until a target is neither 0 nor 1."""
-    return WIDE if plan.weight else NARROW
+def width_of(plan: Plan, *, soft: bool = False) -> int:
+    """The words of a plan's records; `soft`: once a target was neither 0 nor 1."""
+    return WIDE if plan.weight or soft else NARROW
 
 
 def by_problem(plan: Plan, data: Any) -> Iterator[tuple[Any, int]]:
@@ -39,7 +37,7 @@ def by_problem(plan: Plan, data: Any) -> Iterator[tuple[Any, int]]:
     for one in data:
         if (one.groups is None) != (not plan.groups):
             raise ValueError("it must have something for groups where there are groups")
-        yield one, WIDE if plan.weight or one.soft else NARROW
+        yield one, width_of(plan, soft=one.soft)
 
 
 def require_same_rows(*parts: list[Records]) -> None:
@@ -68,10 +66,8 @@ class Grid:
 
     def merge(self, other: Grid, cells: Integers) -> None:
         """Add another run's bins."""
-        for mine, theirs in zip(self._whole, other._whole, strict=True):
-            mine.merge(theirs, lambda owners: owners)
-        for mine, theirs in zip(self._groups, other._groups, strict=True):
-            mine.merge(theirs, lambda owners: cells[owners])
+        merge_each(self._whole, other._whole)
+        merge_each(self._groups, other._groups, lambda owners: cells[owners])
         self.soft = [a or b for a, b in zip(self.soft, other.soft, strict=True)]
 
     def rows(self, problem: int) -> int:
@@ -147,11 +143,7 @@ def add_to(whole: Records | None, parts: Records | None, rows: Rows, owners: NDA
         status, row = grid.add_rows(*given, row, rows.count, numbers, table, *arrays)
     for one in used:
         one.added(rows.count)
-    return soft or (rows.weights is not None and _is_soft(rows.targets))
-
-
-def _is_soft(targets: NDArray[Any]) -> bool:
-    return targets.dtype.kind == "f" and not ((targets == 0) | (targets == 1)).all()
+    return soft or (rows.weights is not None and rows.soft)
 
 
 def bins_of(found: Sorted, count: int, soft: bool, owners: int | None = None) -> Bins:

@@ -247,6 +247,11 @@ class Groups:
             return [()] * self._count
         return list(zip(*(self.values(at).to_list() for at in range(len(self._columns))), strict=True))
 
+    def in_order(self) -> list[Key]:
+        """All groups, sorted by their values."""
+        keys = self.keys()
+        return [keys[number] for number in self.sorted()[0].tolist()]
+
     def find(self, key: Key) -> int:
         """The number of a group."""
         if len(self._numbers) < self._count:

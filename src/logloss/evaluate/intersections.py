@@ -10,17 +10,14 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .agreement import agreed
-from .bins import COARSE, Bins
+from .bins import COARSE, Bins, Integers
 from .clip import Rows
 from .grid import RECORD_BYTES, add_to, bins_of, width_of
 from .groups import Groups, Key, key_of, plain
 from .plan import Plan
-from .records import NARROW, ROWS, WIDE, Records
-
-Integers = NDArray[np.int64]
+from .records import NARROW, ROWS, Records, inverse, merge_each
 
 
 class Intersections:
@@ -41,8 +38,7 @@ class Intersections:
         """Add another run's, whose intersections have numbers of their own."""
         self.numbered, theirs = agreed(self.numbered, other.numbered, self._plan.segments)
         places = self.numbered.of_groups(theirs)
-        for mine, added in zip(self._bins, other._bins, strict=True):
-            mine.merge(added, lambda owners: places[owners])
+        merge_each(self._bins, other._bins, lambda owners: places[owners])
         self.soft = [a or b for a, b in zip(self.soft, other.soft, strict=True)]
 
     def rows(self, problem: int) -> int:
@@ -52,8 +48,7 @@ class Intersections:
     @property
     def keys(self) -> list[Key]:
         """The intersections met, sorted by value."""
-        keys = self.numbered.keys()
-        return [keys[number] for number in self.numbered.sorted()[0].tolist()]
+        return self.numbered.in_order()
 
     def rows_of_each(self, problem: int) -> list[int]:
         """The rows of a problem in every intersection, sorted by value."""
@@ -70,9 +65,7 @@ class Intersections:
 
     def dump(self, cells: Integers) -> dict[str, Any]:  # noqa: ARG002 - groups
         """The intersections sorted by value, and for every problem their records in this order."""
-        order, _ = self.numbered.sorted()
-        numbers = np.empty(order.size, np.int64)
-        numbers[order] = np.arange(order.size)
+        numbers = inverse(self.numbered.sorted()[0])
         return {
             "keys": [plain(key) for key in self.keys],
             "problems": [
@@ -93,8 +86,7 @@ class Intersections:
             raise ValueError("an intersection is there twice")
         for problem, one in enumerate(data.problems):
             found.soft[problem] = one.soft
-            width = WIDE if plan.weight or one.soft else NARROW
-            found._bins[problem] = Records.load(width, one.bins, len(keys), COARSE + 2)
+            found._bins[problem] = Records.load(width_of(plan, soft=one.soft), one.bins, len(keys), COARSE + 2)
         return found
 
     @staticmethod

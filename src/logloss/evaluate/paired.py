@@ -13,8 +13,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from .buckets import Buckets, Losses
 from .comparison import Comparison, Model, compare, holm
 from .corp import entropy
@@ -22,7 +20,7 @@ from .diagnoses import Estimate
 from .groups import Key
 from .pairs import Differences, Pairs
 from .plan import PRECISION, Problem
-from .sample import FEWEST_UNITS, INFINITE, compared, interval, missing
+from .sample import INFINITE, NO_ROWS, compared, interval, missing, spread, too_few
 from .state import State
 
 
@@ -149,7 +147,7 @@ def _independent(sums: Differences, rows: int, w: float, ww: float, _: float) ->
     if sums.beyond:
         return missing(f"one loss is infinite: {INFINITE}")
     if not w > 0:
-        return missing("no row has a weight above 0")
+        return missing(NO_ROWS)
     value = sums.t / w
     if rows < 2:
         return Estimate(value, note="one row has no error")
@@ -167,12 +165,12 @@ def _clustered(state: State, model: int, baseline: int, group: Key | None) -> Es
         return missing(f"one loss is infinite, or above 1,024: {INFINITE}")
     w = float(one.w.sum())
     if not w > 0:
-        return missing("no row has a weight above 0")
+        return missing(NO_ROWS)
     apart = one.wl - other.wl
     value, count = float(apart.sum()) / w, one.rows.size
-    if count < FEWEST_UNITS:
-        return Estimate(value, note=f"an error from buckets takes {FEWEST_UNITS} that hold rows; there are {count}")
-    influence = (apart - value * one.w) / w
-    se = math.sqrt(count / (count - 1) * float(np.sum(influence * influence)))
-    found = interval(value, se, degrees=count - 1.0, method=f"{count} buckets of clusters")
+    if why := too_few(count):
+        return Estimate(value, note=why)
+    found = interval(
+        value, spread((apart - value * one.w) / w), degrees=count - 1.0, method=f"{count} buckets of clusters"
+    )
     return compared(found, degrees=count - 1.0)

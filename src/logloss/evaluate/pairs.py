@@ -14,21 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InvalidInputError
-from .bins import Bins
-from .buckets import drawn
+from .bins import Bins, Floats, Integers
+from .buckets import UNITS, drawn
 from .clip import Rows, floored_together
 from .plan import FREQUENCY, Plan
-from .records import JOINT, ROWS, SUM, WIDE_JOINT, WIDENED, Records, Sorted, inverse
-
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from .records import JOINT, LOSS_SCALE, ROWS, SUM, WIDE_JOINT, WIDENED, Records, Sorted, inverse, merge_each
 
 DIFFERENCE, SQUARE, WEIGHTED, WINS, DEFEATS, BEYOND = range(6)
 PAIRED = 256
 """As in `_kernels.grid`."""
 
 _SUMS = 6
-_UNITS = 256
 _BY_ROW = 64
 """Rows of a bin up to which each is drawn by itself."""
 
@@ -116,15 +112,12 @@ class Pairs:
             )
         joint.added(count)
         sums.added(count)
-        if rows.targets.dtype.kind == "f" and not ((rows.targets == 0) | (rows.targets == 1)).all():
-            self.soft[number] = True
+        self.soft[number] |= rows.soft
 
     def merge(self, other: Pairs, cells: Integers) -> None:
         """Add another run's pairs."""
-        for mine, theirs in zip(self._joint, other._joint, strict=True):
-            mine.merge(theirs, lambda owners: owners)
-        for mine, theirs in zip(self._sums, other._sums, strict=True):
-            mine.merge(theirs, lambda owners: cells[owners])
+        merge_each(self._joint, other._joint)
+        merge_each(self._sums, other._sums, lambda owners: cells[owners])
         self.soft = [a or b for a, b in zip(self.soft, other.soft, strict=True)]
 
     def differences(self, number: int, cell: int | None = None) -> Differences:
@@ -181,8 +174,7 @@ def _differences(found: Sorted) -> Differences:
 
     beyond = int(found.words[found.places == BEYOND, ROWS].sum())
     sums = (total(DIFFERENCE), total(SQUARE, 2), total(WEIGHTED), total(WINS), total(DEFEATS))
-    scale = 1024.0  # the kernel's unit of losses
-    return Differences(sums[0] * scale, sums[1] * scale**2, sums[2] * scale, *sums[3:], beyond)
+    return Differences(sums[0] * LOSS_SCALE, sums[1] * LOSS_SCALE**2, sums[2] * LOSS_SCALE, *sums[3:], beyond)
 
 
 def _divided(found: Sorted, plan: Plan) -> tuple[Bins, Bins]:
@@ -230,19 +222,19 @@ def _drawn(effective: Integers) -> tuple[Integers, Integers, Integers]:
     """(cell, bucket, rows there), of so many rows in every cell."""
     few = np.flatnonzero(effective <= _BY_ROW)
     cell = np.repeat(few, effective[few])
-    unit = np.random.RandomState(0).randint(0, _UNITS, cell.size)
+    unit = np.random.RandomState(0).randint(0, UNITS, cell.size)
     many = np.flatnonzero(effective > _BY_ROW)
-    counts = drawn(effective[many], _UNITS, seed=1)
-    units = np.broadcast_to(np.arange(_UNITS)[:, None], counts.shape)
+    counts = drawn(effective[many], UNITS, seed=1)
+    units = np.broadcast_to(np.arange(UNITS)[:, None], counts.shape)
     return (
-        np.concatenate([cell, np.tile(many, _UNITS)]),
+        np.concatenate([cell, np.tile(many, UNITS)]),
         np.concatenate([unit, units.ravel()]),
         np.concatenate([np.ones(cell.size, np.int64), counts.ravel()]),
     )
 
 
 def _scattered(at: Integers, sums: dict[str, Floats]) -> Bins:
-    shape = (_UNITS, PAIRED + 2)
+    shape = (UNITS, PAIRED + 2)
     found: dict[str, Any] = {
         name: np.bincount(at, values, shape[0] * shape[1]).reshape(shape) for name, values in sums.items()
     }

@@ -142,6 +142,8 @@ def _suggestion(columns: Sequence[str], usual: Sequence[str]) -> str:
     numbered = [str(place + 1) for place in range(len(columns))]
     if any(name.replace(".", "", 1).isdecimal() for name in columns) and list(columns) != numbered:
         return "the file seems to have no header: header=False (--no-header) names the columns 1, 2, and so on"
+    if not columns:  # those of a table elsewhere
+        return f"usual names are {', '.join(usual[:3])}"
     shown = ", ".join(columns[:_MOST_NAMES]) + (" and more" if len(columns) > _MOST_NAMES else "")
     return f"{', '.join(found)} may be meant" if found else f"the columns are {shown}"
 

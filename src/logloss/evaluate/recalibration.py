@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .bins import Floats, Occupied, sigmoid
 from .diagnoses import Estimate
 from .logistic import Fit, fit
-from .sample import Sample, Units, compared, interval, missing
+from .sample import ONE_BIN, ONE_CLASS, Sample, Units, compared, interval, missing
 from .tails import normal
 
 __all__ = ["Inner", "Line", "covariance", "difference", "impossible", "in_the_large", "inner_of", "line", "ratio"]
@@ -46,7 +46,7 @@ def inner_of(bins: Occupied) -> Inner:
     if not w.size:
         refusal = NO_LOGIT
     elif not 0 < wy.sum() < w.sum():
-        refusal = "all targets are the same"
+        refusal = ONE_CLASS
     elif rows:
         note = f"without {rows} rows predicted exactly 0 or 1"
         if impossible(bins) > 0:
@@ -133,7 +133,7 @@ def line(sample: Sample) -> Line:
     inner = None if sample.refusal else inner_of(sample.bins)
     refusal = sample.refusal or (inner.refusal if inner else "")
     if not refusal and inner and inner.z.size < 2:
-        refusal = "all predictions lie in one bin"
+        refusal = ONE_BIN
     if refusal or inner is None:
         return Line(missing(refusal), missing(refusal))
     center = float(np.sum(inner.w * inner.z) / np.sum(inner.w))

@@ -6,7 +6,7 @@ at most 100 of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -16,11 +16,16 @@ from .._errors import InvalidInputError
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Owner = Callable[[Integers], Integers]
+"""Gives owners other numbers."""
 
 LOW_BITS, UNIT, PLACE_BITS, SCALE_BITS, SCALE_OF_ONE = 38, 60, 15, 9, 160
 KEY, ROWS = 0, 1
 NARROW, WIDE, LOSSES, JOINT, WIDE_JOINT, SUM = 5, 12, 15, 7, 14, 4
 """As in `_kernels.records`, which needs a compiler; a test holds that they are the same."""
+
+LOSS_SCALE = 1024.0
+"""The kernel's unit of losses."""
 
 PAIRS = {
     NARROW: (3,),
@@ -49,6 +54,12 @@ def inverse(cells: Integers) -> Integers:
     numbers = np.empty(cells.size, np.int64)
     numbers[cells] = np.arange(cells.size)
     return numbers
+
+
+def merge_each(mine: Sequence[Records], others: Sequence[Records], owner: Owner | None = None) -> None:
+    """Add another run's records, those of each problem to this run's."""
+    for one, other in zip(mine, others, strict=True):
+        one.merge(other, owner)
 
 
 class Records:
@@ -127,8 +138,8 @@ class Records:
             self.words[:, word] = old[:, count] * ones
         self.words[:, 10:] = old[:, 3:]
 
-    def merge(self, other: Records, owner: Callable[[Integers], Integers]) -> None:
-        """Add another run's records; `owner` gives the number here of an owner there."""
+    def merge(self, other: Records, owner: Owner | None = None) -> None:
+        """Add another run's records; `owner` gives the number here of an owner there, if it is another one."""
         from .._kernels import records as kernel
 
         if self.width < other.width:
@@ -142,7 +153,9 @@ class Records:
         added = other.words[: other.count]
         keys = added[:, KEY].copy()
         shift = PLACE_BITS + SCALE_BITS
-        kernel.merge((owner(keys >> shift) << shift) | (keys & ((1 << shift) - 1)), added, *self.arrays)
+        if owner is not None:
+            keys = (owner(keys >> shift) << shift) | (keys & ((1 << shift) - 1))
+        kernel.merge(keys, added, *self.arrays)
         self.carry()
         self._sorted = None
 
@@ -153,21 +166,21 @@ class Records:
         other._additions = self._additions
         return other
 
-    def sorted(self, owner: Callable[[Integers], Integers] | None = None) -> Sorted:
+    def sorted(self, owner: Owner | None = None) -> Sorted:
         """The records in the order of their keys, once `owner` has renumbered the owners."""
-        if owner is None:
-            if self._sorted is None:
-                self._sorted = self._in_order(lambda owners: owners)
-            return self._sorted
-        return self._in_order(owner)
+        if owner is not None:
+            return self._in_order(owner)
+        if self._sorted is None:
+            self._sorted = self._in_order(None)
+        return self._sorted
 
-    def _in_order(self, owner: Callable[[Integers], Integers]) -> Sorted:
+    def _in_order(self, owner: Owner | None) -> Sorted:
         self.carry()
         words = self.words[: self.count].copy()
         keys = words[:, KEY]
         owners, rest = keys >> PLACE_BITS + SCALE_BITS, keys & ((1 << PLACE_BITS + SCALE_BITS) - 1)
         scales, places = (rest >> PLACE_BITS) - SCALE_OF_ONE, rest & ((1 << PLACE_BITS) - 1)
-        owners = owner(owners)
+        owners = owners if owner is None else owner(owners)
         order = np.lexsort([scales, places, owners])
         return Sorted(owners[order], places[order], scales[order], words[order])
 
@@ -244,9 +257,9 @@ class Sorted:
         words[~kept, 2:] = 0
         return Sorted(self.owners, self.places, np.where(kept, self.scales - highest, 0), words)
 
-    def of(self, owner: int) -> Sorted:
-        """Those of an owner."""
-        start, end = np.searchsorted(self.owners, [owner, owner + 1])
+    def of(self, owner: int, count: int = 1) -> Sorted:
+        """Those of an owner, or of so many from it on."""
+        start, end = np.searchsorted(self.owners, [owner, owner + count])
         return Sorted(self.owners[start:end], self.places[start:end], self.scales[start:end], self.words[start:end])
 
     def value(self, word: int, power: int = 1) -> Floats:

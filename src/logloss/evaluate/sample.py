@@ -16,11 +16,13 @@ from .bins import Bins, Floats, Occupied, logit, sigmoid
 from .diagnoses import Estimate
 from .tails import normal_quantile, student, student_quantile
 
-__all__ = ["FEWEST_UNITS", "FEW_UNITS", "Sample", "Units", "draws", "interval", "missing"]
+__all__ = ["FEWEST_UNITS", "FEW_UNITS", "Sample", "Units", "draws", "interval", "missing", "spread", "too_few"]
 
 NO_ROWS = "no row has a weight above 0"
 ONE_CLASS = "all targets are the same"
 SOFT = "targets between 0 and 1 have no binomial error; it takes buckets (diagnostics keep them)"
+ONE_BIN = "all predictions lie in one bin"
+NO_BUCKETS = "its interval takes buckets, which were not kept"
 INFINITE = "a row was given probability 0 and happened, so that the loss is infinite"
 
 FEWEST_UNITS, FEW_UNITS = 3, 10
@@ -67,6 +69,19 @@ def compared(estimate: Estimate, against: float = 0.0, degrees: float = math.inf
     return replace(estimate, p_value=student((estimate.value - against) / estimate.se, degrees))
 
 
+def too_few(buckets: int) -> str:
+    """Why no error can be found from so many buckets, or nothing."""
+    if buckets >= FEWEST_UNITS:
+        return ""
+    return f"an error from buckets takes {FEWEST_UNITS} that hold rows; there are {buckets}"
+
+
+def spread(influence: Floats) -> float:
+    """The standard error from influences of buckets, which add up to about 0: sqrt(G/(G-1) Σ I²)."""
+    count = influence.size
+    return math.sqrt(count / (count - 1) * float(np.sum(influence * influence)))
+
+
 def _exp(x: float) -> float:
     return math.exp(x) if x < 709 else math.inf
 
@@ -111,8 +126,7 @@ class Units:
     @property
     def refusal(self) -> str:
         """Why no error can be found from these buckets, or nothing."""
-        few = self.count < FEWEST_UNITS
-        return f"an error from buckets takes {FEWEST_UNITS} that hold rows; there are {self.count}" if few else ""
+        return too_few(self.count)
 
     @property
     def note(self) -> str:
@@ -126,8 +140,8 @@ class Units:
         return f"jackknife over {self.count} buckets"
 
     def spread(self, influence: Floats) -> float:
-        """The standard error from influences of buckets, which add up to about 0: G/(G-1) Σ I²."""
-        return math.sqrt(self.count / (self.count - 1) * float(np.sum(influence * influence)))
+        """The standard error from the influence of each bucket."""
+        return spread(influence)
 
     def jackknife(self, left_out: Floats) -> float:
         """The standard error from the statistic without each bucket: (G-1)/G Σ (θ - mean θ)²."""
@@ -176,7 +190,7 @@ class Sample:
     ) -> Estimate:
         """An estimate whose error comes from leaving out each bucket."""
         if self.units is None:
-            return Estimate(value, **{"note": "its interval takes buckets, which were not kept", **more})
+            return Estimate(value, **{"note": NO_BUCKETS, **more})
         if self.units.refusal:
             return Estimate(value, **{"note": self.units.refusal, **more})
         values = left_out(self.units)

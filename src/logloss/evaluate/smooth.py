@@ -17,7 +17,7 @@ from .bins import Floats, sigmoid
 from .diagnoses import Estimate, Smooth
 from .logistic import Fit, fit
 from .recalibration import Inner, covariance, inner_of
-from .sample import Z95, Sample, draws, missing
+from .sample import ONE_BIN, Z95, Sample, draws, missing
 from .tails import student_quantile
 
 __all__ = ["Curve", "debiased", "distances", "nowhere", "smooth"]
@@ -77,7 +77,7 @@ def _spline(inner: Inner, levels: tuple[float, ...]) -> Spline:
 
 def _fitted(inner: Inner, sample: Sample) -> tuple[str, Spline, Fit] | str:
     """The first of rcs10 (if there are events enough), rcs5, rcs3 and a line that can be fitted; or why none can."""
-    refusal = "all predictions lie in one bin"
+    refusal = ONE_BIN
     many = min(sample.bins.positives, sample.bins.rest) >= MANY_EVENTS
     for levels in (TEN, FIVE, THREE, ()) if many else (FIVE, THREE, ()):
         if inner.z.size < 2 or inner.z.size < len(levels):

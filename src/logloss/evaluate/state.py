@@ -33,7 +33,6 @@ from .units import units_of
 
 __all__ = ["REASONS", "Cell", "InvalidRowsError", "Key", "State", "Values"]
 
-Integers = NDArray[np.int64]
 _NONE: Mapping[str, NDArray[np.bool_]] = {}
 _NOTHING: Mapping[str, Any] = {}
 
@@ -163,8 +162,7 @@ class State:
     @property
     def groups(self) -> list[Key]:
         """The groups met, sorted by value."""
-        keys = self.numbered.keys()
-        return [keys[number] for number in self.numbered.sorted()[0].tolist()]
+        return self.numbered.in_order()
 
     def moments(self, problems: Sequence[int], group: Key | None) -> Moments:
         """The moments of some problems in one group, or over all groups (None), added up."""

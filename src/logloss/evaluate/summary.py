@@ -22,6 +22,7 @@ from .diagnosed import of_problem as _diagnosis_of
 from .diagnoses import Diagnostics, Estimate, Finding, Threshold
 from .diagnostics import DIAGNOSTICS, Diagnostic, reasons
 from .distribution import MurphyDifference
+from .doubts import Doubt, doubts
 from .findings import GROUP, SEGMENT
 from .groups import Key, Values
 from .paired import GroupDifference, Paired, paired
@@ -96,6 +97,8 @@ class Summary:
     asked: Asked = field(default_factory=Asked)  # thresholds and prevalence of diagnoses
     exact: bool = False  # plain decompositions are those of the rows in order, not of bins
 
+    doubts: tuple[Doubt, ...] = ()  # whether columns are what they were named as
+
     pair: Callable[[], tuple[Paired, ...]] = field(default=tuple, compare=False, repr=False)
 
     @cached_property
@@ -136,7 +139,7 @@ def summarize(
         return paired(state, [one.diagnostics for one in each])
 
     exact = state.recalibrated is not None
-    return Summary(*found, dict(state.joined), skipped, approximate, asked, exact, pairs)
+    return Summary(*found, dict(state.joined), skipped, approximate, asked, exact, doubts(state), pairs)
 
 
 def loss_so_far(state: State) -> tuple[float, float]:

@@ -22,14 +22,17 @@ from .findings import (
     ordered,
     points,
     severity_of,
+    severity_of_shift,
     size_of,
 )
 from .segments import Segment
 
 __all__ = ["findings_of_comparison", "findings_of_drift", "findings_of_groups", "findings_of_segments"]
 
+_MOST_GROUPS, _MOST_SEGMENTS = 10, 3
 
-def findings_of_groups(groups: Mapping[str, Diagnostics], most: int = 10) -> tuple[Finding, ...]:
+
+def findings_of_groups(groups: Mapping[str, Diagnostics]) -> tuple[Finding, ...]:
     """Groups that are miscalibrated, by Holm over all groups; the largest errors first, at most so many."""
     names = list(groups)
     adjusted = holm([groups[name].calibration.ecce_sigma.p_value for name in names])
@@ -41,22 +44,21 @@ def findings_of_groups(groups: Mapping[str, Diagnostics], most: int = 10) -> tup
         one = d.calibration.difference
         found.append((abs(one.value), finding(GROUP, _miscalibrated(name, d.rows, d.base_rate, one, p_value))))
     found.sort(key=lambda pair: -pair[0])
-    return tuple(one for _, one in found[:most] if one)
+    return tuple(one for _, one in found[:_MOST_GROUPS] if one)
 
 
-def findings_of_segments(found: Sequence[Segment], most: int = 3) -> tuple[Finding, ...]:
+def findings_of_segments(found: Sequence[Segment]) -> tuple[Finding, ...]:
     """Segments that are miscalibrated beyond chance; the largest sure errors first, at most so many."""
     said = (
         finding(SEGMENT, _miscalibrated(one.name, one.rows, one.observed, one.difference, one.p_adjusted))
-        for one in [one for one in found if one.found][:most]
+        for one in [one for one in found if one.found][:_MOST_SEGMENTS]
     )
     return tuple(one for one in said if one)
 
 
 def _miscalibrated(name: str, rows: int, base_rate: float, one: Estimate, p_value: float) -> tuple[Severity, str, str]:
     """What is said of rows whose predictions are not calibrated, beyond chance after adjustment."""
-    rarer = min(base_rate, 1 - base_rate)
-    severity = severity_of(abs(one.value) / rarer if rarer > 0 else math.inf, 0.05, 0.2)
+    severity = severity_of_shift(one.value, base_rate)
     evidence = f"observed minus predicted {interval(one)} in {rows} rows; {chance(p_value)}, after Holm"
     title = f"{name}: predictions are not calibrated, on average {points(abs(one.value))} "
     return severity, title + ("too low" if one.value > 0 else "too high"), evidence

@@ -25,6 +25,19 @@ def _widest() -> Any:
         return keras.backend.standardize_dtype(ops.cast(0.0, "float64").dtype)
 
 
+def _over_elements(weight: Any, y_true: Any) -> Any:
+    """Weights of the leading axes as ones that broadcast to all."""
+    given, wanted = tuple(weight.shape), tuple(y_true.shape)
+    while len(given) > len(wanted) and given[-1] == 1:
+        weight, given = ops.squeeze(weight, -1), given[:-1]
+    if len(given) > len(wanted) or any(a != b for a, b in zip(given, wanted, strict=False) if a not in (1, None) and b):
+        raise InvalidInputError(
+            f"sample_weight must have the leading axes of labels of shape {wanted}; got shape {given}. "
+            "Give a weight for each row, or for each element."
+        )
+    return ops.expand_dims(weight, tuple(range(len(given), len(wanted)))) if len(given) < len(wanted) else weight
+
+
 @keras.saving.register_keras_serializable(package="logloss")
 class LogLoss(keras.metrics.Metric):
     r"""Log loss of all batches of an epoch, or what explains it: ``Σ w·loss / Σ w`` over all elements.
@@ -43,7 +56,7 @@ class LogLoss(keras.metrics.Metric):
         ignore_index: labels of this value do not count.
 
     Raises:
-        InvalidInputError: an unknown statistic; shapes that differ.
+        InvalidInputError: an unknown statistic; shapes that differ, weights that fit neither rows nor elements.
 
     Example:
         >>> import numpy as np
@@ -70,6 +83,8 @@ class LogLoss(keras.metrics.Metric):
         if statistic not in _STATISTICS:
             raise InvalidInputError(f"statistic must be one of {', '.join(_STATISTICS)}; got {statistic!r}.")
         super().__init__(name=name or statistic, dtype=dtype)
+        if statistic != "calibration_ratio":
+            self._direction = "down"  # so that EarlyStopping and ModelCheckpoint know that less is better
         self.from_logits, self.statistic, self.ignore_index = from_logits, statistic, ignore_index
         self.wide = _widest()
         self.pairs = {
@@ -81,7 +96,7 @@ class LogLoss(keras.metrics.Metric):
         }
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch of labels and predictions, and weights of its rows."""
+        """Add a batch of labels and predictions, and weights of its rows, or of its elements."""
         from . import Output, matched
 
         known = Output(y_pred).logits if not self.from_logits else None
@@ -94,8 +109,7 @@ class LogLoss(keras.metrics.Metric):
         losses = backend_of(y_pred, y_true).value(primitive, y_pred, y_true, options)
         weight = ops.ones_like(y_true)
         if sample_weight is not None:
-            rows = (-1,) + (1,) * (len(y_true.shape) - 1)
-            weight = weight * ops.reshape(ops.cast(sample_weight, self.wide), rows)
+            weight = weight * _over_elements(ops.cast(sample_weight, self.wide), y_true)
         if self.ignore_index is not None:
             nan = self.ignore_index != self.ignore_index
             ignored = ops.isnan(y_true) if nan else y_true == self.ignore_index

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from . import json
-from .notes import number
-from .tabular import table
+from .notes import number, p_value, signed
+from .tabular import printed, table
 
 SCHEMA_VERSION = 1
 
@@ -40,7 +39,7 @@ def render(found: dict[str, Any], width: int, color: bool, top: int) -> str:
         parts += [_headline(one, found), table(_COLUMNS, list(_lines(one)), width), *_shares(one)]
         if one["groups"]:
             parts.append(_groups(one, found["groups"], top, width))
-    return _printed([*parts, _NOTE], width, color)
+    return printed([*parts, _NOTE], width, color)
 
 
 _MOST_RUNS = 3
@@ -61,14 +60,14 @@ def _headline(one: dict[str, Any], found: dict[str, Any]) -> str:
     better = "better" if loss["difference"] < 0 else "worse"
     lower = "lower" if loss["difference"] < 0 else "higher"
     by = number(abs(loss["difference"]))
-    return f"{name} is {better} than {other}{label}, {about}: log loss {by} {lower}, p {_p(one['adjusted_p'])}."
+    return f"{name} is {better} than {other}{label}, {about}: log loss {by} {lower}, p {p_value(one['adjusted_p'])}."
 
 
 def _lines(one: dict[str, Any]) -> Iterator[Sequence[str]]:
     for name, title in TITLES.items():
         found = one["differences"][name]
         values = (number(found[key]) for key in ("baseline", "model"))
-        yield title, *values, _signed(found["difference"]), _interval(found), _p(found["p"])
+        yield title, *values, signed(found["difference"]), _interval(found), p_value(found["p"])
 
 
 def _shares(one: dict[str, Any]) -> Iterator[str]:
@@ -105,9 +104,9 @@ def _groups(one: dict[str, Any], names: Sequence[str], top: int, width: int) -> 
         (
             *("null" if value is None else str(value) for value in group["group"]),
             f"{group['rows']:,}",
-            _signed(group["difference"]),
+            signed(group["difference"]),
             _interval(group),
-            _p(group["adjusted_p"]),
+            p_value(group["adjusted_p"]),
         )
         for group in kept
     ]
@@ -121,10 +120,10 @@ def render_changes(found: dict[str, Any], width: int, color: bool) -> str:
     for one in found["changes"]:
         name = " ".join(text for text in (one["model"], one["label"]) if text is not None)
         stability = one["stability"]
-        lines = [("stability index", number(stability["difference"]), _interval(stability), _p(stability["p"]))]
+        lines = [("stability index", number(stability["difference"]), _interval(stability), p_value(stability["p"]))]
         for statistic, change in one["statistics"].items():
             if not math.isnan(change["difference"]):
-                lines.append((_title(statistic), _signed(change["difference"]), _interval(change), _p(change["p"])))
+                lines.append((_title(statistic), signed(change["difference"]), _interval(change), p_value(change["p"])))
         parts += [*([name] if name else []), table(("", "change", "95 % interval", "p"), lines, width)]
         if math.isfinite(stability["expected"]):
             parts.append(
@@ -132,7 +131,7 @@ def render_changes(found: dict[str, Any], width: int, color: bool) -> str:
                 f"{number(stability['expected'])}."
             )
         parts += [f"{said['code']} {said['title']}. {said['evidence']}." for said in one["findings"]]
-    return _printed(parts, width, color)
+    return printed(parts, width, color)
 
 
 def _title(statistic: str) -> str:
@@ -143,26 +142,5 @@ def _title(statistic: str) -> str:
 _SPELLED = {"brier": "Brier", "auc": "AUC", "ks": "KS", "gini": "Gini", "ici": "ICI", "ece": "ECE"}
 
 
-def _signed(value: float) -> str:
-    return f"+{number(value)}" if value > 0 else number(value)
-
-
 def _interval(found: dict[str, Any]) -> str:
-    return "" if math.isnan(found["low"]) else f"{_signed(found['low'])} to {_signed(found['high'])}"
-
-
-def _p(value: float) -> str:
-    if math.isnan(value):
-        return ""
-    return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
-
-
-def _printed(parts: Sequence[Any], width: int, color: bool) -> str:
-    from rich.console import Console
-
-    output = io.StringIO()
-    system: Literal["standard"] | None = "standard" if color else None
-    console = Console(file=output, width=width, force_terminal=color, color_system=system, highlight=False)
-    for part in parts:
-        console.print(part, markup=False)
-    return "".join(line.rstrip() + "\n" for line in output.getvalue().splitlines())
+    return "" if math.isnan(found["low"]) else f"{signed(found['low'])} to {signed(found['high'])}"

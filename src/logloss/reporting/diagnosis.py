@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..evaluate.summary import DIAGNOSTICS, Block, Diagnostics, Estimate, Summary, Threshold
+from .phrases import capital
 
 _MOST = 50
 """Models and labels that a table shows."""
@@ -55,7 +56,7 @@ def _shown(summary: Summary) -> list[Block]:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
+    return f"{capital(text.rstrip('.'))}." if text else ""
 
 
 def _name(block: Block) -> str:

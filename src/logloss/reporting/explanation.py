@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 from . import json
+from .tabular import listed, printed
 
 SCHEMA_VERSION = 1
 NEAREST = 5
@@ -21,12 +21,8 @@ def render_json(found: dict[str, Any]) -> str:
 def render(found: dict[str, Any], width: int, color: bool = False) -> str:
     """The table as text of at most `width` columns."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    output = io.StringIO()
-    system: Literal["standard"] | None = "standard" if color else None
-    console = Console(file=output, width=width, force_terminal=color, color_system=system, highlight=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("value", no_wrap=True)
     table.add_column("- exact", no_wrap=True)
@@ -34,15 +30,11 @@ def render(found: dict[str, Any], width: int, color: bool = False) -> str:
     table.add_column("why", overflow="fold")
     for line in _shown(found):
         table.add_row(*_cells(line))
-    console.print(*_title(found), sep="\n", markup=False)
-    console.print(table if width >= _NARROWEST_TABLE else _listed(found), markup=False)
-    return "".join(line.rstrip() + "\n" for line in output.getvalue().splitlines())
+    return printed([*_title(found), table if width >= _NARROWEST_TABLE else _listed(found)], width, color)
 
 
 def _listed(found: dict[str, Any]) -> Any:
     """The same for narrow terminals, a system after the other."""
-    from .tabular import listed
-
     cells = [tuple(_cells(line)) for line in _shown(found)]
     return listed(("", "value", "- exact", ""), [(system, value, apart, why) for value, apart, system, why in cells])
 

@@ -23,10 +23,23 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def signed(value: float) -> str:
+    """The same of a difference, with its sign."""
+    return f"+{number(value)}" if value > 0 else number(value)
+
+
+def p_value(value: float) -> str:
+    """A probability under the hypothesis, or nothing where it is not known."""
+    if math.isnan(value):
+        return ""
+    return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+
+
 def notes(summary: Summary, view: View) -> Iterator[str]:
     """All of it, a sentence or two at a time."""
     yield from of_hidden(summary, view)
     each = [block for block in summary.results.blocks if block.average is None]
+    yield from _of_doubts(summary)
     yield from _of_infinite(summary, each)
     if summary.clipped:
         predictions = "1 prediction" if summary.clipped == 1 else f"{summary.clipped:,} predictions"
@@ -73,6 +86,25 @@ def of_joined(summary: Summary) -> str:
 def of_partial(summary: Summary) -> str:
     """That the run was interrupted."""
     return f"Partial result: interrupted after {summary.rows:,} rows; the others are not in it."
+
+
+def _of_doubts(summary: Summary) -> Iterator[str]:
+    """That columns may have been named as what they are not: of each kind, about the first one."""
+    found = {doubt.kind: doubt for doubt in reversed(summary.doubts)}
+    role = "logit" if summary.plan.logits else "probability"
+    if (doubt := found.get("exchanged")) is not None:
+        y, p = doubt.problem.target, doubt.problem.prediction
+        yield (
+            f"All predictions in {p} are exactly 0 or 1, and targets in {y} lie between: if these were exchanged, say "
+            f"--target {p} --probability {y} (target={p!r}, probability={y!r})."
+        )
+    if (doubt := found.get("other class")) is not None:
+        p = doubt.problem.prediction
+        yield (
+            f"Predictions in {p} are lower where more happened; the opposite would have a Brier score of "
+            f"{number(doubt.turned)} instead of {number(doubt.brier)}. If {p} is the {role} of the other class, say "
+            "which outcome that is: --positive 0 (positive=0)."
+        )
 
 
 def _of_the_run(summary: Summary) -> Iterator[str]:

@@ -31,11 +31,11 @@ def digits_for(half: float, least: int = 1, most: int = 6) -> int:
     return min(max((1 if half / 10.0**power < 3 else 0) - power, least), most)
 
 
-def measured(value: float, half: float, *, sign: bool = False, least: int = 1, most: int = 6) -> tuple[str, str]:
+def measured(value: float, half: float, *, least: int, sign: bool = False) -> tuple[str, str]:
     """A value and half of its interval, with the digits that this one allows."""
     if not half > 0:
-        return number(value, min(_plain_digits(value), most), sign=sign), ""
-    digits = digits_for(half, least, most)
+        return number(value, _plain_digits(value), sign=sign), ""
+    digits = digits_for(half, least)
     return number(value, digits, sign=sign), number(half, digits)
 
 
@@ -79,6 +79,11 @@ def p_value(value: float) -> str:
 def some(count: int, noun: str, plural: str | None = None) -> str:
     """1 row, 2 rows."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def capital(text: str) -> str:
+    """The text as a sentence begins."""
+    return text[:1].upper() + text[1:]
 
 
 def listed(names: list[str], most: int = 3) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Self
 
 from .notes import number
@@ -15,6 +17,20 @@ DELAY = 1.0
 """Seconds before anything is shown: a quick run needs no bar."""
 
 _WIDTH_FOR_BAR = 80
+
+
+_LOG = logging.getLogger("logloss")
+
+
+class _Above(logging.Handler):
+    """What the package has to say meanwhile, such as why nothing happens yet, above the line of progress."""
+
+    def __init__(self, display: Display) -> None:
+        super().__init__(logging.INFO)
+        self._display = display
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._display.say(record.getMessage())
 
 
 class Display:
@@ -29,13 +45,19 @@ class Display:
         self._bar: Progress | None = None
         self._seen: tuple[int, int | None, float] = (0, None, math.nan)
         self._ended = False
+        self._above = _Above(self)
+        self._level = _LOG.level
 
     def __enter__(self) -> Self:
+        _LOG.addHandler(self._above)
+        _LOG.setLevel(logging.INFO)
         self._timer.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._timer.cancel()
+        _LOG.setLevel(self._level)
+        _LOG.removeHandler(self._above)
         with self._lock:
             self._ended = True
             if self._bar:
@@ -46,6 +68,15 @@ class Display:
         with self._lock:
             self._seen = rows, total, log_loss
             self._update()
+
+    def say(self, text: str) -> None:
+        """Write a line that stays, from any thread."""
+        with self._lock, suppress(OSError):
+            if self._bar:
+                self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            else:
+                self._stream.write(f"{text}\n")
+                self._stream.flush()
 
     def _start(self) -> None:
         with self._lock:

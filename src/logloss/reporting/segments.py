@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..evaluate.summary import SEGMENT
 from . import json
-from .comparison import PARTIAL, SCHEMA_VERSION, _p, _printed, _signed
+from .comparison import PARTIAL, SCHEMA_VERSION
 from .diagnosis import Lines
-from .notes import number
-from .tabular import table
+from .notes import number, p_value, signed
+from .tabular import printed, table
 
 if TYPE_CHECKING:
     from ..evaluate.summary import Segment, Summary
@@ -81,7 +81,7 @@ def render(found: dict[str, Any], width: int, color: bool, top: int) -> str:
     """The worst segments of every model and label, as text."""
     parts: list[Any] = [PARTIAL] if found["partial"] else []
     parts += [one if isinstance(one, str) else table(one.columns, one.lines, width) for one in told(found, top)]
-    return _printed([*parts, NOTE], width, color)
+    return printed([*parts, NOTE], width, color)
 
 
 def told(found: dict[str, Any], top: int) -> Iterator[str | Lines]:
@@ -115,7 +115,7 @@ def _line(segment: dict[str, Any]) -> tuple[str, ...]:
         f"{segment['rows']:,}",
         number(segment["observed"]),
         number(segment["predicted"]),
-        _signed(segment["difference"]),
+        signed(segment["difference"]),
         number(segment["at_least"]),
-        _p(segment["adjusted_p"]),
+        p_value(segment["adjusted_p"]),
     )

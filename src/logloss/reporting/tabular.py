@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+import io
+import re
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _LONGEST_WORD, _NARROWEST_WORDS, _GAP = 16, 24, 2
 """A name is cut within a word only beyond that; sentences take so much; and what stands between columns."""
+_SPACES = re.compile(r"(?:[ \u00a0]|\x1b\[[\d;]*m)+$")
+"""At the end of a line, also beside changes of colours."""
+
+
+def printed(parts: Iterable[RenderableType], width: int, color: bool) -> str:
+    """Parts below each other as text, with ANSI colours if it has them; no line ends in spaces."""
+    from rich.console import Console
+
+    output = io.StringIO()
+    system: Literal["standard"] | None = "standard" if color else None
+    console = Console(
+        file=output,
+        width=width,
+        force_terminal=color,
+        color_system=system,
+        highlight=False,
+        markup=False,  # a group may be called [a], or :smile:
+        emoji=False,
+    )
+    for part in parts:
+        console.print(part)
+    lines = output.getvalue().split("\n")[:-1]
+    return "".join(_SPACES.sub(lambda end: re.sub("[ \u00a0]", "", end[0]), line) + "\n" for line in lines)
 
 
 def table(

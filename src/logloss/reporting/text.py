@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import math
-import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..evaluate.summary import IMPORTANCE, STATISTICS, Block, Plan, Summary
 from . import diagnosis, segments
 from .notes import notes, number, of_hidden, of_joined, of_partial
-from .tabular import table
+from .tabular import printed, table
 from .view import View
 
 if TYPE_CHECKING:
@@ -28,26 +26,12 @@ _AVERAGES = {None: "", "micro": "all labels", "macro": "mean of labels"}
 _WHOLE, _MEAN = "all", "mean"
 _BAR, _BAR_TITLE, _EIGHTHS = 8, "loss", " ▏▎▍▌▋▊▉"
 _NARROWEST_TEXT, _WIDTH_FOR_GRID = 4, 60
-_SPACES = re.compile(r"(?: |\x1b\[[\d;]*m)+$")
-"""At the end of a line, also beside changes of colours."""
 
 
 def render(summary: Summary, view: View) -> str:
     """The summary as text that fits the view, with ANSI colours if it has them."""
-    from rich.console import Console, Group
     from rich.text import Text
 
-    output = io.StringIO()
-    system: Literal["standard"] | None = "standard" if view.color else None
-    console = Console(
-        file=output,
-        width=view.width,
-        force_terminal=view.color,
-        color_system=system,
-        highlight=False,
-        markup=False,  # a group may be called [a], or :smile:
-        emoji=False,
-    )
     lines = list(_lines(summary, view))
     said = [Text(note, style="yellow") for note in (*notes(summary, view), *diagnosis.findings(summary))]
     columns = _columns(summary.plan, lines, view)
@@ -64,10 +48,7 @@ def render(summary: Summary, view: View) -> str:
     tables = (*diagnosis.tables(summary, number), *scanned)
     more = [Text(one) if isinstance(one, str) else _short(one, view.width) for one in tables]
     explained = [_grid(part, view.width) for part in (_details(summary), legend)]
-    console.print(Group(*head, _table(lines, columns), *more, *said, *explained))
-    return "".join(
-        _SPACES.sub(lambda end: end[0].replace(" ", ""), line) + "\n" for line in output.getvalue().split("\n")[:-1]
-    )
+    return printed([*head, _table(lines, columns), *more, *said, *explained], view.width, view.color)
 
 
 def _scanned(summary: Summary, view: View) -> Iterator[str | diagnosis.Lines]:

@@ -1,6 +1,6 @@
 """Where predictions come from: files and tables, as batches of columns.
 
-A source has `names`, `schemas()` and `batches(columns)`; `open_source` finds the right one for what a caller gave.
+`open_source` finds the source for what a caller gave; `source` says what one is.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from .._errors import InvalidInputError
 from .batch import Batch
@@ -20,57 +20,22 @@ from .labels import Joined
 from .outcomes import Meaning, Outcomes
 from .processes import require_own_threads
 from .reading import AS_FOUND, Reading
+from .source import Over, Source
 from .sql import Expression, condition
 from .wanted import Wanted
 
-if TYPE_CHECKING:
-    import polars as pl
-
-
-class Source(Protocol):
-    """Rows in batches, from somewhere."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What the parts of the source are called in messages and reports."""
-        ...
-
-    def schemas(self) -> Iterator[tuple[str, pl.Schema]]:
-        """Each part's name with its columns and their types."""
-        ...
-
-    def total(self) -> int | None:
-        """How many rows there are to read, if that can be known without reading them."""
-        ...
-
-    def batches(self, wanted: Wanted) -> Iterator[Batch]:
-        """The rows of these columns, in order."""
-        ...
+__all__ = ["Source", "derive", "open_source", "seek", "with_labels", "with_meanings"]
 
 
 @dataclass(frozen=True)
-class Counted:
+class Counted(Over):
     """A source that says how many rows it hands out."""
 
-    source: Source
     count: Callable[[int], None]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What the parts of the source are called."""
-        return self.source.names
-
-    def schemas(self) -> Iterator[tuple[str, pl.Schema]]:
-        """The source's columns."""
-        return self.source.schemas()
-
-    def total(self) -> int | None:
-        """The source's rows."""
-        return self.source.total()
 
     def batches(self, wanted: Wanted) -> Iterator[Batch]:
         """The source's rows."""
-        for batch in self.source.batches(wanted):
+        for batch in super().batches(wanted):
             self.count(batch.frame.height)
             yield batch
 

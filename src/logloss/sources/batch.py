@@ -86,7 +86,8 @@ def _array(column: pl.Series) -> NDArray[Any]:
 def _is_plain(dtype: pl.DataType) -> bool:
     import polars as pl
 
-    return dtype == pl.Boolean or dtype.is_integer() or dtype.is_float()
+    wide = str(dtype) in ("Int128", "UInt128")  # which NumPy has not
+    return dtype == pl.Boolean or (dtype.is_integer() and not wide) or dtype.is_float()
 
 
 def _plain(column: pl.Series) -> pl.Series:

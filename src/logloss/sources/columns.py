@@ -69,6 +69,8 @@ def require(column: str, name: str, schema: pl.Schema) -> None:
         hint = "the file seems to have no header: header=False (--no-header) names the columns 1, 2, and so on"
     if len(known) == 1 and not {";", "|", "\t", ","}.isdisjoint(known[0]):
         hint = "if that is more than one, name what separates them: separator=';' (--separator)"
+    if (padded := next((name for name in known if name.strip() == column), None)) is not None:
+        hint = f"it is {padded!r} there, with what surrounds it: name it so, or rename it"
     more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
     shown = ", ".join(known[:_MOST_NAMES]) + more
     raise InvalidInputError(f"there is no column {column!r} in {name}, which has {shown or 'no columns'}; {hint}.")
@@ -103,9 +105,21 @@ def _require_numbers(column: str, name: str, dtype: Any, in_lists: bool) -> None
     if element is None or _inner(element) is not None or not _is_numeric(element):
         rule = "lists of numbers, as it does elsewhere" if in_lists else "numbers"
         raise InvalidInputError(
-            f"column {column!r} must hold {rule}; in {name} it holds {dtype}; name another column, convert this one, "
-            "or say which outcomes are positive (--positive)."
+            f"column {column!r} must hold {rule}; in {name} it holds {dtype}; {_conversion(column, element or dtype)}."
         )
+
+
+def _conversion(column: str, dtype: Any) -> str:
+    """What makes numbers of a column of this type."""
+    import polars as pl
+
+    if isinstance(dtype, pl.Struct) and dtype.fields:
+        return f"name one of its fields, as {column}.{dtype.fields[0].name}"
+    if dtype == pl.Object:
+        return "convert it, or rename one if there are two of that name"
+    if dtype in (pl.String, pl.Categorical, pl.Enum):
+        return "name another column, convert this one, or say which outcomes are positive (--positive)"
+    return "name another column, or convert this one"
 
 
 def _require_values(column: str, name: str, dtype: pl.DataType) -> None:

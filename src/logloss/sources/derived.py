@@ -12,14 +12,13 @@ from . import engine
 from .batch import Batch
 from .columns import require
 from .engine import Table, identifier
+from .source import Over
 from .sql import Expression
 from .wanted import Wanted, typed_name
 
 if TYPE_CHECKING:
     import duckdb
     import polars as pl
-
-    from . import Source
 
 _PATH = re.compile(r"([^.\[\]]+)((?:\.[^.\[\]]+|\[\d+\])+)")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
@@ -68,22 +67,16 @@ def inner_paths(names: Sequence[str], columns: Sequence[str]) -> tuple[Path, ...
 
 
 @dataclass(frozen=True)
-class Derived:
+class Derived(Over):
     """A source with more columns, and only the rows for which a condition holds; as in SQL, not those where it is null.
 
     Expressions are computed batch by batch by an engine that sees nothing else.
     """
 
-    source: Source
     where: Expression | None = None
     expressions: tuple[Expression, ...] = ()
     paths: tuple[Path, ...] = ()
     _checked: set[str] = field(default_factory=set)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What the parts of the source are called."""
-        return self.source.names
 
     def schemas(self) -> Iterator[tuple[str, pl.Schema]]:
         """The source's columns, and the others where it can have them; what expressions give shows when they run."""
@@ -99,10 +92,6 @@ class Derived:
         """The columns that the expressions name, as they name them."""
         expressions = [*self.expressions, *([self.where] if self.where else [])]
         return tuple(dict.fromkeys(column for one in expressions for column in one.columns))
-
-    def total(self) -> int | None:
-        """How many rows the condition is asked of."""
-        return self.source.total()
 
     def batches(self, wanted: Wanted) -> Iterator[Batch]:
         """The rows that the condition holds for, which remember their numbers in the source."""
@@ -155,7 +144,9 @@ class Derived:
             what = "condition" if one is self.where else "group"
             raise _misfit(what, one.text, name, error) from error
         if one is self.where and str(kind) not in ("BOOLEAN", '"NULL"'):
-            raise InvalidInputError(f"a condition must be true or false; {one.text!r} is {kind} in {name}.")
+            raise InvalidInputError(
+                f"a condition must be true or false; {one.text!r} is {kind} in {name}; compare it with something."
+            )
         self._checked.add(key)
 
 

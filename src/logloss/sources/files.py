@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._errors import UnreadableError
-from . import engine, stream
+from . import engine, stamps, stream
 from .batch import Batch
 from .columns import texts_among
 from .paths import Found, each, find_files
@@ -109,23 +109,18 @@ class File:
 
     def batches(self, wanted: Wanted) -> Iterator[Batch]:
         """The rows of these columns, in order, and KeyboardInterrupt after those of a pipe that it cut short."""
-        rows, before = rows_at_once(BATCH_ROWS, len(wanted.columns)), self._stamp()
-        yield from self._text_batches(self._text, wanted, rows) if self._text else self._scanned(wanted, rows)
+        rows, before = rows_at_once(BATCH_ROWS, len(wanted.columns)), (self._now()[0], self.found.seen)
+        with stamps.steady(self.name, before, self._now):
+            yield from self._text_batches(self._text, wanted, rows) if self._text else self._scanned(wanted, rows)
         if self.found.cut:
             raise KeyboardInterrupt
-        if self._stamp() != before:
-            raise UnreadableError(
-                f"{self.name} must stay as it is while it is read; it changed; score it again, or a copy of it."
-            )
 
-    def _stamp(self) -> str:
-        """What changes with a file's content, or as it is removed; of one elsewhere its reader takes care."""
-        if not isinstance(self.found.path, Path):
-            return ""
+    def _now(self) -> tuple[int, str]:
+        """Which of the file system's files this is, and its stamp; of one elsewhere its reader takes care."""
         try:
-            return f"{self.found.path.stat().st_ino} {self.found.stamp}"
-        except OSError:
-            return ""
+            return self.found.path.stat().st_ino if isinstance(self.found.path, Path) else 0, self.found.stamp
+        except OSError:  # it has been removed
+            return 0, ""
 
     def _scanned(self, wanted: Wanted, rows: int) -> Iterator[Batch]:
         import polars as pl

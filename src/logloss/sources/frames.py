@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._errors import InvalidInputError, UnsupportedTypeError
+from .._errors import InvalidInputError, LoglossError, UnsupportedTypeError
 from .batch import Batch
 from .columns import check_alike
 from .files import BATCH_ROWS, Files, rows_at_once
@@ -34,12 +34,22 @@ class Frame:
         """A table of any kind, but for columns that hold what only Python can."""
         import polars as pl
 
-        if isinstance(table, pl.DataFrame) or not hasattr(table, "iloc"):
-            return cls(_lazy(table), name)
         try:
-            return cls(_lazy(table), name)
-        except Exception:  # noqa: BLE001 - pandas and PyArrow raise their own, and name no column
-            return _by_column(table, name)
+            found = cls(_lazy(table), name)
+            found.frame.collect_schema()
+        except LoglossError:
+            raise
+        except Exception as error:
+            if hasattr(table, "iloc") and hasattr(table, "columns"):
+                return _by_column(table, name)
+            if isinstance(table, (pl.DataFrame, pl.LazyFrame)):
+                raise
+            reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+            raise UnsupportedTypeError(
+                f"{name} must be of columns that Polars reads; it is a {type(table).__name__}, and that fails "
+                f"({reason}); convert them, or give a mapping from names to arrays."
+            ) from error
+        return found
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -104,9 +114,9 @@ def from_tables(source: Any, reading: Reading) -> Frame | Frames | Files:
         UnsupportedTypeError: the source is neither.
         InvalidInputError: the iterable is empty.
     """
-    if _is_table(source):
+    if _is_table(source) and not hasattr(source, "to_frame"):  # a column is none
         return Frame.of(source)
-    if not isinstance(source, Iterable) or isinstance(source, (str, bytes)) or hasattr(source, "__array__"):
+    if not isinstance(source, Iterable) or isinstance(source, bytes) or _help(source):
         raise _unsupported(source)
     tables = iter(source)
     first = next(tables, None)
@@ -171,8 +181,8 @@ def _from_arrays(columns: Mapping[str, Any]) -> pl.LazyFrame:
 
     try:
         return pl.DataFrame({name: _values(one) for name, one in columns.items()}, strict=False).lazy()
-    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+    except (pl.exceptions.PolarsError, TypeError, ValueError, RuntimeError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
         raise InvalidInputError(
             f"a mapping must give one-dimensional arrays of one length by column name; {reason}."
         ) from error
@@ -194,9 +204,24 @@ def _known(value: Any) -> Any:
     return None if type(value).__name__ in ("NAType", "NaTType") else value
 
 
+_HELP = {
+    "read": "give the path of this file",
+    "to_frame": "put this column beside the other one, in a data frame or a mapping",
+    "__array__": "name the columns of this array, as in {'y': rows[:, 0], 'p': rows[:, 1]}",
+    "scanner": "give the reader of this data set, scanner().to_reader()",
+    "fetchone": "give the relation, or query= and database= of this connection",
+    "__dataframe__": "give polars.from_dataframe(…) of this table",
+}
+"""What helps with an object that is not taken, by a method that it has."""
+
+
+def _help(source: Any) -> str:
+    return next((remedy for method, remedy in _HELP.items() if hasattr(source, method)), "")
+
+
 def _unsupported(source: Any) -> UnsupportedTypeError:
     return UnsupportedTypeError(
         "a source must be a path, several paths, a table with __arrow_c_stream__ (Polars, pandas, PyArrow, DuckDB), "
         "a mapping from names to arrays, a NumPy array with named fields, or an iterable of tables; "
-        f"got {type(source).__name__}."
+        f"got {type(source).__name__}; {_help(source) or 'make one of these of it'}."
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
-    from . import Source
+    from .source import Source
 
 SIDES = ("predictions", "labels")
 _PURPOSE = "predictions and labels are joined"
@@ -216,7 +216,10 @@ def keys_of(key: Any) -> tuple[str, ...]:
     """The columns of a key. Raises InvalidInputError if there are none."""
     keys = tuple(key.split(",")) if isinstance(key, str) else tuple(key or ())
     if not keys or not all(isinstance(one, str) and one for one in keys):
-        raise InvalidInputError(f"labels need the columns that both sides share as key (--key); got {key!r}.")
+        got = "none" if key is None else repr(key)
+        raise InvalidInputError(
+            f"labels need the columns that both sides share as key; got {got}; name them (key=, --key)."
+        )
     return keys
 
 

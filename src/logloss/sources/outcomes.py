@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidInputError
 from .batch import Batch
+from .source import Over
 from .wanted import Wanted
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from . import Source
 
 _MOST_SHOWN = 6
 
@@ -67,22 +66,16 @@ def _text(value: Any) -> str:
     return str(int(number)) if number.is_integer() else str(number)
 
 
-@dataclass
-class Outcomes:
+@dataclass(frozen=True)
+class Outcomes(Over):
     """A source whose columns of targets are read as they are written, and what becomes of their values.
 
     Those that are to be ignored are gaps; the others become 0, 1 or missing.
     """
 
-    source: Source
     targets: tuple[str, ...]
     meaning: Meaning
     _others: dict[str, list[str]] = field(default_factory=dict)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What the parts of the source are called."""
-        return self.source.names
 
     def schemas(self) -> Iterator[tuple[str, pl.Schema]]:
         """The source's columns, with numbers for targets, or lists of them."""
@@ -91,10 +84,6 @@ class Outcomes:
 
     def _in(self, schema: pl.Schema) -> list[str]:
         return [one for one in self.targets if _numbered(schema.get(one)) is not None]
-
-    def total(self) -> int | None:
-        """The source's rows."""
-        return self.source.total()
 
     def batches(self, wanted: Wanted) -> Iterator[Batch]:
         """The source's rows; what is in their targets, or in the places of their lists, `translated` says."""

@@ -18,7 +18,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any, TypeVar
 
 from .._errors import InvalidInputError
-from . import engine, stores, stream, urls
+from . import engine, stamps, stores, stream, urls
 from .engine import literal
 from .stores import CHUNK, Remote
 
@@ -55,6 +55,7 @@ class Found:
     format: str
     partition: dict[str, str | None] = field(default_factory=dict)
     cut: bool = False  # Ctrl-C came before the end of a pipe
+    seen: str = ""  # the stamp before its first byte was read
     keep: Any = None  # a temporary file lives as long as this
 
     @property
@@ -80,10 +81,7 @@ class Found:
     @property
     def stamp(self) -> str:
         """What differs once the file has changed."""
-        if not isinstance(self.path, Path):
-            return self.path.stamp
-        found = self.path.stat()
-        return f"{found.st_size} {found.st_mtime_ns}"
+        return stamps.of_path(self.path) if isinstance(self.path, Path) else self.path.stamp
 
     def open(self) -> IO[bytes]:
         """The file's bytes."""
@@ -248,13 +246,12 @@ def _found(path: Path | Remote | None) -> Found:
 def _told(found: Found) -> Found:
     """The file with its format, which its first bytes tell better than its name."""
     try:
+        found = replace(found, seen=found.stamp)
         with found.open() as file:
             start = file.read(8)
     except OSError as error:
-        reason = error.strerror or error
-        raise found.explained(error) or InvalidInputError(
-            f"{found.name} cannot be read ({reason}); check the path."
-        ) from error
+        refused = InvalidInputError(f"{found.name} cannot be read ({error.strerror or error}); check the path.")
+        raise found.explained(error) or refused from error
     if start.startswith(_BZ2):
         with found.open() as packed, bz2.open(packed) as plain:
             return replace(_spooled(plain, found.name), partition=found.partition)
@@ -318,17 +315,18 @@ def _spooled(pipe: IO[bytes], name: str) -> Found:
     if packed:
         with bz2.open(path) as plain:
             return _spooled(plain, name)
-    found = Found(path, name, "", cut=cut, keep=spool)
+    found = Found(path, name, "", cut=cut, seen=stamps.of_path(path), keep=spool)
     return replace(found, format=_sniff(_head(found)))
 
 
 def _chunks(pipe: IO[bytes], name: str) -> Iterator[bytes]:
-    """What comes out of a pipe, or of a compressed file."""
-    try:
-        while chunk := pipe.read1(CHUNK):  # type: ignore[attr-defined]
-            yield chunk
-    except (OSError, EOFError) as error:
-        raise InvalidInputError(f"{name} cannot be read to its end ({error}); check that it is whole.") from error
+    """What comes out of a pipe, or of a file, which may not change meanwhile."""
+    with stamps.steady(name, stamps.of_open(pipe), lambda: stamps.of_open(pipe)):
+        try:
+            while chunk := pipe.read1(CHUNK):  # type: ignore[attr-defined]
+                yield chunk
+        except (OSError, EOFError) as error:
+            raise InvalidInputError(f"{name} cannot be read to its end ({error}); check that it is whole.") from error
 
 
 @contextmanager

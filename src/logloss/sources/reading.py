@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,12 @@ class Reading:
             quote,
             None if format_in is None else FORMATS[_one_of("format_in", format_in, tuple(FORMATS))],
         )
+
+    @classmethod
+    def among(cls, options: dict[str, Any]) -> Reading:
+        """What options say, those that `of` takes, of which none is left among them."""
+        names = inspect.signature(cls.of).parameters
+        return cls.of(**{name: options.pop(name) for name in names if name in options})
 
 
 AS_FOUND = Reading()

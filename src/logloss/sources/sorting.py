@@ -42,12 +42,6 @@ class Sorter:
             self._connection.unregister("batch")
             self._tables.add(table)
 
-    def largest(self, table: str, column: str) -> float:
-        """The largest number of a column; NaN where there are no rows."""
-        if table not in self._tables:
-            return float("nan")
-        return float(engine.frame(self._connection, f"SELECT max({column}) FROM {table}").item())
-
     def sorted(self, tables: Sequence[str], order: str, using: str = "") -> Iterator[Columns]:
         """The rows of tables of the same columns in an order, in SQL, in pieces; `using` may join another table."""
         there = [table for table in tables if table in self._tables]

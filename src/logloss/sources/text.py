@@ -299,11 +299,17 @@ class _Part:
         return None
 
 
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
+
+
 def _remedy(text: str, reading: Reading) -> str:
     """What helps somebody whose column of numbers holds this text; empty if it is none."""
     bare = text.strip()
     if bare.endswith("%"):
         return "divide percentages by 100"
+    if reading.decimal == "." and _THOUSANDS.fullmatch(bare):
+        other = ", and if it is a decimal point, say decimal=',' (--decimal ,)" if bare.count(",") == 1 else ""
+        return f"if the comma separates thousands, take it out of the file{other}"
     if reading.decimal == "." and bare.count(",") == 1 and bare.replace(",", "", 1).lstrip("+-").isdecimal():
         return "if the comma is a decimal point, say decimal=',' (--decimal ,)"
     if reading.decimal == "," and "." in bare:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-from .._backends.layers import Hook, chunk_size_of, pairs_of
+from .._backends.layer_arguments import Hook, call_of, chunk_size_of, pairs_of
 from .._backends.torch import sharded
-from .._spec.options import FIELDS, LossOptions, Options, signed
+from .._spec.options import LossOptions, signed
 
 
 @signed
@@ -28,17 +28,16 @@ def sharded_linear_binary_cross_entropy(
     computed sizes, dtype and options are exchanged, and what differs is an error in every process.
 
     Args:
-        inputs: X, shape (rows, features), the same in every process.
-        linear_weight: the process's own labels: shape (labels of the shard, features).
-        targets: `Positives` over all labels, of which each process takes its own; or those of the shard, as for
-            `logloss.linear_binary_cross_entropy`.
-        linear_bias: of the shard's labels, or None.
+        inputs: as for `logloss.linear_binary_cross_entropy`, the same in every process.
+        linear_weight: likewise, of the process's own labels.
+        targets: `Positives` over all labels, of which each process takes its own; or, likewise, of its own labels.
+        linear_bias: likewise, of its own labels.
         group: the process group; None: all processes.
-        chunk_size: the most labels of a chunk.
-        on_weight_grad: as for `logloss.linear_binary_cross_entropy`, with places within the shard.
-        pos_weight, weight, label_weight, mask: of the shard's labels.
-        sample_weight, label_axis, label_smoothing, ignore_index, axis, reduction, normalizer, validate: as for the
-            losses; the loss must be one number, and denominators are those of all labels.
+        chunk_size: as for `logloss.linear_binary_cross_entropy`.
+        on_weight_grad: likewise, with places among its own labels.
+        pos_weight, weight, label_weight, mask: likewise, of its own labels.
+        sample_weight, label_axis, label_smoothing, ignore_index, axis, reduction, normalizer, validate: likewise; the
+            loss must be one number, and denominators are those of all labels.
 
     Returns:
         The loss, a differentiable tensor, of the same bits in every process.
@@ -62,12 +61,8 @@ def sharded_linear_binary_cross_entropy(
     References:
         docs/linear.md.
     """
-    if options.keys() - FIELDS.keys():
-        raise TypeError(f"sharded_linear_binary_cross_entropy() got an unexpected option {min(options)!r}.")
-    size = chunk_size_of(chunk_size)
-    return sharded.linear_value(
-        inputs, linear_weight, targets, linear_bias, Options(**options), size, on_weight_grad, group
-    )
+    call = call_of(sharded_linear_binary_cross_entropy, linear_bias, chunk_size, on_weight_grad, options)
+    return sharded.linear_value(inputs, linear_weight, targets, *call, group)
 
 
 def sharded_siglip_loss(
@@ -90,15 +85,15 @@ def sharded_siglip_loss(
     and bias that of all pairs.
 
     Args:
-        image_features: the process's own.
-        text_features: the process's own; image i belongs to text i of the same process.
-        logit_scale: one number, the same in every process.
-        logit_bias: one number, the same in every process; or None.
-        groups: (image_groups, text_groups) of the process's own, with numbers that mean the same everywhere.
-        average_positives: each of an image's k positives, wherever they are, has the weight 1/k.
-        group: the process group; None: all processes.
+        image_features: as for `logloss.siglip_loss`, the process's own.
+        text_features: likewise; image i belongs to text i of the same process.
+        logit_scale: likewise, the same in every process.
+        logit_bias: likewise, the same in every process.
+        groups: likewise, of the process's own, with numbers that mean the same everywhere.
+        average_positives: likewise; k counts an image's positives wherever they are.
+        chunk_size: likewise.
+        group: as for `sharded_linear_binary_cross_entropy`.
         ring: texts go round from process to process, so that none holds all of them; otherwise all are gathered.
-        chunk_size: the most texts of a chunk.
 
     Returns:
         The loss, a differentiable tensor.

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .._backends.layers import Hook, chunk_size_of
+from .._backends.layer_arguments import Hook, chunk_size_of, hook_of, pairs_of
 from ..linear import linear_binary_cross_entropy
 from ..siglip import siglip_loss
 from .losses import LossModule
@@ -20,14 +20,13 @@ class LinearBCEWithLogitsLoss(LossModule):
     normalizer=None)``, as for `logloss.linear_binary_cross_entropy`. The weights belong to the model.
 
     Args:
-        chunk_size: the most labels whose logits exist at a time; None: as many as fit the cache.
-        on_weight_grad: called as ``on_weight_grad(start, stop, grad)`` with each chunk of the weights' gradient, which
-            is then never held.
+        chunk_size, on_weight_grad: as for `logloss.linear_binary_cross_entropy`.
         **settings: `reduction`, `pos_weight`, `weight`, `label_weight`, `label_axis`, `label_smoothing`,
-            `ignore_index`, `axis` and `validate`, as for `logloss.linear_binary_cross_entropy`.
+            `ignore_index`, `axis` and `validate`, as for that function.
 
     Raises:
         InvalidInputError: a chunk_size below 1, a reduction that does not exist.
+        TypeError: a setting that does not exist, a hook that cannot be called.
 
     Example:
         >>> import torch
@@ -45,8 +44,10 @@ class LinearBCEWithLogitsLoss(LossModule):
     """
 
     def __init__(self, *, chunk_size: int | None = None, on_weight_grad: Hook | None = None, **settings: Any) -> None:
+        if "inplace" in settings:
+            raise TypeError("LinearBCEWithLogitsLoss() takes no setting 'inplace': there are no logits to overwrite.")
         super().__init__(**settings)
-        self.chunk_size, self.on_weight_grad = chunk_size_of(chunk_size), on_weight_grad
+        self.chunk_size, self.on_weight_grad = chunk_size_of(chunk_size), hook_of(on_weight_grad)
 
     def forward(  # type: ignore[override]
         self,
@@ -60,6 +61,11 @@ class LinearBCEWithLogitsLoss(LossModule):
         own = {"linear_bias": linear_bias, "chunk_size": self.chunk_size, "on_weight_grad": self.on_weight_grad}
         return linear_binary_cross_entropy(input, linear_weight, target, **own, **self.options(data).given)
 
+    def extra_repr(self) -> str:
+        """The settings."""
+        own = {"chunk_size": self.chunk_size, "on_weight_grad": self.on_weight_grad}
+        return ", ".join([super().extra_repr(), *(f"{name}={one!r}" for name, one in own.items() if one is not None)])
+
 
 class SigLIPLoss(torch.nn.Module):
     r"""Sigmoid loss of image-text pairs, whose similarities never exist as a whole, as a module.
@@ -69,8 +75,7 @@ class SigLIPLoss(torch.nn.Module):
     or `groups` for other pairs than image i with text i. Scale and bias are the model's parameters, with gradients.
 
     Args:
-        average_positives: each of an image's k positives has the weight 1/k.
-        chunk_size: the most texts whose similarities exist at a time; None: as many as fit the cache.
+        average_positives, chunk_size: as for `logloss.siglip_loss`.
 
     Raises:
         InvalidInputError: a chunk_size below 1.
@@ -91,7 +96,8 @@ class SigLIPLoss(torch.nn.Module):
 
     def __init__(self, *, average_positives: bool = False, chunk_size: int | None = None) -> None:
         super().__init__()
-        self.average_positives, self.chunk_size = average_positives, chunk_size_of(chunk_size)
+        self.average_positives = pairs_of(None, None, average_positives).average
+        self.chunk_size = chunk_size_of(chunk_size)
 
     def forward(
         self,

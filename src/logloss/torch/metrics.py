@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import torch
 
 from .._errors import InvalidInputError
@@ -20,10 +22,11 @@ except ImportError:
             super().__init__()
             self._empty: dict[str, Any] = {}
 
-        def add_state(self, name: str, default: Any, dist_reduce_fx: str) -> None:  # noqa: ARG002 - always a sum
+        def add_state(self, name: str, default: Any, dist_reduce_fx: str) -> None:
             """Keep a tensor that adds up."""
-            self._empty[name] = default
-            self.register_buffer(name, default.clone(), persistent=False)
+            if dist_reduce_fx == "sum":
+                self._empty[name] = default
+                self.register_buffer(name, default.clone(), persistent=False)
 
         def reset(self) -> None:
             """Forget all that was added."""
@@ -44,6 +47,10 @@ except ImportError:
             """Add up the sums of all processes of `torch.distributed`, in place."""
             for name in self._empty:
                 torch.distributed.all_reduce(getattr(self, name))
+
+
+def _detached(array: Any) -> Any:
+    return array.detach() if isinstance(array, torch.Tensor) else array
 
 
 _AVERAGES = ("micro", "macro", None)
@@ -104,20 +111,28 @@ class LogLoss(Metric):
             raise InvalidInputError(f'average must be "micro", "macro" or None; got {average!r}.')
         self.num_labels, self.statistic, self.average = num_labels, statistic, average
         self.from_logits, self.ignore_index = from_logits, ignore_index
+        if type(num_labels) is not int or num_labels < 1:
+            raise InvalidInputError(f"num_labels must be an integer of at least 1; got {num_labels!r}. Use 1 for (N,).")
         nothing = ScoreSums(num_labels)
         self.add_state("counts", torch.from_numpy(nothing.counts), dist_reduce_fx="sum")
         self.add_state("overflowed", torch.from_numpy(nothing.overflowed), dist_reduce_fx="sum")
         self.add_state("digits", torch.from_numpy(nothing.digits), dist_reduce_fx="sum")
+        # A MetricCollection updates only one of the metrics whose states were equal after a batch. So those that may
+        # add up another batch differently must differ in a state.
+        rule = torch.tensor([from_logits, math.inf if ignore_index is None else ignore_index], dtype=torch.float32)
+        self.add_state("rule", rule, dist_reduce_fx="max")
 
     def update(self, preds: Any, target: Any, sample_weight: Any = None) -> None:
         """Add a batch of shape (N,) or (N, labels), and weights of its rows."""
+        preds, target, sample_weight = map(_detached, (preds, target, sample_weight))
         batch = ScoreSums.of(
-            target.detach(),
-            preds.detach(),
-            sample_weight=None if sample_weight is None else sample_weight.detach(),
-            from_logits=self.from_logits,
-            ignore_index=self.ignore_index,
+            target, preds, sample_weight=sample_weight, from_logits=self.from_logits, ignore_index=self.ignore_index
         )
+        if len(batch.counts) != self.num_labels:
+            raise InvalidInputError(
+                f"predictions must be of num_labels={self.num_labels}; got shape {tuple(np.shape(preds))}. "
+                f"Use LogLoss(num_labels={len(batch.counts)})."
+            )
         self._keep(self.sums() + batch)
 
     def _keep(self, sums: ScoreSums) -> None:

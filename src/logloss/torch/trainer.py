@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,11 +31,12 @@ def hf_loss(
             `validate`, as for `logloss.binary_cross_entropy_with_logits`.
 
     Returns:
-        A function of (outputs, labels, num_items_in_batch). Of outputs it takes "logits", or the first; labels have the
-        logits' shape, or lack an axis of length 1.
+        A function of (outputs, labels, num_items_in_batch). Of outputs it takes "logits", or the first that is no mere
+        number; labels have the logits' shape, or lack an axis of length 1.
 
     Raises:
-        InvalidInputError: shapes that differ; on a CPU, labels outside [0, 1]. A loss of probabilities.
+        InvalidInputError: no labels or no logits, shapes that differ; on a CPU, labels outside [0, 1]. A loss of
+            probabilities.
 
     Example:
         >>> import torch
@@ -55,26 +57,45 @@ def hf_loss(
             f"loss must be one of logits, which models give; got {loss.__name__}. Use binary_cross_entropy_with_logits."
         )
 
-    def compute_loss(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
-        logits = _logits(outputs)
-        targets = labels.reshape(logits.shape) if _fits(labels, logits) else labels
-        given = options if targets.dtype is torch.bool else {**options, "ignore_index": ignore_index}
-        if num_items_in_batch is None:
-            return loss(logits, targets, **given)
-        total = loss(logits, targets, reduction="sum", **given)
-        count = torch.as_tensor(num_items_in_batch, device=total.device)
-        return total / count.clamp(min=1)  # nothing to count costs nothing
+    return partial(_loss_of, loss, {**options, "ignore_index": ignore_index})
 
-    return compute_loss
+
+def _loss_of(loss: Any, options: dict[str, Any], outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
+    if labels is None:
+        raise InvalidInputError(
+            'labels must be among the inputs of a batch; got None. Name their column "labels", or name it in '
+            "TrainingArguments(label_names=)."
+        )
+    logits = _logits(outputs)
+    targets = labels.reshape(logits.shape) if _fits(labels, logits) else labels
+    if logits.shape == (*targets.shape, 2):
+        raise InvalidInputError(
+            f"there must be one logit for each label; got logits of shape {tuple(logits.shape)}, of two classes, for "
+            f"labels of shape {tuple(targets.shape)}. Load the model with num_labels=1."
+        )
+    if targets.dtype is torch.bool:
+        options = {name: value for name, value in options.items() if name != "ignore_index"}
+    if num_items_in_batch is None:
+        return loss(logits, targets, **options)
+    total = loss(logits, targets, reduction="sum", **options)
+    count = torch.as_tensor(num_items_in_batch, device=total.device).sum()  # DataParallel: of each GPU
+    return total / count.clamp(min=1)  # nothing to count costs nothing
 
 
 def _logits(outputs: Any) -> Any:
-    """The logits of a model's output: by name, or the first of a tuple."""
+    """The logits of a model's output: by name, or the first of a tuple, where a number before them is a loss."""
     if isinstance(outputs, torch.Tensor):
         return outputs
-    if hasattr(outputs, "keys") and "logits" in outputs:
+    if hasattr(outputs, "logits"):
+        return outputs.logits
+    if hasattr(outputs, "keys"):
+        if "logits" not in outputs:
+            raise InvalidInputError(
+                f'a model\'s outputs must have "logits"; got {", ".join(map(str, outputs.keys())) or "none"}. '
+                "Give them this name, or return the logits alone."
+            )
         return outputs["logits"]
-    return outputs.logits if hasattr(outputs, "logits") else outputs[0]
+    return next((one for one in outputs if one.ndim), outputs[0])
 
 
 def _fits(labels: Any, logits: Any) -> bool:

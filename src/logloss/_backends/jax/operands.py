@@ -15,6 +15,7 @@ from ..._spec.losses import SMOOTHING, Number, Primitive
 from ..._spec.options import DEFAULTS, FIELDS, Options
 from ..._spec.terms import number
 from ..._targets.positives import Positives
+from .._diagnosis import not_boolean, not_floating, not_real, not_targets
 from ..operands import OptionArrays
 from .derivatives import is_wider
 
@@ -37,9 +38,7 @@ def floating(value: Any, name: str) -> Any:
     if jnp.issubdtype(value.dtype, jnp.integer) or value.dtype == jnp.bool_:
         return value.astype(float)
     remedy = f"Use {name}.astype('float32')." if _is_real(value.dtype) else _remedy(name, value.dtype)
-    raise UnsupportedTypeError(
-        f"{name} must be float16, bfloat16, float32 or float64; got dtype {value.dtype}. {remedy}"
-    )
+    raise not_floating(name, value.dtype, remedy)
 
 
 def target_array(value: Any) -> Any:
@@ -50,9 +49,7 @@ def target_array(value: Any) -> Any:
         raise UnsupportedTypeError(f"targets must be a JAX array; got {type(value).__module__}.{type(value).__name__}.")
     if _is_real(value.dtype):
         return _of_a_byte(value)
-    raise UnsupportedTypeError(
-        f"targets must be bool, integer or floating; got dtype {value.dtype}. {_remedy('targets', value.dtype)}"
-    )
+    raise not_targets(value.dtype, _remedy("targets", value.dtype))
 
 
 def _remedy(name: str, dtype: Any) -> str:
@@ -190,9 +187,7 @@ class Arrays:
 
     def real(self, name: str, value: Any) -> Any:
         if not _is_real(value.dtype):
-            raise InvalidInputError(
-                f"{name} must hold real numbers; got dtype {value.dtype}. {_remedy(name, value.dtype)}"
-            )
+            raise not_real(name, value.dtype, _remedy(name, value.dtype))
         return value
 
     def float64(self, name: str, value: Any) -> Any:
@@ -204,10 +199,7 @@ class Arrays:
 
     def boolean(self, name: str, value: Any) -> Any:
         if value.dtype != jnp.bool_:
-            remedy = f"Use {name} != 0." if _is_real(value.dtype) else _remedy(name, value.dtype)
-            raise InvalidInputError(
-                f"{name} must be boolean, True where an element counts; got dtype {value.dtype}. {remedy}"
-            )
+            raise not_boolean(name, value.dtype, "" if _is_real(value.dtype) else _remedy(name, value.dtype))
         return value
 
     def check(self, name: str, array: Any, *, positive: bool) -> None:

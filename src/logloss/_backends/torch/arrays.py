@@ -15,6 +15,7 @@ from ..._spec.options import Options
 from ..._spec.terms import KnownLengths, number
 from ..._targets.positives import Positives
 from ..._types import Array
+from .._diagnosis import not_boolean, not_floating, not_real, not_targets
 from ..kinds import framework_of
 from ..operands import OptionArrays
 
@@ -81,9 +82,7 @@ def floating(value: Any, name: str) -> Any:
         return _strided(name, value)
     if value.dtype in _TARGETS:
         return _strided(name, value).to(wide(value.device))
-    raise UnsupportedTypeError(
-        f"{name} must be float16, bfloat16, float32 or float64; got dtype {value.dtype}. Use {name}.float()."
-    )
+    raise not_floating(name, value.dtype, f"Use {name}.float().")
 
 
 def target_array(value: Any) -> Any:
@@ -96,9 +95,7 @@ def target_array(value: Any) -> Any:
         )
     if value.is_nested or value.is_quantized or value.dtype in _TARGETS:
         return _strided("targets", value)
-    raise UnsupportedTypeError(
-        f"targets must be bool, integer or floating; got dtype {value.dtype}. Encode labels as 0 and 1."
-    )
+    raise not_targets(value.dtype)
 
 
 def _type_of(value: Any) -> str:
@@ -208,9 +205,7 @@ class TensorArrays(KnownLengths):
         """Real numbers of any type."""
         tensor = option_tensor(name, value, self.x)
         if tensor.dtype.is_complex:
-            raise InvalidInputError(
-                f"{name} must hold real numbers; got dtype {tensor.dtype}. Convert it to float32 or float64."
-            )
+            raise not_real(name, tensor.dtype)
         return tensor
 
     def float64(self, name: str, value: Any) -> Any:
@@ -226,9 +221,7 @@ class TensorArrays(KnownLengths):
         """A boolean tensor."""
         tensor = option_tensor(name, value, self.x)
         if tensor.dtype is not torch.bool:
-            raise InvalidInputError(
-                f"{name} must be boolean, True where an element counts; got dtype {tensor.dtype}. Use {name} != 0."
-            )
+            raise not_boolean(name, tensor.dtype)
         return tensor
 
     def check(self, name: str, array: Any, *, positive: bool) -> None:

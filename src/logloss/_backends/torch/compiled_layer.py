@@ -15,7 +15,7 @@ from ..._spec.losses import CROSS_ENTROPY, PLAIN_LOSS
 from ..._spec.options import STATIC, VARYING, Options
 from ..._spec.reductions import reduced_shape
 from ..._targets.positives import Positives
-from .. import layers, linear
+from .. import layer_arguments, linear
 from ..linear import Wanted
 from . import compiled, layer
 from .arrays import as_tensor, on_host, result_dtype
@@ -31,11 +31,13 @@ def value(
     """The loss, reduced: what Dynamo sees."""
     if hook is not None:
         raise UnsupportedTypeError(
-            "compiled code cannot call on_weight_grad; got a hook. Compile the model without it."
+            "compiled or recorded code cannot call on_weight_grad; got a hook. Compile the model without it."
         )
+    if hasattr(targets, "tocsr") and not torch.compiler.is_compiling():
+        targets = Positives.from_scipy(targets)
     if isinstance(targets, Positives):
-        layers.check_targets(targets, (inputs.shape[0], weight.shape[0]))
-        parts = [torch.as_tensor(targets.indptr), torch.as_tensor(targets.indices)]
+        layer_arguments.check_targets(targets, (inputs.shape[0], weight.shape[0]))
+        parts = [torch.as_tensor(one, device="cpu") for one in (targets.indptr, targets.indices)]
     elif isinstance(targets, torch.Tensor):
         parts = [targets]
     else:
@@ -67,9 +69,9 @@ def _call(x: Any, w: Any, parts: list[Any], chunk_size: int | None, options: tup
     given = compiled.call_of(CROSS_ENTROPY.name, names, values, tuple(static)).options
     shape = x.shape[0], w.shape[0]
     targets = parts[0] if len(parts) == 1 else Positives.from_parts(shape, (on_host(parts[0]), on_host(parts[1])))
-    found = layers.positives_in(targets, shape)
+    found = layer_arguments.positives_in(targets, shape)
     targets = targets if found is None else found
-    layers.check_targets(targets, shape)
+    layer_arguments.check_targets(targets, shape)
     return layer.Call(targets, given, chunk_size)
 
 
@@ -81,7 +83,7 @@ def _options(options: tuple[Any, ...]) -> Options:
 def _linear(
     x: Any, w: Any, b: Any, parts: list[Any], chunk_size: int | None, wanted: list[bool], *options: Any
 ) -> tuple[Any, ...]:
-    kept = Wanted(*wanted) if layers.is_one_number(_options(options)) else linear.NOTHING
+    kept = Wanted(*wanted) if layer_arguments.is_one_number(_options(options)) else linear.NOTHING
     loss, grads = layer.evaluated(x, w, b, _call(x, w, parts, chunk_size, options), kept)
     return loss, *_present(grads, x)
 
@@ -104,7 +106,7 @@ def _shapes(
     given = _options(options)
     shape: tuple[Any, ...] = (x.shape[0], w.shape[0])
     shape = shape if given.reduction == "none" else reduced_shape(given, shape)
-    kept = wanted if layers.is_one_number(given) else [False] * 3
+    kept = wanted if layer_arguments.is_one_number(given) else [False] * 3
     return x.new_empty(shape, dtype=result_dtype(x)), *_shapes_of_gradients(x, w, b, kept)
 
 
@@ -122,7 +124,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
     ctx.parts, ctx.values, ctx.options = len(parts), len(options[1]), options
     ctx.dtypes, ctx.kept = (
         [None if one is None else one.dtype for one in (x, w, b)],
-        layers.is_one_number(_options(tuple(options))),
+        layer_arguments.is_one_number(_options(tuple(options))),
     )
     ctx.save_for_backward(*(output[1:] if ctx.kept else (x, w, b, *parts, *options[1])))
     ctx.set_materialize_grads(False)

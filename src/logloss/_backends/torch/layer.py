@@ -13,8 +13,8 @@ import torch
 from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._spec.options import Options
 from ..._targets.positives import Positives
-from .. import layers, linear
-from ..layers import Hook
+from .. import layer_arguments, linear
+from ..layer_arguments import Hook
 from ..linear import Problem, Sweep, Wanted
 from . import cpu, gpu, state
 from .arrays import check_device, floating, kernel_options, target_array, tensor_of, view
@@ -122,11 +122,11 @@ class TensorLayer:
     def edges(self, chunk_size: int | None, *, hooked: bool = False) -> list[int]:
         """Where chunks begin and the last one ends; with a hook a chunk's gradient of the weights counts as well."""
         rows = max(self.shape[0], self.inputs.shape[1]) if hooked else self.shape[0]
-        return layers.edges(self.shape[1], rows, self.dtype.itemsize, chunk_size, self.budget())
+        return layer_arguments.edges(self.shape[1], rows, self.dtype.itemsize, chunk_size, self.budget())
 
     def budget(self) -> int:
         """Bytes of a chunk's logits."""
-        return layers.BUDGET
+        return layer_arguments.BUDGET
 
     def problem(self, targets: Any, options: Options) -> Problem:
         """The loss, with views of the memory of tensors."""
@@ -162,7 +162,7 @@ def value(
     inputs: Any, weight: Any, targets: Any, bias: Any, options: Options, chunk_size: int | None, hook: Hook | None
 ) -> Any:
     """The loss, reduced, as a differentiable tensor."""
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or state.is_traced(inputs):
         from . import compiled_layer
 
         return compiled_layer.value(inputs, weight, targets, bias, options, chunk_size, hook)
@@ -189,22 +189,24 @@ def value_and_grad(
 def operands(inputs: Any, weight: Any, targets: Any, bias: Any, call: Call) -> tuple[Any, Any, Any, Call]:
     """Layer and targets, checked."""
     x, w, b = parts({"inputs": inputs, "linear_weight": weight, "linear_bias": bias})
-    shape = layers.check_layer(x, w, b)
+    shape = layer_arguments.check_layer(x, w, b)
     t = targets
     if not isinstance(t, Positives) and not hasattr(t, "tocsr"):
         t = target_array(t)
         check_device("targets", t, x)
     if not state.is_traced(x):  # the operator will see
-        found = layers.positives_in(t, shape)
+        found = layer_arguments.positives_in(t, shape)
         t = t if found is None else found
-        layers.check_targets(t, shape)
+        layer_arguments.check_targets(t, shape)
     _refuse_learnt({"targets": t, **call.options.given})
     return x, w, b, call._replace(targets=t)
 
 
 def parts(named: dict[str, Any]) -> list[Any]:
     """The tensors of a layer, None where there is none: on one device and of one dtype, autocast's where that is on."""
-    tensors = {name: None if one is None else floating(one, name) for name, one in named.items()}
+    tensors = {
+        name: None if one is None and name == "linear_bias" else floating(one, name) for name, one in named.items()
+    }
     first, x = next(iter(tensors)), next(one for one in tensors.values() if one is not None)
     if not (x.is_cpu or x.is_cuda) or not (state.has_memory(x) or state.is_traced(x)):
         raise UnsupportedTypeError(
@@ -308,9 +310,9 @@ class Loss(torch.autograd.Function):
     def forward(ctx: Any, x: Any, w: Any, b: Any, call: Call) -> Any:
         wanted = Wanted(*ctx.needs_input_grad[:3])
         ctx.call, ctx.wanted, ctx.dtypes = call, wanted, [None if one is None else one.dtype for one in (x, w, b)]
-        ctx.kept = layers.is_one_number(call.options)
+        ctx.kept = layer_arguments.is_one_number(call.options)
         if not ctx.kept:
-            layers.refuse_hook(call.hook, call.options)
+            layer_arguments.refuse_hook(call.hook, call.options)
             ctx.save_for_backward(x, w, b)
             return evaluated(x, w, b, call, linear.NOTHING)[0]
         refuse_in_backward(call)
@@ -322,6 +324,7 @@ class Loss(torch.autograd.Function):
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
         if not ctx.kept:
             refuse_second_derivative()
+            _refuse_many(upstream)
             x, w, b = ctx.saved_tensors
             grads = evaluated(x, w, b, ctx.call, ctx.wanted, upstream)[1]
             return *(None if g is None else g.to(d) for g, d in zip(grads, ctx.dtypes, strict=True)), None
@@ -331,6 +334,8 @@ class Loss(torch.autograd.Function):
 def kept_gradients(ctx: Any, upstream: Any) -> tuple[Any, ...]:
     """The gradients that a loss of a layer has kept, times what comes from above."""
     refuse_second_derivative()
+    if ctx.call.hook is not None:
+        _refuse_many(upstream)
     if ctx.call.hook is not None and upstream.item() != 1.0:
         raise InvalidInputError(
             f"with on_weight_grad the loss must be what backward() is called on; got an upstream gradient of "
@@ -353,9 +358,18 @@ def scaled(grad: Any, dtype: Any, factor: Any) -> Any:
     """A kept gradient times the upstream one, in its own memory unless the graph may ask again."""
     if grad is None:
         return None
-    if state.graph_is_kept():
+    if state.graph_is_kept() or state.is_mapped(factor):
         return (grad * factor).to(dtype)  # a copy even for 1: what is handed over becomes .grad, and is added to
     return (gpu if grad.is_cuda else cpu).multiply(grad, factor).to(dtype)
+
+
+def _refuse_many(upstream: Any) -> None:
+    """Raise where one backward is asked for the gradients of many upstream ones."""
+    if state.is_mapped(upstream):
+        raise UnsupportedTypeError(
+            "losses of linear layers that are several numbers, or have a hook, take one upstream gradient at a time; "
+            "got is_grads_batched=True. Ask for one after the other."
+        )
 
 
 def refuse_second_derivative() -> None:

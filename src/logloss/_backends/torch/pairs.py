@@ -9,7 +9,7 @@ import torch
 from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._targets.positives import Positives
 from .. import siglip
-from ..layers import Pairs
+from ..layer_arguments import Pairs
 from ..linear import Sweep, Wanted
 from . import layer, state
 from .arrays import check_device, on_host, result_dtype, target_array
@@ -17,7 +17,7 @@ from .arrays import check_device, on_host, result_dtype, target_array
 
 def value(images: Any, texts: Any, scale: Any, bias: Any, pairs: Pairs, chunk_size: int | None) -> Any:
     """The loss as a differentiable tensor, in float32 at least."""
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or state.is_traced(images):
         return _traced(images, texts, scale, bias, *_as_tensors(pairs), pairs.average, chunk_size)
     u, v, pairs = operands(images, texts, pairs)
     t, b = parameters(scale, bias, u)
@@ -102,7 +102,7 @@ def layer_of(u: Any, v: Any, t: Any, b: Any) -> layer.TensorLayer:
     if gpu_layer.serves(u):
         return gpu_layer.GPULayer(u, v, None, t, b)
     gain, shift = siglip.number("logit_scale", t), 0.0 if b is None else siglip.number("logit_bias", b)
-    return layer.TensorLayer(u, v, torch.full((v.shape[0],), shift, dtype=result_dtype(u)), gain)
+    return layer.TensorLayer(u, v, torch.full((v.shape[0],), shift, dtype=result_dtype(u), device=u.device), gain)
 
 
 def swept(own: layer.TensorLayer, described: Any, chunk_size: int | None, wanted: Wanted) -> Any:
@@ -148,10 +148,14 @@ _ARGUMENTS = (
 
 def _as_tensors(pairs: Pairs) -> tuple[str, list[Any]]:
     """Which pairs are positive, as an operator takes it: how it is said, and the tensors that say it."""
+    if hasattr(pairs.targets, "tocsr") and not torch.compiler.is_compiling():
+        pairs = pairs._replace(targets=Positives.from_scipy(pairs.targets))
     if pairs.groups is not None:
         return "groups", [torch.as_tensor(one) for one in pairs.groups]
     if isinstance(pairs.targets, Positives):
-        return "positives", [torch.as_tensor(pairs.targets.indptr), torch.as_tensor(pairs.targets.indices)]
+        return "positives", [
+            torch.as_tensor(one, device="cpu") for one in (pairs.targets.indptr, pairs.targets.indices)
+        ]
     if pairs.targets is None:
         return "", []
     if isinstance(pairs.targets, torch.Tensor):

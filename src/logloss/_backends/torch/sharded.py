@@ -11,8 +11,8 @@ from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._spec.options import STATIC, Options
 from ..._spec.reductions import check_reduction
 from ..._targets.positives import Positives
-from .. import layers, linear, siglip
-from ..layers import Pairs
+from .. import layer_arguments, linear, siglip
+from ..layer_arguments import Pairs
 from ..linear import Problem, Wanted
 from . import cpu, layer, pairs
 from .collectives import Process, all_gather, all_reduce, exchange, pass_on, process_of
@@ -31,7 +31,7 @@ def linear_value(
 
     def prepare() -> tuple[Any, dict[str, Any], list[float]]:
         check_reduction(options)
-        if not layers.is_one_number(options):
+        if not layer_arguments.is_one_number(options):
             raise InvalidInputError(
                 f"a sharded loss is one number; got reduction={options.reduction!r} and axis={options.axis!r}. "
                 'Use "mean", "sum", "weighted_mean" or "batchmean".'

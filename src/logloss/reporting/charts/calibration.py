@@ -33,6 +33,7 @@ from .parts import (
     thinned,
     up,
     words,
+    zero,
 )
 
 _STEP = 0.004
@@ -201,7 +202,7 @@ def difference(groups: Groups, chance: Band | None = None, shown: Domain = UNIT)
     x = across("x", "predicted probability", shown)
     y = up("y", domain, **signed())
     data = rows(x=groups.predicted, y=middle, low=low, high=high)
-    layers = [layer(rows(y=[0]), "rule", {"y": y}, stroke=MUTED, strokeWidth=1)]
+    layers = [zero(y)]
     if chance:
         lower, upper = (
             [100 * (one - at) for one, at in zip(values, chance.x, strict=True)] for values in (chance.low, chance.high)

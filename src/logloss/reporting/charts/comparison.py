@@ -27,6 +27,7 @@ from .parts import (
     silent,
     up,
     words,
+    zero,
     zoomed,
 )
 
@@ -143,7 +144,7 @@ def murphy_difference(
     x, y = across("x", "threshold probability", shown), up("y", domain, format=".3~f", **signed())
     left = shown[0] + 0.02 * (shown[1] - shown[0])
     layers = [
-        layer(rows(y=[0]), "rule", {"y": y}, stroke=MUTED, strokeWidth=1),
+        zero(y),
         band(thresholds, low, high, across=x, up=y, fillOpacity=0.18),
         line(thresholds, values, across=x, up=y),
         above("difference of elementary scores, thousandths"),

@@ -20,12 +20,11 @@ from .parts import (
     across,
     band,
     chart,
-    layer,
     line,
-    rows,
     targets,
     up,
     words,
+    zero,
     zoomed,
 )
 
@@ -54,7 +53,7 @@ def decision_curve(
     default = [max(0.0, one) for one in everyone]
     low, high = ([one + sign * width for one, width in zip(nb, half, strict=True)] for sign in (-1, 1))
     layers = [
-        layer(rows(y=[0]), "rule", {"y": y}, stroke=MUTED, strokeWidth=1),
+        zero(y),
         line([0, *t], [base_rate, *everyone], ORANGE, across=x, up=y, strokeWidth=1.5, strokeDash=[5, 3], clip=True),
         band(t, default, [max(a, b) for a, b in zip(default, nb, strict=True)], TINT, across=x, up=y, fillOpacity=0.55),
         *(

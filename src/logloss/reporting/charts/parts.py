@@ -147,6 +147,11 @@ def line(x: Numbers, y: Numbers, color: str = BLUE, *, across: Spec, up: Spec, *
     return layer(rows(x=x, y=y), "line", encoding, stroke=color, **{"strokeWidth": 1.75, **mark})
 
 
+def zero(up: Spec) -> Spec:
+    """The line at 0 over the whole width."""
+    return layer(rows(y=[0]), "rule", {"y": {**up, "field": "y"}}, stroke=MUTED, strokeWidth=1)
+
+
 def band(x: Numbers, low: Numbers, high: Numbers, color: str = BLUE, *, across: Spec, up: Spec, **mark: Any) -> Spec:
     """The area between two curves."""
     encoding: Spec = {"x": {**across, "field": "x"}, "y": {**up, "field": "low"}, "y2": {"field": "high"}}

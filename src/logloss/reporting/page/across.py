@@ -11,7 +11,7 @@ import numpy as np
 from ...evaluate.summary import GROUP, SEGMENT
 from .. import charts
 from ..charts.comparison import Series
-from ..phrases import listed, number, percent, some, whole
+from ..phrases import capital, listed, number, percent, some, whole
 from ..svg import short
 from . import words
 from .figures import Figure
@@ -94,8 +94,7 @@ def _scanned(one: Subject, parts: list[Part], answers: list[Answer]) -> bool:
 def _worst_segment(one: Subject, found: Sequence[Segment]) -> Answer:
     """The segment whose error is surely the largest, and how many there are beyond chance."""
     sure = [segment for segment in found if segment.found]
-    count = f"{len(sure):,} of {some(len(found), 'segment')}"
-    beyond = f"{count} miss by more than chance allows, after correcting for looking at all of them."
+    beyond = _beyond(len(sure), some(len(found), "segment"))
     if not sure:
         return answer(WHOM, "whom", one, ("For none surely.", beyond))
     worst = max(sure, key=lambda segment: (segment.at_least, abs(segment.shrunken.value)))
@@ -113,12 +112,15 @@ def _worst(what: str, lines: Sequence[Line], name: str = "", subject: Subject | 
         largest = f"{shift} there, the largest difference of {some(len(lines), what)}."
         return Answer(WHOM, "whom", f"{worst.name}:", largest, about=name)
     surely = [line for line in ranked(lines) if line.beyond(len(lines))]
-    count = f"{len(surely):,} of {some(len(lines), what)}"
-    beyond = f"{count} miss by more than chance allows, after correcting for looking at all of them."
+    beyond = _beyond(len(surely), some(len(lines), what))
     if not surely:
         return Answer(WHOM, "whom", "For none surely.", beyond, about=name)
     said = f"{worst.name}:", f"{shift} there. {beyond}"
     return answer(WHOM, "whom", subject, said, GROUP.code) if subject else Answer(WHOM, "whom", *said, about=name)
+
+
+def _beyond(sure: int, of: str) -> str:
+    return f"{sure:,} of {of} miss by more than chance allows, after correcting for looking at all of them."
 
 
 def changed(shown: Sequence[Subject], summary: Summary) -> Section:
@@ -128,7 +130,7 @@ def changed(shown: Sequence[Subject], summary: Summary) -> Section:
     for one in shown:
         verbs, told = _changes(one.block, times)
         moved = [name for name, verb in verbs.items() if verb in ("rose", "fell")]
-        title = f"{_capital(listed(moved))} changed beyond chance" if moved else "Nothing changed for sure"
+        title = f"{capital(listed(moved))} changed beyond chance" if moved else "Nothing changed for sure"
         answers.append(answer(CHANGED, "changed", one, ("Yes." if moved else "Not for sure.", told), "LL6"))
         paragraphs += [told] if len(shown) == 1 else []
         figure, table_ = _series(one.block, times, title), _windows(one, times, short(summary.plan.groups[0]))
@@ -136,10 +138,6 @@ def changed(shown: Sequence[Subject], summary: Summary) -> Section:
         parts.append(Part(one.name, (figure, table_) if beside else (figure,), () if beside else (table_,)))
     explained = "The first and the last time are compared; they are taken as samples of different rows."
     return Section("changed", CHANGED, together(answers), (*paragraphs, explained), tuple(parts))
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _several(block: Block) -> Iterator[Series]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...evaluate.summary import reasons
-from ..phrases import listed, number, some, whole
+from ..phrases import capital, listed, number, some, whole
 from ..svg import short
 from .subjects import Subject
 from .tables import Table, pairs
@@ -69,7 +69,7 @@ def _said(found: Finding) -> tuple[str, str, str]:
 
 def _sentence(text: str) -> str:
     """With a capital and without its dot."""
-    return text[:1].upper() + text[1:].rstrip(".").replace("`", "")
+    return capital(text.rstrip(".").replace("`", ""))
 
 
 def quality(summary: Summary, everyone: Sequence[Subject]) -> Table:

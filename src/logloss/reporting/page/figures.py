@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from .subjects import Subject
 
 _ROWS = 25
-_STEPS = 3
 _FEWEST_FLAGGED, _LEAST_FLAGGED = 20, 0.1
 """A decision curve ends where fewer rows than these, and a smaller share of them, would be flagged."""
 _FEWEST_IN_GROUP = 5

@@ -81,24 +81,11 @@ def table(key: str, what: str, lines: Sequence[Line]) -> Table:
     columns += [Column("rows"), Column("base rate"), Column("log loss"), Column("D²")]
     columns += [Column("AUC")] if with_auc else []
     rows = tuple(tuple(_cells(line, limit, with_intervals, with_auc)) for line in shown)
-    of = (
-        f"first {len(shown):,} of {len(lines):,}; all of them in --json"
-        if len(lines) > MOST
-        else f"{some(len(lines), what)}"
-    )
+    of = f"first {MOST:,} of {len(lines):,}; all of them in --json" if len(lines) > MOST else some(len(lines), what)
     subtitle = f"Observed minus predicted, percentage points; {of}"
     place = next((i for i, one in enumerate(columns) if one.title == "at least"), -1)
-    return Table(
-        key,
-        f"{what.capitalize()}s by miscalibration",
-        tuple(columns),
-        rows,
-        subtitle,
-        place,
-        False,
-        True,
-        shown[0].name,
-    )
+    title = f"{what.capitalize()}s by miscalibration"
+    return Table(key, title, tuple(columns), rows, subtitle, place, sortable=True, filtered=shown[0].name)
 
 
 def segments(key: str, found: Sequence[Segment]) -> Table:
@@ -116,7 +103,7 @@ def segments(key: str, found: Sequence[Segment]) -> Table:
     of = f"first {len(shown):,} of {len(found):,}" if len(found) > MOST else some(len(found), "segment")
     subtitle = f"Observed minus predicted, percentage points; p adjusted for all segments; {of}"
     name = short(shown[0].name, 48)
-    return Table(key, "Segments by miscalibration", columns, rows, subtitle, 3, False, True, name)
+    return Table(key, "Segments by miscalibration", columns, rows, subtitle, 3, sortable=True, filtered=name)
 
 
 def _of_segment(one: Segment, limit: float) -> list[Cell]:

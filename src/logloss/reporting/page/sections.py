@@ -243,10 +243,8 @@ def _gains(thresholds: Sequence[Threshold]) -> Table:
     for one in thresholds:
         better = one.gain_over_all if one.gain_over_all.value < one.net_benefit.value else one.net_benefit
         rows.append(estimate(probability(one.threshold), better.value, better.low, better.high, scale=1000, least=0))
-    table = pairs("gains", "What is gained", rows, ("threshold", "gain", "±"))
-    return Table(
-        **{**table.__dict__, "subtitle": "Hits more per 1,000 rows, net, than the better of acting on all and on none"}
-    )
+    subtitle = "Hits more per 1,000 rows, net, than the better of acting on all and on none"
+    return pairs("gains", "What is gained", rows, ("threshold", "gain", "±"), subtitle)
 
 
 def _thresholds(thresholds: Sequence[Threshold]) -> Table:
@@ -262,7 +260,5 @@ def _thresholds(thresholds: Sequence[Threshold]) -> Table:
             half,
         ]
         rows.append(tuple(map(Cell, shown)))
-    columns = tuple(map(Column, titles))
-    return Table(
-        "thresholds", "Thresholds", columns, tuple(rows), f"Flagged: p{NARROW}≥{NARROW}threshold", 0, True, True
-    )
+    columns, subtitle = tuple(map(Column, titles)), f"Flagged: p{NARROW}≥{NARROW}threshold"
+    return Table("thresholds", "Thresholds", columns, tuple(rows), subtitle, 0, rising=True, sortable=True)

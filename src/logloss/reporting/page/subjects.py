@@ -55,11 +55,6 @@ def _subject(place: int, block: Block, problem: Any, summary: Summary) -> Subjec
     return Subject(f"s{place}", name, target, prediction, block, block.statistics(-1))
 
 
-def averages(summary: Summary) -> list[Block]:
-    """The averages over labels."""
-    return [block for block in summary.results.blocks if block.average is not None]
-
-
 def group_name(key: Sequence[Any], columns: Sequence[str]) -> str:
     """A group as "sex = 2 · race = 1"."""
     return " · ".join(f"{short(column, 32)} = {_value(value)}" for column, value in zip(columns, key, strict=True))

@@ -54,13 +54,16 @@ class Table:
 
 
 def pairs(
-    key: str, title: str, rows: Iterable[tuple[str, str, str]], head: tuple[str, str, str] | None = None
+    key: str,
+    title: str,
+    rows: Iterable[tuple[str, str, str]],
+    head: tuple[str, str, str] = ("", "", ""),
+    subtitle: str = "",
 ) -> Table:
     """A small table of names, values and half intervals; those without a value are left out."""
-    titles = head or ("", "", "")
-    columns = (Column(titles[0], "text"), Column(titles[1]), Column(titles[2], "margin"))
+    columns = (Column(head[0], "text"), Column(head[1]), Column(head[2], "margin"))
     kept = tuple((Cell(name), Cell(value), Cell(half)) for name, value, half in rows if value != UNDEFINED)
-    return Table(key, title, columns, kept)
+    return Table(key, title, columns, kept, subtitle)
 
 
 def data(key: str, title: str, columns: Mapping[str, Iterable[str]]) -> Table:
@@ -81,9 +84,9 @@ def sampled(columns: Sequence[Any], most: int) -> list[list[float]]:
     return [[float(column[place]) for place in places] for column in columns]
 
 
-def sortable(text: str, value: float, drawn: Interval | None = None) -> Cell:
+def sortable(text: str, value: float) -> Cell:
     """A cell with all digits to sort by."""
-    return Cell(text, f"{value:.6g}" if math.isfinite(value) else "nan" if math.isnan(value) else str(value), drawn)
+    return Cell(text, f"{value:.6g}" if math.isfinite(value) else "nan" if math.isnan(value) else str(value))
 
 
 def drawn(value: float, low: float, high: float, limit: float) -> Cell:

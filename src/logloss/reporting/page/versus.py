@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import charts
-from ..phrases import PLUS_MINUS, UNDEFINED, listed, measured, number, p_value, percent, points, some, whole
+from ..phrases import PLUS_MINUS, UNDEFINED, capital, listed, measured, number, p_value, percent, points, some, whole
 from ..svg import short
 from .across import margin
 from .figures import Figure
@@ -81,7 +81,7 @@ def _verdict(one: Paired) -> Answer:
 
 
 def _reason(told: Estimate) -> str:
-    return f"{told.reason[:1].upper()}{told.reason[1:]}." if told.reason else ""
+    return f"{capital(told.reason)}." if told.reason else ""
 
 
 def _wins(one: Paired) -> str:
@@ -177,8 +177,7 @@ def _by_group(one: Paired) -> str:
     if not sure:
         return f"In none of {some(len(one.groups), 'group')} a difference beyond chance"
     said = [f"{word} in {count:,}" for word, count in (("better", good), ("worse", bad)) if count]
-    text = listed(said)
-    return f"{text[:1].upper()}{text[1:]} of {some(len(one.groups), 'group')}"
+    return f"{capital(listed(said))} of {some(len(one.groups), 'group')}"
 
 
 def _by_intervals(lines: Sequence[tuple[str, Block, Any]]) -> Answer:

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._errors import InvalidInputError
 from .._spec import reductions
-from .._spec.options import Options
+from .._spec.options import FIELDS, LossOptions, Options
 from .._targets.positives import Positives
 from .._types import Array
 
@@ -84,11 +84,13 @@ def check_targets(
     """Targets, dense or positives, of this shape."""
     if tuple(targets.shape) == shape:
         return
-    raise InvalidInputError(
-        f"targets must have shape {shape}: {what}; got shape "
-        f"{tuple(targets.shape)}. Give a dense array of that shape, logloss.Positives, a SciPy matrix, or a matrix "
-        "of integers with the positive labels of each row, filled up with -1."
+    remedy = (
+        "Use targets[:, None] if these are the one positive label of each row."
+        if tuple(targets.shape) == shape[:1] and _is_whole(targets.dtype)
+        else "Give a dense array of that shape, logloss.Positives, a SciPy matrix, or a matrix of integers with the "
+        "positive labels of each row, filled up with -1."
     )
+    raise InvalidInputError(f"targets must have shape {shape}: {what}; got shape {tuple(targets.shape)}. {remedy}")
 
 
 def is_one_number(options: Options) -> bool:
@@ -103,6 +105,25 @@ def refuse_hook(hook: Hook | None, options: Options) -> None:
             f"on_weight_grad needs a loss that is one number; got reduction={options.reduction!r} and "
             f"axis={options.axis!r}. Leave the hook or these out."
         )
+
+
+def call_of(
+    function: Callable[..., Any], bias: Any, chunk_size: Any, hook: Any, options: LossOptions
+) -> tuple[Any, Options, int | None, Hook | None]:
+    """What a caller gave beside layer and targets, checked as far as no array is needed."""
+    unknown = sorted(options.keys() - FIELDS.keys())
+    if unknown:
+        names = ", ".join(("linear_bias", "chunk_size", "on_weight_grad", *FIELDS))
+        raise TypeError(f"{function.__name__}() got an unexpected option {unknown[0]!r}. It takes {names}.")
+    return bias, Options(**options), chunk_size_of(chunk_size), hook_of(hook)
+
+
+def hook_of(value: Any) -> Hook | None:
+    """A caller's hook."""
+    if value is not None and not callable(value):
+        raise TypeError(f"on_weight_grad must be callable with (start, stop, grad); got {value!r}.")
+    hook: Hook | None = value
+    return hook
 
 
 # ---- pairs of images and texts --------------------------------------------------------------------------------------
