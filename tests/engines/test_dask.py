@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,7 @@ import pytest
 
 import logloss as ll
 from engines import cases
-from engines.conftest import table
+from engines.conftest import ROOT, table
 from logloss.engines import dask as engine
 
 pytestmark = pytest.mark.engines
@@ -80,3 +84,23 @@ def test_partitions_that_differ_and_another_python(client: Any, monkeypatch: pyt
     monkeypatch.setattr(engine, "_PYTHON", "3.99.1")
     with pytest.raises(ll.InvalidInputError, match=r"run the Python of the client, 3\.99\.1; .* runs 3\..*; "):
         ll.score(dd.from_pandas(whole, npartitions=1), target="y", logit="z")
+
+
+def test_a_worker_with_another_version(files: list[str], tmp_path: Path) -> None:
+    """It imports a copy of this package that says it is another."""
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    package = tmp_path / "src" / "logloss" / "__init__.py"
+    package.write_text(package.read_text(encoding="utf-8").replace(f'"{ll.__version__}"', '"0.1.9"'), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=":0") as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        command = ["-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--no-nanny", "--no-dashboard"]
+        with subprocess.Popen([sys.executable, *command], env=environment, stderr=subprocess.DEVNULL) as worker:
+            client.wait_for_workers(1)
+            with pytest.raises(ll.InvalidInputError) as raised:
+                ll.score(files[:2], target="y", logit="z", engine="dask")
+            worker.terminate()
+    said = f"the same version of logloss; one has 0.1.9, another {ll.__version__}; install the same everywhere."
+    assert str(raised.value).endswith(said)

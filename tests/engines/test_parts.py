@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from engines import cases
 from engines.conftest import ACS, COLUMNS, table
 from logloss.cli import main
 from logloss.engines import parts, remote
-from logloss.engines.parts import Answer, Worker
+from logloss.engines.parts import Answer, Part, Worker
 from logloss.engines.task import Task
 from logloss.evaluate import storage
+from logloss.sources import open_source
 
 
 def test_parts_add_to_the_whole(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,6 +186,12 @@ def test_a_worker_without_the_package() -> None:
         "the Python of a worker has no logloss; install the same versions on every worker; PYSPA"
     )
     assert remote._reason(dask, RuntimeError("one\n two.\n")) == "two"
+
+
+def test_a_state_of_another_version_is_not_added(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = Worker(Task({"target": "y", "logit": "z"}))(Part(3, open_source(files[0])))
+    monkeypatch.setattr(ll, "__version__", "9.9.9")  # of the driver, once the worker has answered
+    assert re.search(r"version of logloss; one has 9\.9\.9, another \d+\.", parts.together([answer]).error)
 
 
 def test_the_command_line(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,6 +60,21 @@ def test_each_kind(name: str, folder: Path, store: Any) -> None:
     assert found.summary.dropped == expected.summary.dropped
 
 
+def test_the_store_of_google(folder: Path, store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its XML requests are those of S3: the same server lists and reads in ranges what anybody may read."""
+    for name in ROWS:
+        store.put_object_acl(Bucket="logs", Key=f"clicks/{name}", ACL="public-read")
+    account = {"gcs_base_url": store.meta.endpoint_url, "disable_oauth": True}
+    account |= dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+    (tmp_path / "account.json").write_text(json.dumps(account))
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", str(tmp_path / "account.json"))
+    assert same(ll.score("gs://logs/clicks", **COLUMNS), ll.score(folder, **COLUMNS))
+    found = ll.score("gs://logs/clicks/day=*/part-0.*", **COLUMNS)
+    assert same(found, ll.score(f"{folder}/day=*/part-0.*", **COLUMNS))
+    with pytest.raises(ll.InvalidInputError, match=r"no bucket or container of gs://none/x\.csv; check its name"):
+        ll.score("gs://none/x.csv", **COLUMNS)
+
+
 def test_labels_lists_reports_and_comparisons(folder: Path, store: Any, tmp_path: Path) -> None:
     frame = pl.read_parquet(folder / "day=2026-11-01/part-0.parquet").with_row_index("id")
     (listed := tmp_path / "list.txt").write_text("s3://logs/joined/predictions.csv\n")

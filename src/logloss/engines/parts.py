@@ -8,10 +8,12 @@ safe to read from anyone.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import pickle
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,6 +69,9 @@ class Worker:
     labels: tuple[str, ...] = ()
     """What differs once labels elsewhere have changed."""
 
+    def __reduce__(self) -> tuple[Callable[[bytes], Work], tuple[bytes]]:
+        return _arrived, (_sealed(vars(self)),)
+
     def __call__(self, part: Part) -> Answer:
         """The answer to a part; files that may be left out, or were done before, are done one by one."""
         alone = self.skip_unreadable or self.resume is not None
@@ -117,13 +122,47 @@ class Worker:
 
 def packed(state: State) -> bytes:
     """A state as it travels; of no rows there is none, since its plan need not be that of the others."""
-    return pickle.dumps(state, pickle.HIGHEST_PROTOCOL) if state.rows or any(state.dropped.values()) else b""
+    return _sealed(state) if state.rows or any(state.dropped.values()) else b""
 
 
 def unpacked(state: bytes) -> State:
-    """What `packed` gave."""
-    found: State = pickle.loads(state)
+    """What `packed` gave. Raises InvalidInputError if another version of this package did."""
+    found: State = _opened(state)
     return found
+
+
+def _sealed(content: Any) -> bytes:
+    """A value as it travels to other processes: behind the version of this package, which alone may open it."""
+    from .. import __version__
+
+    stream = io.BytesIO()
+    for one in (__version__, content):
+        pickle.dump(one, stream, pickle.HIGHEST_PROTOCOL)
+    return stream.getvalue()
+
+
+def _opened(sealed: bytes) -> Any:
+    from .. import __version__
+
+    stream = io.BytesIO(sealed)
+    if (theirs := pickle.load(stream)) != __version__:
+        raise InvalidInputError(
+            f"the driver and all workers must have the same version of logloss; one has {__version__}, another "
+            f"{theirs}; install the same everywhere."
+        )
+    return pickle.loads(memoryview(sealed)[stream.tell() :])
+
+
+def _arrived(sealed: bytes) -> Work:
+    """The worker that was sent; where the version is another, one that only says so."""
+    try:
+        return Worker(**_opened(sealed))
+    except InvalidInputError as error:
+        return partial(_refused, str(error))
+
+
+def _refused(reason: str, part: Part) -> Answer:
+    return Answer(part.number, error=reason)
 
 
 def _read(place: Path, number: int) -> Answer | None:
@@ -165,7 +204,7 @@ class Total:
         if answer.error:
             self._fail(answer.number, answer.error)
         elif answer.state and not self._errors:
-            self._merge(answer.number, unpacked(answer.state))
+            self._merge(answer.number, answer.state)
 
     @property
     def count(self) -> int:
@@ -188,12 +227,13 @@ class Total:
         state = b"" if self.state is None else packed(self.state)
         return Answer(number, self.rows, state, self.error, "\n".join(self.skipped))
 
-    def _merge(self, number: int, state: State) -> None:
-        if self.state is None:
-            self.state = state
-            return
+    def _merge(self, number: int, packed: bytes) -> None:
         try:
-            self.state.merge(state)
+            state = unpacked(packed)
+            if self.state is None:
+                self.state = state
+            else:
+                self.state.merge(state)
         except LoglossError as error:
             self._fail(number, str(error))
 
