@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
+import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +20,9 @@ from pyspark.sql import SparkSession
 import logloss as ll
 from engines import cases, databases
 from engines.conftest import table
+from logloss.engines import remote
 from logloss.engines import spark as engine
+from logloss.engines.parts import Answer, Part, Work
 
 pytestmark = [
     pytest.mark.engines,
@@ -29,11 +35,19 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module")
+def port() -> int:
+    """For a Connect server, which says of none that it chose itself."""
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        return int(unused.getsockname()[1])
+
+
 @pytest.fixture(scope="module", autouse=True)
-def session(store: Any) -> Iterator[Any]:
+def session(store: Any, port: int) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYSPARK_PYTHON", sys.executable)
         builder = SparkSession.builder.master("local-cluster[2,1,1024]").config("spark.ui.enabled", value=False)
+        builder = builder.config("spark.connect.grpc.binding.port", port)
         session = builder.config("spark.sql.shuffle.partitions", 4).getOrCreate()
         yield session
         session.stop()
@@ -121,3 +135,53 @@ def test_another_python(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     with pytest.raises(ll.InvalidInputError, match=rf"workers run Python {here}, and the driver another; PYSPARK_"):
         ll.score(session.createDataFrame(table(10).to_arrow()), target="y", logit="z")
+
+
+CLIENT = """
+import json, sys
+import logloss as ll
+from pyspark.sql import SparkSession
+
+files, options = json.loads(sys.argv[1])
+table = SparkSession.builder.getOrCreate().read.parquet(files[0])
+found = [ll.score(files, engine="spark", **options), ll.score(table, **options)]
+print(json.dumps([type(table).__module__, *(repr(one.to_rows()) for one in found)]))
+"""
+
+
+def test_connect(session: Any, port: int, files: list[str]) -> None:
+    """A client in a process of its own, which has no Java: files and a data frame, to the bit."""
+    service = getattr(session.sparkContext._jvm, "org.apache.spark.sql.connect.service.SparkConnectService")
+    service.start(session.sparkContext._jsc.sc())
+    try:
+        environment = {**os.environ, "SPARK_REMOTE": f"sc://127.0.0.1:{port}", "JAVA_HOME": "/no/such"}
+        command = [sys.executable, "-W", "ignore", "-c", CLIENT, json.dumps([files[:3], cases.WEIGHTED])]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        kind, *found = json.loads(done.stdout.splitlines()[-1])
+    finally:
+        service.stop(session._jvm.scala.Option.empty(), session._jvm.scala.Option.empty())
+    assert kind == "pyspark.sql.connect.dataframe"
+    assert found == [repr(ll.score(one, **cases.WEIGHTED).to_rows()) for one in (files[:3], files[0])]
+
+
+def heavy(size: int) -> Work:
+    """Work whose state is of so many bytes, none of which is ever touched."""
+    return lambda part: Answer(part.number, 1, bytes(size))  # a function within one travels to workers
+
+
+def test_states_that_are_too_large(session: Any) -> None:
+    def refused(size: int) -> str:
+        answers = engine.of_files([Part(0, None)]).answers(heavy(size))
+        with pytest.raises(ll.InvalidInputError) as raised, remote._explained("spark", engine):
+            remote._added(answers, None)
+        return str(raised.value)
+
+    said = "the run on spark failed: a state is larger than the 2 GB that a value of Spark holds: it has very many gr"
+    assert refused(1 << 31).startswith(said)
+    settings = session.sparkContext._jsc.sc().conf()
+    settings.set("spark.driver.maxResultSize", "1k")
+    try:
+        assert "states are larger than spark.driver.maxResultSize (1024.0 B) lets the driver take; set" in refused(9999)
+    finally:
+        settings.set("spark.driver.maxResultSize", "1g")

@@ -23,10 +23,16 @@ LIBRARIES = ("pyspark",)
 
 _PYTHON = f"PYSPARK_PYTHON={sys.executable} names this one, where workers have it"
 
+_MANY = "it has very many groups; group less, or score parts of the data by themselves and merge their saved states"
+
 REASONS = {
     "JAVA_GATEWAY_EXITED": "Spark needs Java 17 or later with all of its modules, and none starts from JAVA_HOME or "
     "PATH; install one (Debian: openjdk-17-jre-headless)",
     r"PYTHON_VERSION_MISMATCH\D*([\d.]*\d)": f"workers run Python {{0}}, and the driver another; {_PYTHON}",
+    r"array cannot contain more than \d+ bytes|BufferHolder by size": "a state is larger than the 2 GB that a value of "
+    f"Spark holds: {_MANY}",
+    r"bigger than (spark\.driver\.maxResultSize \([^)]+\))": "states are larger than {0} lets the driver take; set it "
+    "higher, or group less",
     ABSENT: f"the Python of a worker has no {{0}}; install the same versions on every worker; {_PYTHON}",
 }
 
