@@ -36,7 +36,7 @@ SCORING = {
     "evaluate": {"_errors", "_types", "_spec", "_formula", "_kernels"},
     "partial": {"_errors", "sources", "evaluate"},
     "places": {"_errors"},
-    "engines": {"_errors", "_kernels", "sources", "evaluate", "partial", "places"},
+    "engines": {"", "_errors", "_kernels", "sources", "evaluate", "partial", "places"},  # "": the version
     "reporting": {"", "_errors", "evaluate.summary"},
     "streaming": {"_errors", "_spec", "_backends", "_kernels", "evaluate"},
     "scored": {"_errors", "places", "sources", "evaluate", "reporting"},
@@ -47,7 +47,7 @@ SCORING = {
     "pushdown": {"_errors", "_kernels", "evaluate", "sources", "scored"},
     "arguments": {"_parser", "engines", "pushdown", "reporting"},
     "cli": {
-        *{"", "_errors", "_kernels", "_parser"},  # "": the version
+        *{"", "_errors", "_kernels", "_parser"},
         *{"arguments", "scores", "comparing", "segmenting", "pushdown", "explaining", "reporting"},
     },
     "__main__": {"cli"},
