@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from diagnostics.rows import acs, both
@@ -71,10 +72,8 @@ def found():
 
 
 def _numbers(year):
-    rows = acs(year)
-    d = diagnose(
-        *both(rows["predicted_probability"], rows["employed"]), thresholds=(0.2, 0.5, 0.8), log_loss=LOSS[year]
-    )
+    p, y = (acs(year)[name] for name in ("predicted_probability", "employed"))
+    d = diagnose(*both(p, y), thresholds=(0.2, 0.5, 0.8), scores=(LOSS[year], float(np.mean((p - y) ** 2))))
     c, g, parts = d.calibration, d.discrimination, d.decomposition
     numbers = {
         "auc": g.auc.value, "auc_lower": g.auc_lower, "auc_upper": g.auc_upper, "auc_se": g.auc.se, "ks": g.ks.value,

@@ -21,7 +21,8 @@ import pytest
 
 import logloss as ll
 from logloss.cli import main
-from logloss.sources import files, open_source, paths
+from logloss.sources import files, open_source
+from logloss.sources import found as found_files
 from logloss.sources.wanted import Wanted
 from worker import AS_ANY_USER, SOURCE, interpreter
 
@@ -276,7 +277,7 @@ def test_a_file_that_changes_while_it_is_copied(kind: str, tmp_path: Path, monke
     path = written(tmp_path, "csv")
     if kind == "bz2":
         path.write_bytes(bz2.compress(path.read_bytes()))
-    chunks = paths._chunks
+    chunks = found_files._chunks
 
     def changing(pipe: Any, name: str) -> Iterator[bytes]:
         copied = chunks(pipe, name)
@@ -284,7 +285,7 @@ def test_a_file_that_changes_while_it_is_copied(kind: str, tmp_path: Path, monke
         CHANGES["appended"](path)
         yield from copied
 
-    monkeypatch.setattr(paths, "_chunks", changing)
+    monkeypatch.setattr(found_files, "_chunks", changing)
     with path.open("rb") as file:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file))
         with pytest.raises(ll.InvalidInputError, match="must stay as it is while it is read; it changed"):

@@ -173,7 +173,7 @@ def reason(error: BaseException) -> str:
     text = str(error).removeprefix("got external error: ")
     lines = []
     for line in text.splitlines():
-        if line.startswith("Original Line:"):  # which may be of megabytes
+        if line.startswith("Original Line:") and len(line) > _LONGEST // 2:  # some are of megabytes
             continue
         if line.startswith(("Possible", "LINE ", "*", "The search space")) or not line.strip():
             break
