@@ -35,6 +35,7 @@ CHECKS = {
         "refused",
         "reported",
         "batches",
+        "weighed",
         "rebuilt",
     ],
 }
