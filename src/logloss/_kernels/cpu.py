@@ -23,8 +23,6 @@ from .operands import Call
 _STEP = general.TASK // blocks.BLOCK
 _BYTE = np.dtype(np.uint8)
 
-Prices = tuple[float, float, float, float]
-
 
 def evaluate(
     loss: Loss,

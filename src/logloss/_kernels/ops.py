@@ -16,7 +16,7 @@ from numba.extending import intrinsic, overload
 
 from .jit import inline
 
-_I8, _I16, _I32, _I64 = (ir.IntType(width) for width in (8, 16, 32, 64))
+_I16, _I32, _I64 = (ir.IntType(width) for width in (16, 32, 64))
 _INT = {types.float32: _I32, types.float64: _I64}
 _SIGN = {types.float32: 0x8000_0000, types.float64: 0x8000_0000_0000_0000}
 _MANTISSA = {types.float32: 23, types.float64: 52}
