@@ -224,7 +224,7 @@ def test_compressed_standard_input(
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "is empty"), (b"\x1f\x8bno gzip", "standard input is compressed, and cannot be read")],
+    [(b"", "is empty"), (b"\x1f\x8bno gzip", r"standard input is damaged \(unknown compression method\)")],
 )
 def test_bad_standard_input(content: bytes, message: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))

@@ -126,13 +126,22 @@ def _wait(thread: threading.Thread) -> None:
 
 
 def _sum(workers: Sequence[_Worker]) -> State:
-    for worker in workers:
-        if worker.error and not isinstance(worker.error, KeyboardInterrupt):
-            raise worker.error
-    failures = [worker.failure for worker in workers if worker.failure]
-    if failures:  # every batch before the first failure was taken by then and has been looked at
-        raise min(failures, key=lambda failure: failure[0])[1]
+    try:
+        _raise_first(workers)
+    finally:  # a traceback knows its worker: in a circle, they would keep what was read, and copies of pipes, for long
+        for worker in workers:
+            worker.failure = None
+            if not isinstance(worker.error, KeyboardInterrupt):
+                worker.error = None
     state = workers[0].state
     for worker in workers[1:]:
         state.merge(worker.state)
     return state
+
+
+def _raise_first(workers: Sequence[_Worker]) -> None:
+    for worker in workers:
+        if worker.error and not isinstance(worker.error, KeyboardInterrupt):
+            raise worker.error
+    if any(worker.failure for worker in workers):  # every batch before the first one was taken by then, and looked at
+        raise min((worker.failure for worker in workers if worker.failure), key=lambda failure: failure[0])[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
 import os
 import sys
 import tempfile
@@ -14,8 +13,8 @@ from functools import cached_property
 from pathlib import Path, PurePath
 from typing import IO, Any
 
-from .._errors import InvalidInputError
-from . import engine, stamps, stores, stream, urls
+from .._errors import InvalidInputError, UnreadableError
+from . import engine, packed, stamps, stores, stream, urls
 from .engine import literal
 from .stores import CHUNK, Remote
 
@@ -34,8 +33,6 @@ _FORMATS = {
 }
 _TEXTS = ("CSV", "TSV", "JSON lines")
 _COMPRESSED_TEXT = (".gz", ".zst", ".bz2")
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_BZ2 = b"BZh"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 READABLE = ".parquet, .csv, .tsv, .jsonl, .json or .arrow (text also with .gz, .bz2 or .zst)"
 
@@ -88,12 +85,22 @@ class Found:
     @property
     def compression(self) -> str:
         """How a file of text is compressed, by its first bytes."""
-        return next((kind for mark, kind in _COMPRESSED.items() if self._start.startswith(mark)), "none")
+        return packed.kind_of(self._start) or "none"
+
+    def require_whole(self) -> None:
+        """Go through a compressed file, once. Raises UnreadableError if it is damaged."""
+        self._gone_through  # noqa: B018 - it is read here
 
     @property
     def is_utf16(self) -> bool:
         """Whether a file of text starts with the mark of UTF-16."""
         return self._start.startswith(_UTF16)
+
+    @cached_property
+    def _gone_through(self) -> None:
+        if self.compression != "none":
+            with self.open() as file, _undamaged(self.name):
+                packed.check(file, self.compression)
 
     @cached_property
     def _start(self) -> bytes:
@@ -133,9 +140,9 @@ def _told(found: Found) -> Found:
     except OSError as error:
         refused = InvalidInputError(f"{found.name} cannot be read ({error.strerror or error}); check the path.")
         raise found.explained(error) or refused from error
-    if start.startswith(_BZ2):
-        with found.open() as packed, bz2.open(packed) as plain:
-            return replace(_spooled(plain, found.name), partition=found.partition)
+    if packed.kind_of(start) == "bz2":
+        with found.open() as file:
+            return replace(_spooled(file, found.name, unpack=True), partition=found.partition)
     return replace(found, format=_format_of(found, start))
 
 
@@ -178,12 +185,12 @@ def _standard_input() -> Found:
     return _spooled(sys.stdin.buffer, "standard input")
 
 
-def _spooled(pipe: IO[bytes], name: str) -> Found:
+def _spooled(pipe: IO[bytes], name: str, unpack: bool = False) -> Found:
     """A pipe's content as a temporary file: formats are told by their first bytes, and Parquet is read from its end."""
     cut = False
     with kept(name) as spool:
         try:
-            for chunk in _chunks(pipe, name):
+            for chunk in _chunks(pipe, name, unpack):
                 spool.write(chunk)
         except KeyboardInterrupt:
             cut = True
@@ -192,22 +199,29 @@ def _spooled(pipe: IO[bytes], name: str) -> Found:
     if cut and not _cut_at_a_line(path):
         raise KeyboardInterrupt
     with path.open("rb") as file:
-        packed = file.read(3) == _BZ2
-    if packed:
-        with bz2.open(path) as plain:
-            return _spooled(plain, name)
+        if not unpack and packed.kind_of(file.read(4)) == "bz2":
+            file.seek(0)
+            return _spooled(file, name, unpack=True)
     found = Found(path, name, "", cut=cut, seen=stamps.of_path(path), keep=spool)
     return replace(found, format=_sniff(_head(found)))
 
 
-def _chunks(pipe: IO[bytes], name: str) -> Iterator[bytes]:
-    """What comes out of a pipe, or of a file, which may not change meanwhile."""
-    with stamps.steady(name, stamps.of_open(pipe), lambda: stamps.of_open(pipe)):
+def _chunks(pipe: IO[bytes], name: str, unpack: bool = False) -> Iterator[bytes]:
+    """What comes out of a pipe, or of a file, perhaps of bz2, which may not change meanwhile."""
+    with stamps.steady(name, stamps.of_open(pipe), lambda: stamps.of_open(pipe)), _undamaged(name):
         try:
-            while chunk := pipe.read1(CHUNK):  # type: ignore[attr-defined]
-                yield chunk
-        except (OSError, EOFError) as error:
+            yield from packed.unpacked(pipe, "bz2") if unpack else iter(lambda: pipe.read1(CHUNK), b"")  # type: ignore[attr-defined]
+        except OSError as error:
             raise InvalidInputError(f"{name} cannot be read to its end ({error}); check that it is whole.") from error
+
+
+@contextmanager
+def _undamaged(name: str) -> Iterator[None]:
+    """One sentence for a compressed file that is not whole."""
+    try:
+        yield
+    except packed.DamagedError as error:
+        raise UnreadableError(f"{name} is damaged ({error}); compress it again, or fetch it anew.") from error
 
 
 @contextmanager
@@ -229,7 +243,7 @@ def _cut_at_a_line(path: Path) -> bool:
         start = max(0, file.seek(0, os.SEEK_END) - CHUNK)
         file.seek(start)
         end = file.read().rfind(b"\n") + 1
-        if end == 0 or head.startswith((*_COMPRESSED, _BZ2, b"PAR1", b"ARRO", stream.MARK)):
+        if end == 0 or head.startswith((*packed.MARKS.values(), b"PAR1", b"ARRO", stream.MARK)):
             return False
         file.truncate(start + end)
     return True
@@ -241,7 +255,7 @@ def _head(found: Found) -> bytes:
         head = file.read(4096)
     if not head:
         raise InvalidInputError(f"{found.name} must hold predictions; it is empty.")
-    kind = next((kind for mark, kind in _COMPRESSED.items() if head.startswith(mark)), None)
+    kind = packed.kind_of(head)
     if kind is None:
         return head
     query = (
@@ -254,6 +268,7 @@ def _head(found: Found) -> bytes:
             line = engine.fetch(connection, query)
     except engine.failures() as error:
         engine.require_memory(error, found.name)
+        found.require_whole()
         raise InvalidInputError(
             f"{found.name} is compressed, and cannot be read ({engine.reason(error)}); check that it is whole."
         ) from error
