@@ -227,10 +227,10 @@ class PrecisionRecall:
 
 @dataclass(frozen=True, eq=False)
 class Gains:
-    """What share of the positives is among the rows predicted highest."""
+    """What share of the positives is among the rows predicted highest, at the prevalence of the decisions."""
 
     share: Floats
-    """Share of all rows."""
+    """Share of all rows, the highest predictions first."""
     captured: Floats
     """Share of the positives among them."""
     lift: Floats
@@ -259,7 +259,6 @@ class Discrimination:
     base_rate: float
     roc: Roc
     precision_recall: PrecisionRecall
-    gains: Gains
 
 
 @dataclass(frozen=True)
@@ -318,8 +317,9 @@ class Decisions:
     thresholds: tuple[Threshold, ...]
     """Those asked for, and where none were, a few."""
     curve: DecisionCurve
+    gains: Gains
     prevalence: float
-    """The share of positives that net benefit assumes: the given one, or the base rate."""
+    """The share of positives that net benefit and gains assume: the given one, or the base rate."""
     prevalence_given: bool
 
 

@@ -1,4 +1,4 @@
-"""Average precision, KS, and the curves of ranking: ROC, precision and recall, gains.
+"""Average precision, KS, and the curves of ranking: ROC, precision and recall.
 
 Average precision is Σ_k (R_k - R_{k-1}) Prec_k over distinct predictions, falling. Of a bin only its sums are known.
 Most bins hold many distinct predictions, and their expected value under random order counts, where the j-th of P
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .auc import area, gini
 from .bins import Floats, Occupied, sigmoid
-from .diagnoses import Discrimination, Estimate, Gains, PrecisionRecall, Roc
+from .diagnoses import Discrimination, Estimate, PrecisionRecall, Roc
 from .sample import SOFT, Z95, Sample, Units, missing
 from .smooth import thinned
 
@@ -145,15 +145,6 @@ def _above(bins: Occupied) -> _Above:
     return _Above(positives[kept], negatives[kept], threshold[kept])
 
 
-def _gains(bins: Occupied) -> Gains:
-    """Linear inside the bin that a share cuts: right for ties, whose order says nothing."""
-    share = np.concatenate([[0.0], np.cumsum(bins.w[::-1])]) / bins.weight
-    captured = np.concatenate([[0.0], np.cumsum(bins.wy[::-1])]) / bins.positive_weight
-    at = np.concatenate([[0.001, 0.002, 0.005], np.arange(1, 101) / 100])
-    found = np.interp(at, share, captured)
-    return Gains(at, found, found / at)
-
-
 def discrimination(sample: Sample) -> Discrimination:
     """Everything about ranking."""
     bins = sample.bins
@@ -161,7 +152,6 @@ def discrimination(sample: Sample) -> Discrimination:
     ks, at = _ks(sample)
     empty = np.empty(0)
     roc, curve = Roc(empty, empty, empty), PrecisionRecall(empty, empty, empty)
-    gains = Gains(empty, empty, empty)
     if not sample.refusal:
         above = _above(bins)
         recall = above.positives / bins.positive_weight
@@ -169,7 +159,6 @@ def discrimination(sample: Sample) -> Discrimination:
         some = above.positives + above.negatives > 0
         precision = (above.positives / np.where(some, above.positives + above.negatives, 1.0))[some]
         curve = PrecisionRecall(recall[some], precision, above.threshold[some])
-        gains = _gains(bins)
     base = bins.base_rate if bins.w.size else math.nan
     return Discrimination(
         found.auc,
@@ -183,5 +172,4 @@ def discrimination(sample: Sample) -> Discrimination:
         base,
         roc,
         curve,
-        gains,
     )
