@@ -278,7 +278,7 @@ def decisions(sample: Sample, thresholds: tuple[float, ...], prevalence: float |
     reason = sample.refusal if given or not known else ""
     if reason:
         empty = np.empty(0)
-        curve = DecisionCurve(empty, empty, empty, empty, empty, empty, empty, empty, empty, empty, reason)
+        curve = DecisionCurve(empty, empty, empty, empty, empty, empty, empty, reason)
         return Decisions((), curve, gains, assumed, given)
     asked = thresholds or DEFAULT
     found = net_benefits(sample, np.array(asked), prevalence)
@@ -292,10 +292,7 @@ def decisions(sample: Sample, thresholds: tuple[float, ...], prevalence: float |
         benefits.value - half,
         benefits.value + half,
         benefits.all,
-        benefits.gain,
         benefits.gain - gain_half,
-        benefits.gain + gain_half,
-        flagged.w / flagged.total_w,
         flagged.rows,
     )
     return Decisions(rows, curve, gains, assumed, given)
