@@ -64,7 +64,7 @@ class Page(NamedTuple):
 
 def places() -> dict[str, str]:
     """Every file that the site has, by its path in the repository: its path on the site."""
-    docs = [path for path in (ROOT / "docs").rglob("*") if path.suffix in (".md", ".svg", ".json")]
+    docs = [path for path in (ROOT / "docs").rglob("*") if path.suffix in (".md", ".svg", ".json", ".css")]
     own = {str(path.relative_to(ROOT)): str(path.relative_to(ROOT / "docs")) for path in sorted(docs)}
     beside = [*(ROOT / "benchmarks").glob("*.svg"), *(ROOT / "examples").glob("*.py")]
     return own | {str(path.relative_to(ROOT)): str(path.relative_to(ROOT)) for path in sorted(beside)} | MOVED

@@ -114,9 +114,9 @@ class Scores:
     def plot(self, name: str = "reliability", *, model: str | None = None, label: str | None = None) -> Plot:
         """A figure of the report as an object that notebooks show; `.svg()`, `.save(path)` and `.spec` give it away.
 
-        Figures are reliability, difference, decomposition, roc, precision_recall and decision_curve; of several models
-        or labels the one that is meant is named. Raises InvalidInputError if there is no such figure, or nothing to
-        show, as without diagnostics.
+        Figures are reliability, difference, decomposition, roc, precision_recall, decision_curve and gains; of several
+        models or labels the one that is meant is named. Raises InvalidInputError if there is no such figure, or nothing
+        to show, as without diagnostics.
         """
         from .reporting.page.plots import plot
 

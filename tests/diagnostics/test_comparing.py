@@ -44,6 +44,9 @@ def test_elementary_scores_are_those_of_rows(pair, compared):
         theta = found.threshold[place]
         exact = [np.mean(np.where(y == 1, (1 - theta) * (one < theta), theta * (one >= theta))) for one in (p, q)]
         assert found.difference[place] == pytest.approx(exact[0] - exact[1], abs=1e-12)
+    models = [diagnose(both(one, y)[0], thresholds=(theta,)).decisions.thresholds[0] for one in (p, q)]
+    apart = (1 - theta) * (models[1].net_benefit.value - models[0].net_benefit.value)
+    assert apart == pytest.approx(exact[0] - exact[1], abs=1e-12)
     (low, high) = max(found.better, key=lambda run: run[1] - run[0])
     assert low < 0.2
     assert high > 0.8

@@ -15,7 +15,7 @@ from logloss.evaluate.auc import area
 from logloss.evaluate.corp import isotonic
 from logloss.evaluate.cumulative import cumulative
 from logloss.evaluate.decisions import net_benefits
-from logloss.evaluate.distribution import elementary, murphy_difference
+from logloss.evaluate.distribution import murphy_difference
 from logloss.evaluate.recalibration import in_the_large, line
 from logloss.evaluate.reliability import errors
 from logloss.evaluate.sample import Sample, Units
@@ -158,8 +158,8 @@ def test_differences_of_elementary_scores():
             models = [1 / (1 + np.exp(-one)) for one in (z, z + rng.normal(0.0, 0.7, rows))]
             fine = [both(p, y, units=units, buckets=128)[0] for p in models]
             if seed == 0:
-                theta, *scores = elementary(fine[0].coarser(64))[0], *(elementary(one.coarser(64))[1] for one in fine)
-                truth = dict(zip(theta.round(9).tolist(), (scores[0] - scores[1]).tolist(), strict=True))
+                whole = murphy_difference((fine[0].coarser(64), fine[1].coarser(64)), None, "")
+                truth = dict(zip(whole.threshold.round(9).tolist(), whole.difference.tolist(), strict=True))
                 continue
             coarse = [both(p, y, units=units, buckets=128)[1].coarser(64) for p in models]
             found = murphy_difference((fine[0], fine[1]), (coarse[0], coarse[1]), "")

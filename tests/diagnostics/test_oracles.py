@@ -182,6 +182,21 @@ def test_errors_of_thresholds_by_rows(atoms, weights):
     assert found.ppv.value == pytest.approx(np.average(y[flagged], weights=weights[flagged]), abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("prevalence", "shares", "captured"),
+    [
+        (None, [0.1, 0.25, 0.5, 0.75, 0.8], [0.2, 0.5, 0.5, 1, 1]),
+        (0.2, [0.05, 0.1, 0.5, 0.55, 0.6], [0.25, 0.5, 0.5, 0.75, 1]),
+    ],
+)
+def test_gains_by_hand(prevalence, shares, captured):
+    """A positive, a negative, a positive, a negative; at a prevalence of 0.2 each is 0.1, 0.4, 0.1, 0.4 of the rows."""
+    found = diagnose(binned([0.9, 0.6, 0.4, 0.1], [1, 0, 1, 0]), prevalence=prevalence).decisions.gains
+    places = np.searchsorted(found.share, np.array(shares) - 1e-9)
+    assert found.captured[places] == pytest.approx(captured, abs=1e-12)
+    assert found.lift[places] == pytest.approx(np.divide(captured, shares), rel=1e-9)
+
+
 def test_wilsons_interval_is_statsmodels(atoms):
     from statsmodels.stats.proportion import proportion_confint
 

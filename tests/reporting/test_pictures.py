@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import logloss as ll
-from logloss.reporting import charts
+from logloss.reporting import charts, plot
 from logloss.reporting.charts.calibration import Band, Distribution, Groups
 from logloss.reporting.charts.comparison import Series
 from logloss.reporting.charts.discrimination import Mark
@@ -36,6 +36,7 @@ CHARTS = {
     "decision_curve": lambda _: charts.decision_curve(
         [0.1, 0.5, 0.9], [0.4, 0.3, 0.1], [0.01] * 3, [0.4, 0.1, -3], 0.5
     ),
+    "gains": lambda _: charts.gains([0.05, 0.1, 0.5, 1], [0.2, 0.4, 0.9, 1], 0.2, 1),
     "series": lambda name: charts.series([name, "b"], [Series(name, [1, 2], [0, 1], [2, 3], 2, True, "points")]),
     "forest": lambda name: charts.forest([name, "b"], [1, -1], [0, -2], [2, 0], title=name, sides=(name, "worse")),
     "murphy_difference": lambda name: charts.murphy_difference(
@@ -140,15 +141,34 @@ def scores() -> ll.Scores:
 
 
 def test_plots_are_objects(scores: ll.Scores, tmp_path: Path):
-    plot = scores.plot("roc", model="a")
-    bundle = plot._repr_mimebundle_(include=None, exclude=None)
+    chart = scores.plot("roc", model="a")
+    bundle = chart._repr_mimebundle_(include=None, exclude=None)
     assert set(bundle) == {"image/svg+xml", "text/plain"}
-    assert bundle["image/svg+xml"] == plot.svg()
+    assert bundle["image/svg+xml"] == chart.svg()
     for ending, start in ((".svg", b"<svg"), (".png", b"\x89PNG"), (".json", b"{\n")):
-        plot.save(tmp_path / f"chart{ending}")
+        chart.save(tmp_path / f"chart{ending}")
         assert (tmp_path / f"chart{ending}").read_bytes().startswith(start)
-    assert json.loads((tmp_path / "chart.json").read_text(encoding="utf-8")) == plot.spec
-    assert "AUC" in repr(plot) or "ROC" in repr(plot)
+    assert json.loads((tmp_path / "chart.json").read_text(encoding="utf-8")) == chart.spec
+    assert "AUC" in repr(chart) or "ROC" in repr(chart)
+
+
+def test_a_png_has_the_texts_of_the_chart(scores: ll.Scores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A renderer that finds no font leaves texts out, and says nothing."""
+    place, chart = tmp_path / "chart.png", scores.plot("roc", model="a")
+    chart.save(place)
+    whole = place.read_bytes()
+    monkeypatch.setattr(plot, "render", lambda *given: re.sub(r"<text.*?</text>", "", render(*given)))
+    chart.save(place)
+    assert len(place.read_bytes()) < len(whole)
+
+
+def test_gains_name_what_the_highest_tenth_holds():
+    """Of 200 positives among 1,000 rows half are predicted highest, and the others stand behind 100 negatives."""
+    order = np.arange(1000) / 10
+    rows = {"y": ((order < 10) | ((order >= 20) & (order < 30))).astype(int), "p": 0.99 - order / 110}
+    scores = ll.score(rows, target="y", probability="p", diagnostics=True)
+    assert scores.plot("gains").title == "The highest 10\u00a0% hold 50.0\u00a0% of the positives: lift 5.0"
+    assert "highest 25\u00a0%: 75.0\u00a0% of the positives, lift 3.00" in scores.plot("gains").svg()
 
 
 def test_mistaken_plots_say_what_there_is(scores: ll.Scores, tmp_path: Path):

@@ -16,6 +16,7 @@ import logloss as ll
 from logloss.cli import main
 from logloss.evaluate import storage
 from logloss.evaluate.units import units_of
+from logloss.reporting import comparison
 from logloss.sources.keys import KeyColumn
 
 
@@ -80,6 +81,13 @@ def test_errors_of_clusters(rows: pl.DataFrame):
     apart = np.array([(d - d.mean())[bucket == k].sum() for k in np.unique(bucket)]) / d.size
     assert_allclose(pair.found.log_loss.se, math.sqrt(apart.size / (apart.size - 1) * (apart**2).sum()), rtol=1e-9)
     assert pair.found.auc.method == f"jackknife over {apart.size} buckets"
+
+
+def test_one_threshold_is_no_range():
+    """Where a model is better at one threshold of the diagram only, it stands once."""
+    murphy = {"note": "", "better": [(0.438, 0.438)], "worse": [(0.2, 0.3)]}
+    (said,) = comparison._dominance({"model": "new", "murphy": murphy})
+    assert "better at thresholds 0.438, worse at thresholds 0.2 to 0.3 (" in said
 
 
 def test_names_are_shown_as_they_are(rows: pl.DataFrame):

@@ -22,19 +22,9 @@ from .diagnoses import Estimate
 from .sample import Z95, Sample, Units, interval, missing
 from .tails import bisect
 
-__all__ = ["Area", "area", "gini", "influence"]
+__all__ = ["area", "gini", "influence"]
 
 FEW_DEGREES = 20
-
-
-@dataclass(frozen=True, eq=False)
-class Area:
-    """The AUC, and what binning may do to it."""
-
-    auc: Estimate
-    lower: float
-    upper: float
-    resolution: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,22 +52,13 @@ def _kurtosis(weight: Floats, values: Floats, mean: float) -> float:
     return float(np.sum(weight * centred**4) / weight.sum()) / second**2 if second > 0 else 1.0
 
 
-def area(sample: Sample) -> Area:
+def area(sample: Sample) -> Estimate:
     """The AUC."""
     if sample.refusal:
-        return Area(missing(sample.refusal), math.nan, math.nan, math.nan)
+        return missing(sample.refusal)
     bins = sample.bins
-    y, n = bins.wy, bins.negatives
-    found = Placements.of(y, n)
-    pairs = bins.positive_weight * bins.negative_weight
-    half = float(np.sum(y * n)) / (2 * pairs)
-    resolution = math.sqrt(float(np.sum(y * n * (y + n + 1))) / 12) / pairs
+    found = Placements.of(bins.wy, bins.negatives)
     value = 1 - found.e
-    return Area(_with_interval(sample, value, found), max(value - half, 0.0), min(value + half, 1.0), resolution)
-
-
-def _with_interval(sample: Sample, value: float, found: Placements) -> Estimate:
-    bins = sample.bins
     if bins.w.size == 1:
         return Estimate(value, note="all predictions are the same: 0.5 by definition, without an error")
     n1, n0 = bins.positives, bins.rest

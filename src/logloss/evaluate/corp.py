@@ -39,9 +39,6 @@ class Isotonic:
 
     corp: Corp
     ici: Estimate
-    e50: Estimate
-    e90: Estimate
-    emax: Estimate
     decomposition: Decomposition
 
 
@@ -130,8 +127,7 @@ def isotonic(
         high,
         reason="" if chance else SOFT,
     )
-    ici, *others = distances(fitted, bins.p, bins.w)
-    e50, e90, emax = map(Estimate, others)
+    ici, *_ = distances(fitted, bins.p, bins.w)
     null = None if chance is None else chance.gains[:, 2]
     recalibrated = plain_scores(bins.wy, bins.w, fitted) / bins.weight
     plain = scores or (plain_scores(bins.wy, bins.w, bins.p) / bins.weight).tolist()
@@ -139,14 +135,14 @@ def isotonic(
     if exact is not None:
         parts = [_of_rows(part, fit) for part, fit in zip(parts, exact, strict=True)]
     found = debiased(ici, null, sample, method="isotonic")
-    return Isotonic(drawn, found, e50, e90, emax, Decomposition(*parts))
+    return Isotonic(drawn, found, Decomposition(*parts))
 
 
 def _nothing(reason: str) -> Isotonic:
     no, empty = missing(reason), np.empty(0)
-    parts = Parts(math.nan, no, no, math.nan, math.nan)
+    parts = Parts(math.nan, no, no, math.nan)
     corp = Corp(empty, empty, empty, empty, empty, empty, empty, reason=reason)
-    return Isotonic(corp, no, no, no, no, Decomposition(parts, parts))
+    return Isotonic(corp, no, Decomposition(parts, parts))
 
 
 def sums_of_scores(units: Units) -> Floats:
@@ -195,15 +191,14 @@ def _parts(sample: Sample, index: int, score: float, recalibrated: float, chance
         found[0] = _against_chance(sample, found[0], chance.gains[:, index])
     if sample.refusal:
         found[1] = replace(found[1], se=math.nan, low=math.nan, high=math.nan, note=sample.refusal)
-    return Parts(score, found[0], found[1], uncertainty, overfit)
+    return Parts(score, found[0], found[1], uncertainty)
 
 
 def _of_rows(parts: Parts, recalibrated: float) -> Parts:
     """The same with the plain decomposition of the rows; what is between it and the debiased one is over-fit."""
     miscalibration = replace(parts.miscalibration, raw=parts.score - recalibrated)
     discrimination = replace(parts.discrimination, raw=parts.uncertainty - recalibrated)
-    overfit = discrimination.raw - discrimination.value
-    return replace(parts, miscalibration=miscalibration, discrimination=discrimination, overfit=overfit)
+    return replace(parts, miscalibration=miscalibration, discrimination=discrimination)
 
 
 def _against_chance(sample: Sample, found: Estimate, gains: Floats) -> Estimate:

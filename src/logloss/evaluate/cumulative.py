@@ -32,7 +32,6 @@ class Cumulative:
     """The errors and what is known of them."""
 
     ecce: Estimate
-    ecce_max: Estimate
     sigma: Estimate
     detectable: Estimate
 
@@ -44,17 +43,17 @@ def _range(curves: Floats) -> Floats:
 
 
 def cumulative(sample: Sample) -> Cumulative:
-    """ECCE as a range and as a maximum, in σ, and the error that its test would find."""
+    """ECCE, plain and in σ, and the error that its test would find."""
     bins = sample.bins
     if not bins.w.size:
         no = missing(sample.refusal)
-        return Cumulative(no, no, no, no)
+        return Cumulative(no, no, no)
     curve = np.cumsum(bins.wy - bins.w * bins.p) / bins.weight
-    raw, largest = float(_range(curve)), Estimate(float(np.abs(curve).max()))
+    raw = float(_range(curve))
     sigma = math.sqrt(float(np.sum(bins.ww * bins.p * (1 - bins.p)))) / bins.weight
     reason = SOFT if bins.soft else "every prediction is 0 or 1, which leaves nothing to chance" if sigma == 0 else ""
     if reason:
-        return Cumulative(Estimate(raw, raw=raw, note=reason), largest, missing(reason), missing(reason))
+        return Cumulative(Estimate(raw, raw=raw, note=reason), missing(reason), missing(reason))
     value = math.sqrt(max(0.0, raw**2 - MEAN_SQUARE * sigma**2))
     p_value, note = (range_of_brownian_motion(raw / sigma), "") if not sample.clustered else _of_clusters(sample)
     note = note or ("" if p_value < 0.05 else "not distinguishable from calibrated")
@@ -64,7 +63,7 @@ def cumulative(sample: Sample) -> Cumulative:
     reach = Estimate((CRITICAL + POWER) * sigma)
     if sample.clustered:
         reach = missing("σ is that of independent rows")
-    return Cumulative(found, largest, in_sigma, reach)
+    return Cumulative(found, in_sigma, reach)
 
 
 def _of_clusters(sample: Sample) -> tuple[float, str]:

@@ -1,4 +1,4 @@
-"""What predictions are worth at a threshold: the table of outcomes, net benefit and the decision curve.
+"""What predictions are worth at a threshold: the table of outcomes, net benefit, the decision curve, and gains.
 
 A row is flagged where p >= t, and the whole bin of t is, so that counts are those of the bin's lower edge; the odds
 o = t / (1 - t) stay those of t. With W the sum of weights (Vickers and Elkin 2006; Vickers et al. 2023 for intervals)
@@ -9,6 +9,8 @@ o = t / (1 - t) stay those of t. With W the sum of weights (Vickers and Elkin 20
     NB - NB_all   : o for a true negative, -1 for a missed positive, 0 above, and its variance likewise
 
 With a given prevalence π (case-control data): NB = π TPR - o (1 - π) FPR. Clusters: influences of buckets.
+
+Gains are TPR over the share of rows flagged, π TPR + (1 - π) FPR, and lift is their quotient.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import numpy as np
 
 from .._errors import InvalidInputError
 from .bins import LIMIT, Floats, Occupied, logit, place_of, sigmoid
-from .diagnoses import DecisionCurve, Decisions, Estimate, Threshold
+from .diagnoses import DecisionCurve, Decisions, Estimate, Gains, Threshold
 from .reliability import wilson
 from .sample import ONE_CLASS, Z95, Sample, Units, missing
 from .tails import student_quantile
@@ -254,14 +256,30 @@ def _curve_thresholds(bins: Occupied) -> Floats:
     return np.arange(1, CURVE + 1) / (CURVE + 1) * min(end, 1.0)
 
 
+def _gains(sample: Sample, prevalence: float) -> Gains:
+    """Linear inside the bin that a share cuts: right for ties, whose order says nothing."""
+    if sample.refusal:
+        return Gains(*(np.empty(0) for _ in range(3)))
+    bins = sample.bins
+    captured, false = (
+        np.concatenate([[0.0], np.cumsum(values[::-1])]) / total
+        for values, total in ((bins.wy, bins.positive_weight), (bins.negatives, bins.negative_weight))
+    )
+    at = np.concatenate([[0.001, 0.002, 0.005], np.arange(1, 101) / 100])
+    found = np.interp(at, prevalence * captured + (1 - prevalence) * false, captured)
+    return Gains(at, found, found / at)
+
+
 def decisions(sample: Sample, thresholds: tuple[float, ...], prevalence: float | None) -> Decisions:
-    """The table of thresholds and the decision curve."""
-    given = prevalence is not None
-    reason = sample.refusal if given or not sample.bins.w.size else ""
+    """The table of thresholds, the decision curve and gains."""
+    given, known = prevalence is not None, sample.bins.w.size > 0
+    assumed = prevalence if prevalence is not None else sample.bins.base_rate if known else math.nan
+    gains = _gains(sample, assumed)
+    reason = sample.refusal if given or not known else ""
     if reason:
         empty = np.empty(0)
-        curve = DecisionCurve(empty, empty, empty, empty, empty, empty, empty, empty, empty, empty, reason)
-        return Decisions((), curve, prevalence if prevalence is not None else math.nan, given)
+        curve = DecisionCurve(empty, empty, empty, empty, empty, empty, empty, reason)
+        return Decisions((), curve, gains, assumed, given)
     asked = thresholds or DEFAULT
     found = net_benefits(sample, np.array(asked), prevalence)
     rows = tuple(_threshold(sample, t, prevalence, found, place) for place, t in enumerate(asked))
@@ -274,10 +292,7 @@ def decisions(sample: Sample, thresholds: tuple[float, ...], prevalence: float |
         benefits.value - half,
         benefits.value + half,
         benefits.all,
-        benefits.gain,
         benefits.gain - gain_half,
-        benefits.gain + gain_half,
-        flagged.w / flagged.total_w,
         flagged.rows,
     )
-    return Decisions(rows, curve, prevalence if prevalence is not None else sample.bins.base_rate, given)
+    return Decisions(rows, curve, gains, assumed, given)

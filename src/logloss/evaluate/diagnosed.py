@@ -155,7 +155,7 @@ def _scores(rows: Columns, place: int) -> _Pair:
 def _briefly(bins: Bins | None, buckets: Bins | None, clustered: bool) -> dict[str, float]:
     assert bins is not None
     sample = Sample(bins.occupied, Units.of(buckets) if clustered and buckets is not None else None, clustered)
-    found = {"observed_minus_predicted": difference(sample), "auc": area(sample).auc}
+    found = {"observed_minus_predicted": difference(sample), "auc": area(sample)}
     return {name + end: float(getattr(one, SUFFIXES[end])) for name, one in found.items() for end in _BRIEF}
 
 

@@ -24,7 +24,6 @@ __all__ = [
     "Finding",
     "Gains",
     "Groups",
-    "Murphy",
     "Parts",
     "PrecisionRecall",
     "Roc",
@@ -151,9 +150,6 @@ class Calibration:
     """Its maximum: an extreme value of noise, never a headline."""
     ici_corp: Estimate
     """The same mean for the isotonic curve."""
-    e50_corp: Estimate
-    e90_corp: Estimate
-    emax_corp: Estimate
     ece: Estimate
     """Expected calibration error over 15 groups of equal weight; debiased, `raw` beside it."""
     ece_width: Estimate
@@ -164,8 +160,6 @@ class Calibration:
     """Debiased mean square of the groups' differences, which may be below 0; the one with a valid interval."""
     ecce: Estimate
     """Range of the cumulated differences (empirical cumulative calibration error, Kuiper's)."""
-    ecce_max: Estimate
-    """Largest |cumulated difference| (Kolmogorov and Smirnov's)."""
     ecce_sigma: Estimate
     """`ecce` in units of its σ; 1.6 is what chance gives on average. `p_value` is Brownian, or of the clusters."""
     detectable: Estimate
@@ -178,8 +172,6 @@ class Calibration:
     """Weight of the rows that were given probability 0 and happened."""
     groups: Groups
     """15 groups of equal weight."""
-    equal_width: Groups
-    """15 groups of equal width (empty ones left out)."""
     corp: Corp
     smooth: Smooth
 
@@ -195,8 +187,6 @@ class Parts:
     """What the predictions, recalibrated, gain over the base rate."""
     uncertainty: float
     """The score of always predicting the base rate."""
-    overfit: float
-    """What isotonic regression gains by chance: taken from the plain miscalibration and discrimination."""
 
 
 @dataclass(frozen=True)
@@ -227,10 +217,10 @@ class PrecisionRecall:
 
 @dataclass(frozen=True, eq=False)
 class Gains:
-    """What share of the positives is among the rows predicted highest."""
+    """What share of the positives is among the rows predicted highest, at the prevalence of the decisions."""
 
     share: Floats
-    """Share of all rows."""
+    """Share of all rows, the highest predictions first."""
     captured: Floats
     """Share of the positives among them."""
     lift: Floats
@@ -242,24 +232,15 @@ class Discrimination:
     """Are positives predicted higher than negatives?"""
 
     auc: Estimate
-    auc_lower: float
-    """AUC if every tie within a bin were ordered wrongly."""
-    auc_upper: float
-    """AUC if every tie within a bin were ordered rightly."""
-    auc_resolution: float
-    """The typical error of the AUC from bins."""
     gini: Estimate
     """2 AUC - 1."""
     average_precision: Estimate
     """To be compared with the base rate, which a constant prediction has."""
     ks: Estimate
     """Largest difference of the two cumulative distributions (biased upward on few rows)."""
-    ks_at: float
-    """The probability at which it is."""
     base_rate: float
     roc: Roc
     precision_recall: PrecisionRecall
-    gains: Gains
 
 
 @dataclass(frozen=True)
@@ -302,11 +283,8 @@ class DecisionCurve:
     """95 % interval of net_benefit, at each place."""
     high: Floats
     treat_all: Floats
-    gain_over_all: Floats
     gain_low: Floats
-    gain_high: Floats
-    flagged: Floats
-    """Share of rows flagged."""
+    """The lower end of the interval of net_benefit minus treat_all, which is no difference of both ends."""
     rows_flagged: Floats
     reason: str = ""
 
@@ -318,8 +296,9 @@ class Decisions:
     thresholds: tuple[Threshold, ...]
     """Those asked for, and where none were, a few."""
     curve: DecisionCurve
+    gains: Gains
     prevalence: float
-    """The share of positives that net benefit assumes: the given one, or the base rate."""
+    """The share of positives that net benefit and gains assume: the given one, or the base rate."""
     prevalence_given: bool
 
 
@@ -332,23 +311,6 @@ class Distribution:
     positives: Floats
     """Weight of the positives in each bar."""
     negatives: Floats
-    quantile_levels: Floats
-    """0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99."""
-    positive_quantiles: Floats
-    negative_quantiles: Floats
-    mean_positive: float
-    """Mean prediction of the positives (on bins)."""
-    mean_negative: float
-
-
-@dataclass(frozen=True, eq=False)
-class Murphy:
-    """Elementary scores over thresholds: M(θ) = [θ FP(θ) + (1-θ) FN(θ)] ÷ Σw; ∫ M dz is the log loss."""
-
-    threshold: Floats
-    score: Floats
-    base_rate: Floats
-    """The same for always predicting the base rate."""
 
 
 Severity = Literal["small", "notable", "serious"]
@@ -382,7 +344,6 @@ class Diagnostics:
     positives: float
     """Effective number of positives: (Σwy)² ÷ Σw²y."""
     negatives: float
-    soft: bool
     buckets: int
     """Non-empty buckets that intervals by jackknife used; 0 without."""
     clustered: bool
@@ -392,7 +353,6 @@ class Diagnostics:
     discrimination: Discrimination
     decisions: Decisions
     distribution: Distribution
-    murphy: Murphy
     notes: tuple[str, ...] = ()
     """What holds for all of it: one class only, no rows, soft targets, few clusters."""
     findings: tuple[Finding, ...] = ()

@@ -18,11 +18,11 @@ from .corp import Isotonic, isotonic
 from .cumulative import cumulative
 from .decisions import checked, decisions
 from .diagnoses import Calibration, Diagnostics, Estimate
-from .distribution import distribution, murphy
+from .distribution import distribution
 from .findings import findings
 from .ranking import discrimination
 from .recalibration import difference, impossible, in_the_large, line, ratio
-from .reliability import equal_weight, equal_width, errors, groups
+from .reliability import equal_weight, errors, groups
 from .sample import NO_ROWS, Sample, Units
 from .smooth import Curve, smooth
 from .statistics import FEW
@@ -248,7 +248,6 @@ def diagnose(
         mean_prediction=float(np.sum(found.w * found.p)) / found.weight if some else math.nan,
         positives=found.positives,
         negatives=found.rest,
-        soft=bins.soft,
         buckets=0 if units is None else units.count,
         clustered=clustered,
         calibration=_calibration(sample, curve, steps),
@@ -256,7 +255,6 @@ def diagnose(
         discrimination=discrimination(sample),
         decisions=decisions(sample, tuple(thresholds), prevalence),
         distribution=distribution(found),
-        murphy=murphy(bins),
         notes=_notes(sample),
     )
     return replace(whole, findings=findings(whole))
@@ -276,22 +274,17 @@ def _calibration(sample: Sample, curve: Curve, steps: Isotonic) -> Calibration:
         e90=curve.e90,
         emax=curve.emax,
         ici_corp=steps.ici,
-        e50_corp=steps.e50,
-        e90_corp=steps.e90,
-        emax_corp=steps.emax,
         ece=found.ece,
         ece_width=found.ece_width,
         mce=found.mce,
         squared_error=found.squared,
         ecce=sums.ecce,
-        ecce_max=sums.ecce_max,
         ecce_sigma=sums.sigma,
         detectable=sums.detectable,
         zero_rows=int(bins.rows[bins.place == 0].sum()),
         one_rows=int(bins.rows[bins.place == bins.count + 1].sum()),
         impossible_weight=impossible(bins),
         groups=groups(bins, equal_weight(bins)),
-        equal_width=groups(bins, equal_width(bins)),
         corp=steps.corp,
         smooth=curve.drawn,
     )

@@ -1,4 +1,4 @@
-"""Average precision, KS, and the curves of ranking: ROC, precision and recall, gains.
+"""Average precision, KS, and the curves of ranking: ROC, precision and recall.
 
 Average precision is Σ_k (R_k - R_{k-1}) Prec_k over distinct predictions, falling. Of a bin only its sums are known.
 Most bins hold many distinct predictions, and their expected value under random order counts, where the j-th of P
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .auc import area, gini
 from .bins import Floats, Occupied, sigmoid
-from .diagnoses import Discrimination, Estimate, Gains, PrecisionRecall, Roc
+from .diagnoses import Discrimination, Estimate, PrecisionRecall, Roc
 from .sample import SOFT, Z95, Sample, Units, missing
 from .smooth import thinned
 
@@ -96,32 +96,23 @@ def _precision(sample: Sample) -> Estimate:
     return sample.jackknifed(value, precision_left_out, "logit")
 
 
-def _ks(sample: Sample) -> tuple[Estimate, float]:
-    """The largest difference of the cumulative distributions at edges of bins, and where."""
+def _ks(sample: Sample) -> Estimate:
+    """The largest difference of the cumulative distributions at edges of bins."""
     if sample.refusal:
-        return missing(sample.refusal), math.nan
+        return missing(sample.refusal)
     bins = sample.bins
     positives = np.cumsum(bins.wy) / bins.positive_weight
     negatives = np.cumsum(bins.negatives) / bins.negative_weight
     place = int(np.argmax(negatives - positives))
     value = float(negatives[place] - positives[place])
-    at = float(_upper_edge(bins, place))
     few = min(bins.positives, bins.rest) < FEW_FOR_KS
     if few or sample.by_units:
         why = SOFT if bins.soft else "no interval for clusters"
-        return Estimate(value, note="biased upward on few rows, so that it has no interval" if few else why), at
+        return Estimate(value, note="biased upward on few rows, so that it has no interval" if few else why)
     shares = float(positives[place]), float(negatives[place])
     variance = shares[0] * (1 - shares[0]) / bins.positives + shares[1] * (1 - shares[1]) / bins.rest
     se = math.sqrt(variance)
-    return Estimate(value, se, value - Z95 * se, value + Z95 * se, method="envelope"), at
-
-
-def _upper_edge(bins: Occupied, place: int) -> Floats:
-    """The probability at which a bin ends, and 1 for the last."""
-    if bins.place[place] == bins.count + 1:
-        return np.float64(1.0)  # type: ignore[return-value]
-    width = 64.0 / bins.count
-    return sigmoid(bins.left[place] + (0.0 if bins.place[place] == 0 else width))
+    return Estimate(value, se, value - Z95 * se, value + Z95 * se, method="envelope")
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,23 +136,12 @@ def _above(bins: Occupied) -> _Above:
     return _Above(positives[kept], negatives[kept], threshold[kept])
 
 
-def _gains(bins: Occupied) -> Gains:
-    """Linear inside the bin that a share cuts: right for ties, whose order says nothing."""
-    share = np.concatenate([[0.0], np.cumsum(bins.w[::-1])]) / bins.weight
-    captured = np.concatenate([[0.0], np.cumsum(bins.wy[::-1])]) / bins.positive_weight
-    at = np.concatenate([[0.001, 0.002, 0.005], np.arange(1, 101) / 100])
-    found = np.interp(at, share, captured)
-    return Gains(at, found, found / at)
-
-
 def discrimination(sample: Sample) -> Discrimination:
     """Everything about ranking."""
     bins = sample.bins
-    found = area(sample)
-    ks, at = _ks(sample)
+    auc = area(sample)
     empty = np.empty(0)
     roc, curve = Roc(empty, empty, empty), PrecisionRecall(empty, empty, empty)
-    gains = Gains(empty, empty, empty)
     if not sample.refusal:
         above = _above(bins)
         recall = above.positives / bins.positive_weight
@@ -169,19 +149,13 @@ def discrimination(sample: Sample) -> Discrimination:
         some = above.positives + above.negatives > 0
         precision = (above.positives / np.where(some, above.positives + above.negatives, 1.0))[some]
         curve = PrecisionRecall(recall[some], precision, above.threshold[some])
-        gains = _gains(bins)
     base = bins.base_rate if bins.w.size else math.nan
     return Discrimination(
-        found.auc,
-        found.lower,
-        found.upper,
-        found.resolution,
-        gini(found.auc),
+        auc,
+        gini(auc),
         _precision(sample),
-        ks,
-        at,
+        _ks(sample),
         base,
         roc,
         curve,
-        gains,
     )

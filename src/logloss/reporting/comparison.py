@@ -84,7 +84,7 @@ def _dominance(one: dict[str, Any]) -> Iterator[str]:
     if found["note"]:
         return
     said = [
-        f"{word} at thresholds {', '.join(f'{low:.3g} to {high:.3g}' for low, high in found[word][:_MOST_RUNS])}"
+        f"{word} at thresholds {', '.join(_run(*ends) for ends in found[word][:_MOST_RUNS])}"
         f"{' and others' * (len(found[word]) > _MOST_RUNS)}"
         for word in ("better", "worse")
         if found[word]
@@ -95,6 +95,12 @@ def _dominance(one: dict[str, Any]) -> Iterator[str]:
         yield f"By elementary scores {one['model']} is {', '.join(said)}{tail} (95 % at each by itself)."
     else:
         yield "Elementary scores differ at no threshold beyond chance (95 % at each by itself)."
+
+
+def _run(low: float, high: float) -> str:
+    """From and to, or one threshold where both are printed alike."""
+    ends = [f"{low:.3g}", f"{high:.3g}"]
+    return " to ".join(dict.fromkeys(ends))
 
 
 def _groups(one: dict[str, Any], names: Sequence[str], top: int, width: int) -> Any:

@@ -51,13 +51,15 @@ class Plot:
             raise InvalidInputError(f"{place.name} cannot be written ({reason}); choose another place.") from error
 
     def _png(self) -> bytes:
-        """In the light palette, since the renderer knows no variables; twice as fine as a screen."""
+        """In the light palette, since the renderer knows no variables; twice as fine as a screen.
+
+        The renderer brings a font for "sans-serif"; its default is one that few machines have, and texts vanish.
+        """
         import vl_convert
 
-        drawn = themed(render(self.spec, self.name, self.alt), "light")
-        end = drawn.index(">") + 1
+        head, _, drawn = themed(render(self.spec, self.name, self.alt), "light").partition(">")
         ground = '<rect width="100%" height="100%" fill="#ffffff"/>'
-        return bytes(vl_convert.svg_to_png(f"{drawn[:end]}{ground}{drawn[end:]}", scale=_SCALE))
+        return bytes(vl_convert.svg_to_png(f'{head} font-family="sans-serif">{ground}{drawn}', scale=_SCALE))
 
     def _json(self) -> bytes:
         return (json.dumps(self.spec, indent=2, ensure_ascii=False) + "\n").encode()

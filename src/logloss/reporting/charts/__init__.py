@@ -2,7 +2,7 @@
 
 from .calibration import difference, reliability
 from .comparison import forest, murphy_difference, series
-from .decisions import decision_curve
+from .decisions import decision_curve, gains
 from .decomposition import decomposition
 from .discrimination import precision_recall, roc
 
@@ -11,6 +11,7 @@ __all__ = [
     "decomposition",
     "difference",
     "forest",
+    "gains",
     "murphy_difference",
     "precision_recall",
     "reliability",

@@ -1,4 +1,4 @@
-"""Whether predictions are worth acting on: the decision curve of net benefit."""
+"""Whether predictions are worth acting on: the decision curve of net benefit, and cumulative gains."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..phrases import PLUS_MINUS, number, probability
+from ..phrases import PLUS_MINUS, number, percent, probability
 from .parts import (
     BLUE,
+    GREY,
     MUTED,
     ORANGE,
     TINT,
+    UNIT,
     WIDTH,
     Domain,
     Numbers,
@@ -20,7 +22,10 @@ from .parts import (
     across,
     band,
     chart,
+    field,
+    layer,
     line,
+    rows,
     targets,
     up,
     words,
@@ -33,6 +38,9 @@ _WIDEST = 0.25
 """A band whose half is more of the height, on average, would cover the diagram."""
 _EVERY = 3
 """So many thresholds share a place that says something."""
+_LEAST_SHARE, _STEP = 0.05, 5
+"""Of gains every fifth hundredth does."""
+_RIGHT: dict[str, Any] = {"fontWeight": 600, "align": "right"}
 
 
 def decision_curve(
@@ -69,6 +77,25 @@ def decision_curve(
     return chart(width=WIDTH, height=WIDTH, layer=layers)
 
 
+def gains(share: Numbers, captured: Numbers, base_rate: float, marked: int) -> Spec:
+    """The share of the positives among the rows predicted highest, beside perfect order and none; one has a name."""
+    x, y = across("x", "share of rows, the highest predictions first"), up("y")
+    told = [(one, other) for one, other in zip(share, captured, strict=True) if one >= _LEAST_SHARE][::_STEP]
+    said = [f"highest {percent(s, 0)}: {percent(c)} of the positives, lift {number(c / s, 2)}" for s, c in told]
+    point, encoding = (share[marked], captured[marked]), {"x": field("x"), "y": field("y")}
+    name = f"{percent(point[1])} in the highest {percent(point[0], 0)}"
+    layers = [
+        line([0, 1], [0, 1], MUTED, across=x, up=y, strokeWidth=1, strokeDash=[2, 3]),
+        line([0, base_rate, 1], [0, 1, 1], GREY, across=x, up=y, strokeWidth=1.5),
+        line([0, *share], [0, *captured], across=x, up=y, strokeWidth=2),
+        layer(rows(x=[point[0]], y=[point[1]]), "point", encoding, filled=True, fill=BLUE, size=44, opacity=1),
+        above("share of the positives"),
+        words(0.98, 0.1, name, BLUE, **_RIGHT),
+        targets(*_cells([one for one, _ in told]), UNIT, said),
+    ]
+    return chart(width=WIDTH, height=WIDTH, layer=layers)
+
+
 def _names(
     t: Sequence[float], nb: Sequence[float], everyone: Sequence[float], base: float, shown: Domain, domain: Domain
 ) -> list[Spec]:
@@ -82,11 +109,9 @@ def _names(
     ]
     fallen = next((at for at, one in zip(t, everyone, strict=True) if one < 0.35 * base), shown[1])
     if everyone and min(everyone) >= 0.35 * base:
-        right: dict[str, Any] = {"fontWeight": 600, "align": "right", **place}
-        return [*names, words(t[-1], everyone[-1] - 0.06 * height, "treat all", ORANGE, **right)]
+        return [*names, words(t[-1], everyone[-1] - 0.06 * height, "treat all", ORANGE, **_RIGHT, **place)]
     if fallen > shown[0] + 0.35 * size:
-        left: dict[str, Any] = {"fontWeight": 600, "align": "right", **place}
-        return [*names, words(fallen - 0.04 * size, 0.35 * base, "treat all", ORANGE, **left)]
+        return [*names, words(fallen - 0.04 * size, 0.35 * base, "treat all", ORANGE, **_RIGHT, **place)]
     return [*names, words(x, y - 0.07 * height, "dashed: treat all", ORANGE, fontWeight=600, **place)]
 
 

@@ -26,6 +26,8 @@ _FEWEST_FLAGGED, _LEAST_FLAGGED = 20, 0.1
 """A decision curve ends where fewer rows than these, and a smaller share of them, would be flagged."""
 _FEWEST_IN_GROUP = 5
 """Groups of fewer rows lie anywhere between 0 and 1, and are not drawn."""
+_TENTH, _GAINS = 12, (*range(5), *range(7, 103, 5))
+"""Of the shares at which gains are known: 10 %; and 0.1, 0.2, 0.5, 1, 2, and every 5 %."""
 _WIDEST_BAND = 1 / 3
 """A band that takes more of the height, on average, covers a diagram and says no more than that rows are few."""
 
@@ -274,13 +276,35 @@ def decision_curve(_: Subject, found: Diagnostics) -> Figure | None:
     )
     title = words.usefulness(found)
     alt = f"Decision curve of net benefit over thresholds, against acting on all and on none. {title}."
-    given = f" at a prevalence of {percent(found.decisions.prevalence)}" if found.decisions.prevalence_given else ""
-    return Figure(
-        "decision_curve", title, f"Decision curve{given}; shaded: gain over the better default", alt, spec, (table,)
-    )
+    subtitle = f"Decision curve{_given(found)}; shaded: gain over the better default"
+    return Figure("decision_curve", title, subtitle, alt, spec, (table,))
+
+
+def _given(found: Diagnostics) -> str:
+    return f" at a prevalence of {percent(found.decisions.prevalence)}" if found.decisions.prevalence_given else ""
+
+
+def gains(_: Subject, found: Diagnostics) -> Figure | None:
+    """The share of the positives among the rows predicted highest."""
+    told = found.decisions.gains
+    if not len(told.share):
+        return None
+    spec = charts.gains(told.share.tolist(), told.captured.tolist(), found.decisions.prevalence, _TENTH)
+    columns = {
+        "highest": numbers(told.share[[*_GAINS]], lambda one: percent(one, 1 if one < 0.01 else 0)),
+        "of the positives": numbers(told.captured[[*_GAINS]], percent),
+        "lift": numbers(told.lift[[*_GAINS]], lambda one: number(one, 2)),
+    }
+    title = words.gains(float(told.share[_TENTH]), float(told.captured[_TENTH]), found.discrimination.auc)
+    half = percent(float(np.interp(0.5, told.share, told.captured)))
+    alt = f"Cumulative gains: the share of the positives among the rows predicted highest. The upper half holds {half}."
+    subtitle = f"Cumulative gains{_given(found)}; grey: perfect order; dotted: by chance"
+    table = data("gains", "Data of gains and lift", columns)
+    return Figure("gains", title, subtitle, alt, spec, (table,))
 
 
 FIGURES: dict[str, Maker] = {
-    maker.__name__: maker for maker in (decomposition, roc, precision_recall, reliability, difference, decision_curve)
+    maker.__name__: maker
+    for maker in (decomposition, roc, precision_recall, reliability, difference, decision_curve, gains)
 }
 """Every figure of a diagnosis, by the name that `plot` takes."""

@@ -223,28 +223,31 @@ def useful(shown: Sequence[Subject]) -> Section | None:
     if not told:
         return None
     answers = tuple(answer(USEFUL, key, one, words.usefulness_answer(found), "LL4") for one, found in told)
+    several = len(told) > 1
+    tables = [_gained(found.decisions.thresholds) for _, found in told]
     parts = tuple(
         Part(
             one.name,
-            (*_made(one, "decision_curve"), _gains(found.decisions.thresholds)),
+            (*_made(one, "decision_curve", "gains"), *([table] if several else [])),
             (_thresholds(found.decisions.thresholds),),
         )
-        for one, found in told
+        for (one, found), table in zip(told, tables, strict=True)
     )
     explained = (
         f"A threshold of t says that a false alarm costs t{NARROW}÷{NARROW}(1{NARROW}−{NARROW}t) of a hit. Net benefit "
         "counts hits less false alarms at that price, per row. It is compared with acting on all rows and on none."
     )
-    return Section(key, USEFUL, together(answers), (explained,), parts)
+    first = "If only so many rows can be acted on, gains say how many of the positives the highest predictions hold."
+    return Section(key, USEFUL, together(answers), (explained, first), parts, () if several else tuple(tables))
 
 
-def _gains(thresholds: Sequence[Threshold]) -> Table:
+def _gained(thresholds: Sequence[Threshold]) -> Table:
     rows = []
     for one in thresholds:
         better = one.gain_over_all if one.gain_over_all.value < one.net_benefit.value else one.net_benefit
         rows.append(estimate(probability(one.threshold), better.value, better.low, better.high, scale=1000, least=0))
     subtitle = "Hits more per 1,000 rows, net, than the better of acting on all and on none"
-    return pairs("gains", "What is gained", rows, ("threshold", "gain", "±"), subtitle)
+    return pairs("gained", "What is gained", rows, ("threshold", "gain", "±"), subtitle)
 
 
 def _thresholds(thresholds: Sequence[Threshold]) -> Table:

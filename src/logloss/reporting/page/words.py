@@ -208,6 +208,14 @@ def usefulness(found: Diagnostics) -> str:
     return f"Better than both defaults from {probability(ends[0])} to {probability(ends[1])}"
 
 
+def gains(share: float, captured: float, auc: Estimate) -> str:
+    """The title of the figure of gains: what a share of the rows, those predicted highest, holds of the positives."""
+    held = f"The highest {percent(share, 0)} hold {percent(captured)} of the positives"
+    if auc.low > 0.5:
+        return f"{held}: lift {number(captured / share, 1)}"
+    return f"{held}; by chance {percent(share, 0)}"
+
+
 def evidence(found: Diagnostics) -> str:
     """How sure it is that predictions are not calibrated."""
     told = found.calibration.ecce_sigma
