@@ -66,8 +66,11 @@ OF_LABELS = [
     ((3, 4), (4, 1), -1, "of length 4, the logits' axis 1", "Use pos_weight.reshape(-1) and label_axis=1."),
     ((3, 4), (5,), -1, "of length 4, the logits' axis 1", "Give one number per label."),
     ((4, 4), (2, 2), -1, "of length 4, the logits' axis 1", "Use pos_weight.reshape(-1) and label_axis=0."),
-    ((5,), (5,), -1, "of length 1", "For one weight per row use sample_weight=pos_weight.reshape(-1)."),
-    ((5,), (5, 1), -1, "of length 1", "For one weight per row use sample_weight=pos_weight.reshape(-1)."),
+    ((5,), (5,), -1, "of length 1", "Are they labels of one row? Use reshape((1, 5)) of logits and targets."),
+    (
+        *((5,), (5, 1), -1, "of length 1"),
+        "Are they labels of one row? Use pos_weight.reshape(-1) and reshape((1, 5)) of logits and targets.",
+    ),
     ((5,), (4,), -1, "of length 1", "Give one number per label."),
     ((), (4,), -1, "of length 1", "Give one number per label."),
     ((None, 3), (4,), -1, "of length 3, the logits' axis 1", "Give one number per label."),
@@ -85,6 +88,13 @@ def test_weights_that_fit_no_labels(shape, got, axis, length, remedy):
     assert message(ll.InvalidInputError, compiled, shape, **given) == (
         f"pos_weight must be a number or a vector {length}{none}; got shape {got} for logits of shape {shape}. {remedy}"
     )
+
+
+def test_weights_of_labels_that_may_be_weights_of_rows():
+    """As pos_weight and alpha never are: these weigh a row's positives otherwise than its negatives."""
+    for got in ((5,), (5, 1)):
+        text = message(ll.InvalidInputError, compiled, (5,), label_weight=np.ones(got))
+        assert text.endswith(" For one weight per row use sample_weight=label_weight.reshape(-1).")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_no_more_is_promised_of_an_address_than_that_of_one_number(added, dtype)
 
 
 @pytest.mark.parametrize(
-    "values", [np.ones(8)[::2], np.ones((4, 4)).T[0], np.ones(4, np.int64), np.ones(4, np.complex128)]
+    "values", [np.ones(8)[::2], np.ones((4, 4)), np.ones((4, 3)).T, np.ones(4, np.int64), np.ones(4, np.complex128)]
 )
 def test_other_arrays_have_no_such_sum(added, values):
     with pytest.raises(numba.TypingError):

@@ -220,13 +220,15 @@ def _along_labels(name: str, array: Any, shape: tuple[Any, ...], label_axis: int
 def _label_remedy(name: str, got: tuple[Any, ...], shape: tuple[Any, ...]) -> str:
     """The reshape or axis that would make the vector fit, if there is one."""
     size = size_of(got)
-    for axis, length in enumerate(shape):
-        if len(shape) > 1 and size is not None and size == length:
-            flat = "" if len(got) == 1 else f"{name}.reshape(-1) and "
-            return f"Use {flat}label_axis={axis}."
-    if shape and size is not None and size == shape[0]:
+    if size is None or size not in shape:
+        return "Give one number per label."
+    flat = "" if len(got) == 1 else f"{name}.reshape(-1) and "
+    if len(shape) > 1:
+        return f"Use {flat}label_axis={shape.index(size)}."
+    if name == "label_weight":
         return f"For one weight per row use sample_weight={name}.reshape(-1)."
-    return "Give one number per label."
+    # no weight of rows is one of their positives alone
+    return f"Are they labels of one row? Use {flat}reshape((1, {size})) of logits and targets."
 
 
 def _row_weight(value: Any, shape: tuple[Any, ...], arrays: Arrays) -> Any:
