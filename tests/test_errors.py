@@ -116,7 +116,10 @@ def test_the_remedies_for_weights_work():
 def test_one_dimensional_logits_have_no_label_axis():
     text = message(ll.InvalidInputError, bce, np.zeros(5), np.zeros(5), pos_weight=[1, 2, 3, 4, 5])
     assert "length 1 (1-d logits have no label axis); got shape (5,)" in text
-    assert "use sample_weight=pos_weight.reshape(-1)" in text
+    assert "Use reshape((1, 5)) of logits and targets." in text
+    x, t, weight = np.array([1.0, -2.0, 0.5, 3.0, 0.0]), np.array([1, 1, 0, 0, 1]), np.arange(1.0, 6.0)
+    found = bce(x.reshape((1, 5)), t.reshape((1, 5)), pos_weight=weight)
+    assert found == bce(x, t, weight=np.where(t == 1, weight, 1.0))
 
 
 def test_ragged_lists():

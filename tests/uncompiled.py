@@ -21,6 +21,8 @@ import numba
 import numba.extending
 import numpy as np
 
+from order import in_order
+
 if not numba.config.DISABLE_JIT or any(name.startswith("logloss._kernels.") for name in sys.modules):
     raise ImportError("the kernels have been compiled: set NUMBA_DISABLE_JIT=1, and import this before them")
 
@@ -89,20 +91,6 @@ def _round_to_odd(x: Any) -> Any:
     return (down.view(np.int32) | np.int32(1)).view(np.float32)
 
 
-def _sum(values: Any) -> Any:
-    """The sum in the order of `_kernels/sums.py`: 32 sums, folded in halves, each taking what fits its width."""
-    sums, done = np.zeros(32), 0
-    values = values.astype(np.float64)
-    while values.size - done >= 32:
-        sums, done = sums + values[done : done + 32], done + 32
-    for width in (16, 8, 4, 2, 1):
-        # 32 zeros need no folding where nothing was added; the sum of zeros is the same
-        sums = sums[:width] + sums[width:]
-        if values.size & width:
-            sums, done = sums + values[done : done + width], done + width
-    return sums[0]
-
-
 MEANINGS: dict[str, Callable[..., Any]] = {
     "fma": _fma,
     "square_root": np.sqrt,
@@ -125,7 +113,7 @@ MEANINGS: dict[str, Callable[..., Any]] = {
     "pointer": int,
     "prefetch": lambda *_: None,
     "stack": lambda kind: np.full(256, np.nan if isinstance(kind, float | np.floating) else -1, np.asarray(kind).dtype),
-    "total": _sum,
+    "total": in_order,
     "bits": lambda x: np.float64(x).view(np.int64),
     "from_bits": lambda i: np.int64(i).view(np.float64),
     "_plus": lambda x, y: x + y,

@@ -21,7 +21,7 @@ _DOUBLE = ir.DoubleType()
 @intrinsic
 def total(typing, values):
     """The sum of contiguous numbers, in float64."""
-    if values.layout != "C" or not isinstance(values.dtype, types.Float):
+    if values.ndim != 1 or values.layout != "C" or not isinstance(values.dtype, types.Float):
         return None
 
     def codegen(context, b, signature, args):

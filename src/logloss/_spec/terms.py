@@ -131,11 +131,9 @@ def number(one: Number, value: Any) -> float | None:
     """A number's value, checked."""
     if value is None and one.optional:
         return None
-    got = value
     try:
         # NumPy 2.0 takes an array of one element for a number, and warns
         found = math.nan if hasattr(value, "__array_interface__") and _has_axes(value) else float(value)
-        got = found if hasattr(value, "dtype") else value
     except (TypeError, ValueError, OverflowError, RuntimeError):
         found = math.nan
     if not one.low <= found <= one.high or found == math.inf:  # isinf is unknown to traced code
@@ -205,9 +203,14 @@ def _along_labels(name: str, array: Any, shape: tuple[Any, ...], label_axis: int
         return arrays.scalar(array)
     labels = None if label_axis is None else shape[label_axis]
     if len(got) != 1 or label_axis is None or not agree(got[0], labels):
-        length = "1 (1-d logits have no label axis)" if labels is None else f"{labels}, the logits' axis {label_axis}"
+        if label_axis is None:
+            length = "of length 1 (1-d logits have no label axis)"
+        elif labels is None:
+            length = f"as long as the logits' axis {label_axis}"
+        else:
+            length = f"of length {labels}, the logits' axis {label_axis}"
         raise InvalidInputError(
-            f"{name} must be a number or a vector of length {length}; "
+            f"{name} must be a number or a vector {length}; "
             f"got shape {got} for logits of shape {shape}. " + _label_remedy(name, got, shape)
         )
     array = arrays.as_long(name, array, (label_axis,), or_one=True)
@@ -217,13 +220,15 @@ def _along_labels(name: str, array: Any, shape: tuple[Any, ...], label_axis: int
 def _label_remedy(name: str, got: tuple[Any, ...], shape: tuple[Any, ...]) -> str:
     """The reshape or axis that would make the vector fit, if there is one."""
     size = size_of(got)
-    for axis, length in enumerate(shape):
-        if len(shape) > 1 and size is not None and size == length:
-            flat = "" if len(got) == 1 else f"{name}.reshape(-1) and "
-            return f"Use {flat}label_axis={axis}."
-    if shape and size is not None and size == shape[0]:
+    if size is None or size not in shape:
+        return "Give one number per label."
+    flat = "" if len(got) == 1 else f"{name}.reshape(-1) and "
+    if len(shape) > 1:
+        return f"Use {flat}label_axis={shape.index(size)}."
+    if name == "label_weight":
         return f"For one weight per row use sample_weight={name}.reshape(-1)."
-    return "Give one number per label."
+    # no weight of rows is one of their positives alone
+    return f"Are they labels of one row? Use {flat}reshape((1, {size})) of logits and targets."
 
 
 def _row_weight(value: Any, shape: tuple[Any, ...], arrays: Arrays) -> Any:
@@ -240,7 +245,7 @@ def _row_weight(value: Any, shape: tuple[Any, ...], arrays: Arrays) -> Any:
             remedy = "For one weight per element use weight=."
         elif shape and shape[0] is not None and size_of(got) == shape[0]:
             remedy = f"Use sample_weight.reshape({shape[0]})."
-        elif len(shape) > 1 and got == shape[-1:]:
+        elif got == shape[-1:]:
             remedy = "For one weight per label use label_weight=."
         raise InvalidInputError(
             f"sample_weight must have shape {shape[:1]}, one weight per row of logits of shape {shape}; "
@@ -287,15 +292,14 @@ def _fits(got: tuple[Any, ...], shape: tuple[Any, ...]) -> bool:
 def _reshape_remedy(name: str, got: tuple[Any, ...], shape: tuple[Any, ...]) -> str:
     if None not in (*got, *shape) and math.prod(got) == math.prod(shape):
         return f"Use {name}.reshape({shape})."
-    if len(got) == 1 and len(shape) > 1:
-        if got[0] is not None and got[0] == shape[0]:
-            return (
-                f"Weights of rows: use sample_weight={name}, or {name}.reshape({(got[0],) + (1,) * (len(shape) - 1)})."
-            )
-        if got[0] is not None and got[0] == shape[-1]:
-            return (
-                f"Weights of labels: use label_weight={name}, or {name}.reshape({(1,) * (len(shape) - 1) + (got[0],)})."
-            )
+    if len(got) == 1 and len(shape) > 1 and got[0] is not None:
+        ones = (1,) * (len(shape) - 1)
+        # what a mask leaves out is not counted; a weight of 0 is
+        use = "Weights of {}: use {}=weight, or" if name == "weight" else "For {} use"
+        if got[0] == shape[0]:
+            return f"{use.format('rows', 'sample_weight')} {name}.reshape({got + ones})."
+        if got[0] == shape[-1]:
+            return f"{use.format('labels', 'label_weight')} {name}.reshape({ones + got})."
     return "Nothing broadcasts silently: give every axis its length or 1."
 
 
