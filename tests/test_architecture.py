@@ -58,6 +58,8 @@ LIBRARIES = {
     "llvmlite": {"_kernels"},
     "duckdb": {"sources"},
     "polars": {"pushdown", "sources", "reporting.frames", "scored"},
+    "backports": {"sources.packed"},
+    "compression": {"sources.packed"},  # Python 3.14's
     "adbc_driver_postgresql": {"sources.databases"},
     "sqlalchemy": {"sources.databases"},
     "boto3": {"sources.stores"},

@@ -60,7 +60,7 @@ def test_a_wheel_holds_the_package_and_nothing_else(archives: dict[str, Path]):
     }
     assert {name for name in names if ".dist-info/" not in name} == own
     core = sorted(one.partition(">")[0] for one in metadata.get_all("Requires-Dist", []) if "extra ==" not in one)
-    assert core == ["duckdb", "msgspec", "numba", "numpy", "polars", "rich"]
+    assert core == ["backports-zstd", "duckdb", "msgspec", "numba", "numpy", "polars", "rich"]
 
 
 def test_the_citation_names_this_version():

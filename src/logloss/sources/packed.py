@@ -6,18 +6,30 @@ The engine that reads text compares no check sum of gzip, and takes the middle o
 from __future__ import annotations
 
 import bz2
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import IO, Any
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 MARKS = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd", "bz2": b"BZh"}
 """How files of each kind begin."""
 
-_NEW: dict[str, Callable[[], Any]] = {"gzip": partial(zlib.decompressobj, 31), "bz2": bz2.BZ2Decompressor}
+_NEW: dict[str, Callable[[], Any]] = {
+    "gzip": partial(zlib.decompressobj, 31),
+    "zstd": zstd.ZstdDecompressor,
+    "bz2": bz2.BZ2Decompressor,
+}
+_FAILURES = (zlib.error, zstd.ZstdError, OSError)
 _CHUNK, _MOST = 1 << 16, 1 << 20
+_LONGEST_MARK = 4
 _SKIPPED = {bytes([0x50 + k, 0x2A, 0x4D, 0x18]) for k in range(16)}
-_OTHER = "something else follows what is compressed"
+"""How frames of zstd begin that hold nothing of the content; they may come first."""
 
 
 class DamagedError(Exception):
@@ -27,58 +39,31 @@ class DamagedError(Exception):
 def kind_of(start: bytes) -> str | None:
     """How a file that starts like this is compressed."""
     found = next((kind for kind, mark in MARKS.items() if start.startswith(mark)), None)
-    return "zstd" if start[:4] in _SKIPPED else found  # frames that hold nothing may come first
+    return "zstd" if start[:4] in _SKIPPED else found
 
 
 def check(file: IO[bytes], kind: str) -> None:
     """Go through a compressed file. Raises DamagedError if it is not whole."""
-    for _ in _frames(file) if kind == "zstd" else unpacked(file, kind):
+    for _ in unpacked(file, kind):
         pass
 
 
 def unpacked(file: IO[bytes], kind: str) -> Iterator[bytes]:
-    """What all members of a file of gzip or bz2 hold. Raises DamagedError if that is not what was compressed."""
+    """What all members of a file hold. Raises DamagedError if that is not what was compressed."""
     packed = file.read(_CHUNK)
     while packed:
-        while len(packed) < len(MARKS[kind]) and (more := file.read(_CHUNK)):
+        while len(packed) < _LONGEST_MARK and (more := file.read(_CHUNK)):
             packed += more
-        if not packed.startswith(MARKS[kind]):
-            raise DamagedError(_OTHER)
+        if kind_of(packed) != kind:
+            raise DamagedError("something else follows what is compressed")
         member = _NEW[kind]()
         while not member.eof:
             if not packed and getattr(member, "needs_input", True) and not (packed := file.read(_CHUNK)):
                 raise DamagedError("its end is missing")
             try:
                 content = member.decompress(packed, _MOST)
-            except (zlib.error, OSError) as error:
+            except _FAILURES as error:
                 raise DamagedError(str(error).rpartition(": ")[2].lower()) from error
             yield content
             packed = getattr(member, "unconsumed_tail", b"")
         packed = member.unused_data or file.read(_CHUNK)
-
-
-def _frames(file: IO[bytes]) -> Iterator[None]:
-    """The blocks of a zstd file, which say how long they are; what is in them, the engine compares with check sums."""
-
-    def read(length: int) -> bytes:
-        found = file.read(length)
-        if len(found) < length:
-            raise DamagedError("its end is missing")
-        return found
-
-    while start := file.read(4):
-        if start in _SKIPPED:
-            read(int.from_bytes(read(4), "little"))
-            continue
-        if start != MARKS["zstd"]:
-            raise DamagedError(_OTHER)
-        (header,) = read(1)
-        single = header >> 5 & 1  # then there is no byte of a window, and always a size of the content
-        read((0, 1, 2, 4)[header & 3] + (single, 2, 4, 8)[header >> 6] + 1 - single)
-        last = False
-        while not last:
-            block = int.from_bytes(read(3), "little")
-            last, kind, length = bool(block & 1), block >> 1 & 3, block >> 3
-            read(1 if kind == 1 else length)
-            yield
-        read(header & 4)  # the check sum
