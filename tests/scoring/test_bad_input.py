@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -51,9 +52,41 @@ def test_lists_of_files_that_name_each_other(refused: Refused):
     assert "a list of files must not name itself; a.txt does" in refused("@a.txt", *Y_AND_P)
 
 
-def test_a_file_under_two_names_counts_once(refused: Refused):
-    names = ["good.csv", "./good.csv", str(Path("good.csv").absolute()), f"../{Path.cwd().name}/good.csv"]
-    assert ll.score(names, target="y", probability="p").summary.rows == 2
+SECOND = {
+    "itself": "good.csv",
+    "another path": "../{folder}/./good.csv",
+    "an absolute path": "{here}/good.csv",
+    "a directory": ".",
+    "a pattern": "g*d.csv",
+    "a list": "@list.txt",
+    "a link": "link.csv",
+    "a hard link": "hard.csv",
+}
+
+
+@pytest.mark.parametrize("named", SECOND)
+def test_a_file_that_is_named_twice(named: str, refused: Refused):
+    """Whichever was meant in its place, it would be left out."""
+    Path("list.txt").write_text("good.csv\n")
+    if named == "a link":
+        Path("link.csv").symlink_to("good.csv")
+    if named == "a hard link":
+        Path("hard.csv").hardlink_to("good.csv")
+    second = SECOND[named].format(folder=Path.cwd().name, here=Path.cwd())
+    said = "good.csv and .+ are the same|good.csv is named twice"
+    assert re.search(f"every file must be named once.*; ({said}); leave one out", refused("good.csv", second, *Y_AND_P))
+
+
+def test_standard_input_and_links_that_are_read_twice(refused: Refused):
+    assert "; standard input is named twice; leave one out" in refused("-", "-", *Y_AND_P)
+    Path("link.csv").symlink_to("good.csv")
+    assert "; good.csv and link.csv are the same; leave one out" in refused("*.csv", *Y_AND_P)
+
+
+def test_a_pattern_that_means_a_directory_and_what_is_in_it(tmp_path: Path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "good.csv").write_text(GOOD)
+    assert ll.score(f"{tmp_path}/**", target="y", probability="p").summary.rows == 2
 
 
 @pytest.mark.parametrize("role", ["target", "probability", "weight", "group"])
