@@ -163,9 +163,10 @@ def _of_rows(folder: Path, option: str, text: str) -> list[str]:
 
 
 def _of_state(folder: Path, content: bytes) -> list[str]:
-    place = folder / "state.json"
-    place.write_bytes(content)
-    return ["merge", str(place), str(place), "--json"]
+    places = [folder / "state.json", folder / "other.json"]
+    for place in places:
+        place.write_bytes(content)
+    return ["merge", *map(str, places), "--json"]
 
 
 @cache

@@ -70,7 +70,7 @@ LIBRARIES = {
     "distributed": {"engines.dask"},
     "ray": {"engines.ray"},
     "pyspark": {"engines.spark"},
-    "pyarrow": {"engines.dask", "engines.ranges", "engines.spark"},
+    "pyarrow": {"engines.dask", "engines.ranges", "engines.ray", "engines.spark"},
     "sqlglot": {"pushdown"},
     "rich": {"reporting", "cli"},
     "vl_convert": {"reporting"},

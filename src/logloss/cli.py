@@ -180,7 +180,9 @@ def _display() -> AbstractContextManager[Any]:
 
 def _merge(arguments: argparse.Namespace) -> Scores:
     from .scores import load, merge
+    from .sources.paths import require_different
 
+    require_different(list(map(Path, arguments.files)))
     merged, asked = merge(*map(load, arguments.files)), _asked(arguments)
     return merged if asked == _ASKED_NOTHING else merged.at(**asked)
 

@@ -5,6 +5,7 @@ A database adds float64 in an order of its own: these scores agree with exact on
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -99,7 +100,8 @@ def sql(
     where softplus keeps its digits without `log1p`: with u = 1 + e^-|z|, it is max(z, 0) + log u · e^-|z| / (u - 1).
 
     Args:
-        table: name of the table, or a query in parentheses.
+        table: name of the table, as it is or quoted, perhaps with those of its schema and database before dots; or a
+            query in parentheses.
         target: column of what happened, in [0, 1], or one for each label.
         probability: column of predicted probabilities; for several models or labels as `score` takes them.
         logit: column of predicted logits, instead.
@@ -137,10 +139,30 @@ def sql(
     columns: dict[str, Any] = {"target": target, "probability": probability, "logit": logit, "weight": weight}
     plan = make_plan((), **columns, where=where, group=groups, definitions=definitions, nulls=nulls, invalid=invalid)
     holds = None if where is None else condition(where)
+    source = _source(table)
     written = "\nUNION ALL\n".join(
-        _select(number, table, plan, expressions, holds) for number in range(len(plan.problems))
+        _select(number, source, plan, expressions, holds) for number in range(len(plan.problems))
     )
     return Query(_translated(written, dialect), table, plan)
+
+
+_PART = re.compile(r'("(?:[^"]|"")+"|`[^`]+`|[^"`.]+)(?:\.(?=.)|$)')
+_PLAIN = re.compile(r'"(?:[^"]|"")+"|[^\W\d]\w*')
+_NO_NAME = re.compile(r"[('].*|[\w.]+\(.*|.* as .*", re.DOTALL | re.IGNORECASE)
+
+
+def _source(table: str) -> str:
+    """What stands behind FROM: names, quoted where they must be; a query, a function or a file as it was given."""
+    if not isinstance(table, str) or not table.strip():
+        raise InvalidInputError(f"a table must be named; got {table!r}; give its name, or a query in parentheses.")
+    name = table.strip()
+    if _NO_NAME.fullmatch(name):
+        return name
+    parts = _PART.findall(name)
+    if ".".join(parts) != name:  # quotes amid it are its own
+        parts = [identifier(name)]
+    bare = (part[1:-1] if part.startswith("`") else part for part in parts)
+    return ".".join(part if _PLAIN.fullmatch(part) else identifier(part) for part in bare)
 
 
 # What a database is asked, step by step: every step adds columns that the next one uses.
@@ -149,8 +171,9 @@ def sql(
 def _select(number: int, table: str, plan: Plan, expressions: Sequence[Expression], holds: Expression | None) -> str:
     """The sums of one problem, a row for each group."""
     keys, numbers = [_key(k) for k in range(len(plan.groups))], _numbers(plan, number)
+    filtered = f" WHERE {_within(holds.text)}" if holds else ""
     stages = [
-        f"SELECT {', '.join(_read(plan, numbers, expressions))} FROM {table}{f' WHERE {holds.text}' if holds else ''}",
+        f"SELECT {', '.join(_read(plan, numbers, expressions))} FROM {table}{filtered}",
         f"SELECT *, {_marks(plan, numbers.values())} FROM ll_before",
         f"SELECT {', '.join([*keys, *_good(numbers.values())])} FROM ll_before",
         *map(_added, (*(_OF_LOGITS if plan.logits else _OF_PROBABILITIES), *_OF_BOTH)),
@@ -181,9 +204,14 @@ def _read(plan: Plan, numbers: dict[str, str], expressions: Sequence[Expression]
     """The groups, and the columns of numbers as float64."""
     texts = {one.name: one.text for one in expressions}
     for k, name in enumerate(plan.groups):
-        yield f"({texts[name]}) AS {_key(k)}" if name in texts else f"{identifier(name)} AS {_key(k)}"
+        yield f"({_within(texts[name])}) AS {_key(k)}" if name in texts else f"{identifier(name)} AS {_key(k)}"
     for name, alias in numbers.items():
         yield f"CAST({identifier(name)} AS DOUBLE) AS {alias}"
+
+
+def _within(text: str) -> str:
+    """A person's SQL amid ours: a comment in it ends with its line."""
+    return f"{text}\n" if "--" in text else text
 
 
 def _marks(plan: Plan, numbers: Iterable[str]) -> str:
@@ -275,7 +303,14 @@ def _translated(text: str, dialect: str) -> str:
         raise MissingDependencyError(
             f"the SQL of {dialect} is written by sqlglot; it is not installed; pip install 'logloss[sql]'."
         ) from error
-    return str(sqlglot.transpile(text, read="duckdb", write=dialect, pretty=True)[0])
+    try:
+        return str(sqlglot.transpile(text, read="duckdb", write=dialect, pretty=True)[0])
+    except sqlglot.errors.SqlglotError as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+        raise InvalidInputError(
+            f"the query must be SQL that can be written for {dialect}; this cannot ({reason}); name a table, or say it "
+            "in simpler words."
+        ) from error
 
 
 def _rows(result: Any, plan: Plan) -> pl.DataFrame:

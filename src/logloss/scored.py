@@ -50,6 +50,11 @@ class Scores:
         self.state = state
         self.summary: Summary = summarize(state, sources, partial, skipped, approximate, asked)
 
+    def __reduce__(self) -> tuple[type[Scores], tuple[Any, ...]]:
+        """A pickle has the sums: what follows from them is found again, when somebody asks."""
+        of = self.summary
+        return Scores, (self.state, of.sources, of.partial, of.skipped, of.approximate, of.asked)
+
     def at(
         self, *, thresholds: float | Sequence[float] = (), prevalence: float | None = None, depth: int = DEPTH
     ) -> Scores:

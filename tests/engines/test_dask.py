@@ -13,6 +13,7 @@ from typing import Any
 import dask
 import dask.dataframe as dd
 import distributed
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -64,6 +65,31 @@ def test_example(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
 def test_tables(client: Any, partitions: int, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = table(5000).with_columns(pl.col("z").round(2))  # many are alike
     cases.check_table(dd.from_pandas(frame.to_pandas(), npartitions=partitions), frame, monkeypatch)
+
+
+@pytest.mark.parametrize("named", ["numbers", "tuples", "an index"])
+def test_tables_of_other_names(client: Any, named: str) -> None:
+    """Columns are called by what is written for their names; a group may be the index."""
+    frame = table(100).to_pandas()[["y", "z", "country"]]
+    options = {"target": "y", "logit": "z", "group": None if named == "tuples" else "country"}
+    expected = ll.score(frame, **options)
+    if named == "an index":
+        frame = frame.set_index("country")
+    else:
+        frame.columns = [0, 1, 2] if named == "numbers" else pd.MultiIndex.from_tuples([("a", 1), ("a", 2), ("b", 1)])
+        names = ["0", "1", "2"] if named == "numbers" else ["('a', '1')", "('a', '2')"]
+        options = {role: name and names.pop(0) for role, name in options.items()}
+    found = ll.score(dd.from_pandas(frame, npartitions=2, sort=False), **options)
+    assert [one.statistics.log_loss for one in found.summary.results] == [
+        one.statistics.log_loss for one in expected.summary.results
+    ]
+
+
+def test_what_is_no_data_frame(client: Any) -> None:
+    with pytest.raises(
+        ll.UnsupportedTypeError, match=r"a source of Dask must be a data frame; got Delayed.*; make one"
+    ):
+        ll.score(dask.delayed(1), target="y", logit="z")
 
 
 def test_all_of_a_table(client: Any, tmp_path: Path) -> None:

@@ -66,6 +66,46 @@ def test_bad_rows(column: str, value: float | None, option: str) -> None:
     assert sum(found.summary.dropped.values()) == 1
 
 
+NAMES = {
+    "predictions": "predictions",
+    "my table": '"my table"',
+    "2024": '"2024"',
+    "main.predictions": "main.predictions",
+    "main.my table": 'main."my table"',
+    'main."my table"': 'main."my table"',
+    '"my.table"': '"my.table"',
+    "`my table`": '"my table"',
+    'a "b" c': '"a ""b"" c"',
+    "it's": '"it\'s"',
+    "sales (2024)": '"sales (2024)"',
+    "drop; --": '"drop; --"',
+    "(SELECT * FROM predictions)": "(SELECT * FROM predictions)",
+    "predictions AS t": "predictions AS t",
+    "query_table('predictions')": "query_table('predictions')",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_tables(name: str, frame: pl.DataFrame) -> None:
+    query = ll.sql(name, target="y", logit="z", where="age > 50 -- not all", group="old = age > 60 -- years")
+    assert f" FROM {NAMES[name]} WHERE age > 50" in query.text
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE predictions AS FROM frame")
+        if "predictions" not in name:
+            connection.execute(f"CREATE TABLE {NAMES[name]} AS FROM frame")
+        found = query.scores(connection.sql(query.text))
+    assert_close(found, ll.score(frame, target="y", logit="z", where="age > 50", group="old = age > 60"))
+
+
+def test_names_of_tables_in_other_dialects() -> None:
+    for dialect, written in (("spark", "`my table`"), ("bigquery", "`my table`"), ("snowflake", '"my table"')):
+        assert f"FROM {written}" in ll.sql("my table", target="y", logit="z", dialect=dialect).text
+    with pytest.raises(ll.InvalidInputError, match="must be SQL that can be written for spark; this cannot"):
+        ll.sql("(select", target="y", logit="z", dialect="spark")
+    with pytest.raises(ll.InvalidInputError, match="a table must be named; got ' '"):
+        ll.sql(" ", target="y", logit="z")
+
+
 def test_rows_of_something_else() -> None:
     query = ll.sql("predictions", target="y", logit="z")
     with pytest.raises(ll.InvalidInputError, match="there is no column 'll_problem'"):

@@ -61,6 +61,19 @@ def test_all_of_a_table(tmp_path: Path) -> None:
     cases.check_all_of_a_table(ray.data.from_arrow(frame.to_arrow()).repartition(7), frame, tmp_path)
 
 
+@pytest.mark.parametrize("kinds", [{}, {"y": "Int64", "country": "category"}, {"y": object}], ids=str)
+def test_tables_of_pandas(kinds: dict[str, Any]) -> None:
+    frame = table(500)
+    options: dict[str, Any] = {"target": "y", "logit": "z", "group": "country"}
+    found = ll.score(ray.data.from_pandas(frame.to_pandas().astype(kinds)), **options)
+    assert found.summary.results == ll.score(frame, **options).summary.results
+
+
+def test_a_table_without_rows() -> None:
+    with pytest.raises(ll.InvalidInputError, match="there must be rows to score; the Ray dataset has none"):
+        ll.score(ray.data.from_items([]), target="y", logit="z")
+
+
 def test_a_killed_worker(files: list[str], tmp_path: Path) -> None:
     cases.check_killed(engine, files, tmp_path)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import logloss as ll
@@ -49,9 +52,41 @@ def test_lists_of_files_that_name_each_other(refused: Refused):
     assert "a list of files must not name itself; a.txt does" in refused("@a.txt", *Y_AND_P)
 
 
-def test_a_file_under_two_names_counts_once(refused: Refused):
-    names = ["good.csv", "./good.csv", str(Path("good.csv").absolute()), f"../{Path.cwd().name}/good.csv"]
-    assert ll.score(names, target="y", probability="p").summary.rows == 2
+SECOND = {
+    "itself": "good.csv",
+    "another path": "../{folder}/./good.csv",
+    "an absolute path": "{here}/good.csv",
+    "a directory": ".",
+    "a pattern": "g*d.csv",
+    "a list": "@list.txt",
+    "a link": "link.csv",
+    "a hard link": "hard.csv",
+}
+
+
+@pytest.mark.parametrize("named", SECOND)
+def test_a_file_that_is_named_twice(named: str, refused: Refused):
+    """Whichever was meant in its place, it would be left out."""
+    Path("list.txt").write_text("good.csv\n")
+    if named == "a link":
+        Path("link.csv").symlink_to("good.csv")
+    if named == "a hard link":
+        Path("hard.csv").hardlink_to("good.csv")
+    second = SECOND[named].format(folder=Path.cwd().name, here=Path.cwd())
+    said = "good.csv and .+ are the same|good.csv is named twice"
+    assert re.search(f"every file must be named once.*; ({said}); leave one out", refused("good.csv", second, *Y_AND_P))
+
+
+def test_standard_input_and_links_that_are_read_twice(refused: Refused):
+    assert "; standard input is named twice; leave one out" in refused("-", "-", *Y_AND_P)
+    Path("link.csv").symlink_to("good.csv")
+    assert "; good.csv and link.csv are the same; leave one out" in refused("*.csv", *Y_AND_P)
+
+
+def test_a_pattern_that_means_a_directory_and_what_is_in_it(tmp_path: Path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "good.csv").write_text(GOOD)
+    assert ll.score(f"{tmp_path}/**", target="y", probability="p").summary.rows == 2
 
 
 @pytest.mark.parametrize("role", ["target", "probability", "weight", "group"])
@@ -126,7 +161,9 @@ def test_zero_is_one_group(order: int):
 
 @pytest.mark.parametrize("role", ["target", "probability", "weight", "group", "where"])
 def test_arrays_where_names_belong(role: str):
-    for array in (np.array([1.0, 0.0]), pl.Series([1.0]), 5):
+    with pytest.raises(ll.InvalidInputError, match=r"got int; say '5'|a condition must be SQL; got"):
+        ll.score(TABLE, **{"target": "y", "probability": "p", role: 5})
+    for array in (np.array([1.0, 0.0]), pl.Series([1.0])):
         with pytest.raises(ll.InvalidInputError, match=r"must name a column; got|a condition must be SQL; got"):
             ll.score(TABLE, **{"target": "y", "probability": "p", role: array})
 
@@ -167,3 +204,69 @@ def test_hints_fit_the_value(table: dict[str, Any], hint: str):
     with pytest.raises(ll.InvalidInputError) as caught:
         ll.score({**TABLE, **table}, target="y", probability="p")
     assert hint in str(caught.value)
+
+
+class Elsewhere:
+    """An array of a library that only NumPy's protocol knows."""
+
+    def __init__(self, values: list[float]) -> None:
+        self._values = values
+        self.ndim = 1
+
+    def __iter__(self) -> Any:
+        return iter(self._values)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._values, dtype)
+
+
+MAPPINGS: dict[str, tuple[dict[Any, Any], str]] = {
+    "a number": ({"y": 1, "p": [0.5, 0.25]}, "'y' is one value of type int; give one for each row"),
+    "a text": ({**TABLE, "g": "a"}, "'g' is one value of type str; give one for each row"),
+    "an array without dimensions": ({"y": np.array(1), "p": [0.5]}, "'y' is one value of type ndarray"),
+    "a mapping": ({"y": {0: 1, 1: 0}, "p": [0.5, 0.25]}, "'y' is one value of type dict"),
+    "a number as name": ({0: [1], "p": [0.5]}, "must name its columns by texts; got 0; say '0'"),
+}
+
+
+@pytest.mark.parametrize("kind", MAPPINGS)
+def test_mappings_that_are_none_of_columns(kind: str):
+    mapping, message = MAPPINGS[kind]
+    with pytest.raises(ll.InvalidInputError, match=message):
+        ll.score(mapping, target="y", probability="p")
+
+
+@pytest.mark.parametrize("number", [float, np.float64])
+def test_rows_as_mappings(number: Any):
+    """One value each is one row; masks and arrays of other libraries count as what they hold."""
+    rows = [{"y": number(y), "p": number(p)} for y, p in zip(*TABLE.values(), strict=True)]
+    expected = ll.score(TABLE, target="y", probability="p").summary.results
+    assert ll.score(rows, target="y", probability="p").summary.results == expected
+    masked = {"y": np.ma.array([1, 0, 1, 1], mask=[0, 0, 0, 1]), "p": Elsewhere([*TABLE["p"], 0.5])}
+    assert ll.score(masked, target="y", probability="p", nulls="drop").summary.results == expected
+
+
+@pytest.mark.frameworks
+def test_series_of_different_rows():
+    import pandas as pd
+
+    y, p = pd.Series(TABLE["y"], index=[2, 1, 0]), pd.Series(TABLE["p"])
+    with pytest.raises(ll.InvalidInputError, match=r"'y' and 'p' differ; put them in a data frame, which aligns them"):
+        ll.score({"y": y, "p": p}, target="y", probability="p")
+    whole = ll.score(TABLE, target="y", probability="p").summary.results
+    for columns in ({"y": y, "p": p.to_numpy()}, {"y": y, "p": p.set_axis(y.index)}):
+        assert ll.score(columns, target="y", probability="p").summary.results == whole
+
+
+def test_columns_that_are_there_twice():
+    table = pa.table([[1, 0], [0.75, 0.25], [0.5, 0.5], ["a", "b"], ["a", "b"]], names=["y", "p", "p", "g", "g"])
+    for source in (table, table.to_batches()[0], duckdb.sql("SELECT 1 AS y, 0.5 AS p, 0.5 AS p")):
+        with pytest.raises(ll.InvalidInputError, match="column 'p' must be one; the table has several of that name"):
+            ll.score(source, target="y", probability="p")
+    assert ll.score(table.remove_column(2), target="y", probability="p").summary.rows == 2
+
+
+def test_columns_that_polars_does_not_know():
+    relation = duckdb.sql("SELECT 1 AS y, 0.5 AS p, INTERVAL 1 DAY AS unused")
+    with pytest.raises(ll.UnsupportedTypeError, match=r"columns that Polars reads.*; convert them, leave them out, or"):
+        ll.score(relation, target="y", probability="p")

@@ -211,7 +211,7 @@ def test_damaged_pages(run: Run, tmp_path: Path, acs_path: Path):
 def test_text_files_that_are_not_whole(run: Run, tmp_path: Path):
     lines = "y,p\n" + "".join(f"1,0.{number}\n" for number in range(10_000, 60_000))
     (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(lines.encode())[:50_000])
-    assert_refused(run("score", tmp_path / "cut.csv.gz", *Y_AND_P), "cut.csv.gz cannot be read as CSV")
+    assert_refused(run("score", tmp_path / "cut.csv.gz", *Y_AND_P), "cut.csv.gz is damaged (its end is missing)")
     (tmp_path / "cut.jsonl").write_text('{"y": 1, "p": 0.5}\n{"y": 1, "p"')
     assert_refused(run("score", tmp_path / "cut.jsonl", *Y_AND_P), "cut.jsonl cannot be read as JSON lines")
     (tmp_path / "other.arrow").write_text("no Arrow file at all")
@@ -327,10 +327,12 @@ def test_the_weight_of_dropped_rows(run: Run, csv: Callable[[str], Path], tmp_pa
 
 
 def test_dropped_rows_are_counted_across_states(run: Run, csv: Callable[[str], Path], tmp_path: Path):
-    options = (*Y_AND_P, "--nulls", "drop", "--invalid", "drop", "--save-state", tmp_path / "state.json")
-    assert run("score", csv(DIRTY), *options)[0] == 0
-    code, out, _ = run("merge", tmp_path / "state.json", tmp_path / "state.json", "--json")
+    states = [tmp_path / "state.json", tmp_path / "other.json"]
+    for state in states:
+        assert run("score", csv(DIRTY), *Y_AND_P, "--nulls", "drop", "--invalid", "drop", "--save-state", state)[0] == 0
+    code, out, _ = run("merge", *states, "--json")
     assert (code, json.loads(out)["input"]["dropped"]) == (0, {"missing": 4, "invalid": 4, "ignored": 0})
+    assert_refused(run("merge", *states, states[0]), "state.json is named twice; leave one out")
 
 
 def test_version_of_a_tree_that_is_not_installed(run: Run, monkeypatch: pytest.MonkeyPatch):

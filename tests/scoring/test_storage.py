@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logloss._errors import InvalidInputError
+from logloss.comparing import compare
 from logloss.evaluate import storage
 from logloss.evaluate.plan import Plan, Problem
 from logloss.evaluate.state import State
 from logloss.scores import load, merge, score
+from logloss.segmenting import segments
 
 COLUMNS: dict[str, Any] = {"target": "employed", "probability": "predicted_probability", "group": ["year", "sex"]}
 
@@ -35,6 +39,20 @@ def test_parts_merge_to_the_whole(acs: pl.DataFrame, tmp_path: Path):
         merged = merge(*(parts[number] for number in order))
         assert merged.summary.results == whole.summary.results
         assert storage.dumps(merged.state, ()) == storage.dumps(whole.state, ())
+
+
+@pytest.mark.parametrize(
+    "through", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))], ids=["copy", "pickle"]
+)
+def test_results_travel(through: Any):
+    """Also between processes that are no engine's."""
+    table = {"y": [1, 0, 1, 0], "p": [0.5, 0.25, 0.75, 0.5], "q": [0.5] * 4, "g": ["a", "a", "b", "b"]}
+    columns: dict[str, Any] = {"target": "y", "probability": {"one": "p", "other": "q"}, "group": "g", "segments": "g"}
+    scores = score(table, **columns, diagnostics=True, cluster="g", thresholds=0.5)
+    for found in (scores, compare(table, **columns), segments(scores)):
+        assert through(found).to_json() == found.to_json()
+    assert storage.dumps(through(scores).state, ()) == storage.dumps(scores.state, ())
+    assert repr(through(scores.summary.results[0])) == repr(scores.summary.results[0])
 
 
 @settings(deadline=None)

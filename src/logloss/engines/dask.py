@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import InvalidInputError
+from .._errors import InvalidInputError, UnsupportedTypeError
 from ..evaluate.ranges import BLOCKS, RANGE, ROWS
 from .parts import Answer, Part, Work, in_tree, together, told
 from .ranges import Exchange
@@ -34,12 +34,23 @@ def of_table(table: Any, columns: Sequence[str]) -> Spread:
     import dask
 
     one = dask.delayed(lambda number, frame: Part(number, frame, f"partition {number + 1}"))
-    return Spread([one(number, frame) for number, frame in enumerate(table[list(columns)].to_delayed())])
+    own = [name for name in table.columns if _written(name) in columns]  # an index comes along
+    return Spread([one(number, frame) for number, frame in enumerate(table[own].to_delayed())])
+
+
+def _written(name: Any) -> str:
+    """What a column is called in Arrow."""
+    return str(tuple(map(str, name)) if isinstance(name, tuple) else name)
 
 
 def empty(table: Any) -> Any:
     """A table without rows that has the same columns."""
-    return table._meta  # the name that Dask's documents give it
+    if not hasattr(table, "_meta"):  # the name that Dask's documents give it
+        raise UnsupportedTypeError(
+            f"a source of Dask must be a data frame; got {type(table).__name__}; make one of it, "
+            "as by to_dataframe() or dask.dataframe.from_delayed."
+        )
+    return table._meta
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .._errors import InvalidInputError
 from ..evaluate.ranges import RANGE
 from .parts import FAN, Answer, Part, Work, in_tree, together, told
 from .ranges import Exchange
@@ -39,7 +40,14 @@ def of_table(table: Any, columns: Sequence[str]) -> Blocks:
 
 def empty(table: Any) -> Any:
     """A table without rows that has the same columns."""
-    return table.schema().base_schema.empty_table()
+    import pyarrow as pa
+
+    schema = table.schema()
+    if schema is None:
+        raise InvalidInputError("there must be rows to score; the Ray dataset has none; check what was named.")
+    # Blocks may be of pandas; of what Arrow has no type for, as objects, only the rows tell.
+    kinds = [kind if isinstance(kind, pa.DataType) else pa.null() for kind in schema.types]
+    return pa.schema(list(zip(map(str, schema.names), kinds, strict=True))).empty_table()
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,9 @@ def _require_names(role: str, given: Any) -> None:
     for name in given if several and isinstance(given, (list, tuple)) else [given]:
         if name is not None and not isinstance(name, str):
             kind = type(name).__name__
-            raise InvalidInputError(f"{role} must name a column; got {kind}; put arrays into a mapping from names.")
+            is_number = isinstance(name, int)  # as pandas may name columns
+            remedy = f"say {str(name)!r}" if is_number else "put arrays into a mapping from names"
+            raise InvalidInputError(f"{role} must name a column; got {kind}; {remedy}.")
         if name == "":
             raise InvalidInputError(f"{role} must name a column; got an empty name.")
 

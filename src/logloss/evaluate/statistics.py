@@ -373,6 +373,7 @@ else:
     Statistics = dataclasses.make_dataclass(
         "Statistics", [(one.name, int if one.whole else float) for one in STATISTICS], frozen=True
     )
+    Statistics.__module__ = __name__  # where pickles look for it
     Statistics.__doc__ = (
         "What is known about the predictions of a group; `_se` is a standard error, `_low` and `_high` ends."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -39,7 +40,7 @@ class Frame:
             found.frame.collect_schema()
         except LoglossError:
             raise
-        except Exception as error:
+        except (Exception, pl.exceptions.PanicException) as error:
             if hasattr(table, "iloc") and hasattr(table, "columns"):
                 return _by_column(table, name)
             if isinstance(table, (pl.DataFrame, pl.LazyFrame)):
@@ -47,7 +48,7 @@ class Frame:
             reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
             raise UnsupportedTypeError(
                 f"{name} must be of columns that Polars reads; it is a {type(table).__name__}, and that fails "
-                f"({reason}); convert them, or give a mapping from names to arrays."
+                f"({reason}); convert them, leave them out, or give a mapping from names to arrays."
             ) from error
         return found
 
@@ -69,12 +70,21 @@ class Frame:
 
     def batches(self, wanted: Wanted) -> Iterator[Batch]:
         """The rows of these columns, in order."""
+        import polars as pl
+
         row = 0
         selected = self.frame.select(selection(wanted))
         rows = rows_at_once(BATCH_ROWS, len(wanted.columns))
-        for frame in selected.collect_batches(chunk_size=rows, maintain_order=True):
-            yield Batch(frame, self.name, row)
-            row += frame.height
+        try:
+            for frame in selected.collect_batches(chunk_size=rows, maintain_order=True):
+                yield Batch(frame, self.name, row)
+                row += frame.height
+        except pl.exceptions.DuplicateError as error:
+            name = re.search("name '(.*)' has", str(error))
+            raise InvalidInputError(
+                f"column {name[1] if name else ''!r} must be one; {self.name} has several of that name; "
+                "rename the others."
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -179,6 +189,8 @@ def _by_column(table: Any, name: str) -> Frame:
 def _from_arrays(columns: Mapping[str, Any]) -> pl.LazyFrame:
     import polars as pl
 
+    _require_rows(columns)
+    _require_one_index(columns)
     try:
         return pl.DataFrame({name: _values(one) for name, one in columns.items()}, strict=False).lazy()
     except (pl.exceptions.PolarsError, TypeError, ValueError, RuntimeError) as error:
@@ -188,16 +200,51 @@ def _from_arrays(columns: Mapping[str, Any]) -> pl.LazyFrame:
         ) from error
 
 
+def _require_rows(columns: Mapping[Any, Any]) -> None:
+    """Refuse a name that is no text, and one value for all rows: it may be a column's by mistake."""
+    for name in columns:
+        if not isinstance(name, str):
+            raise InvalidInputError(f"a mapping must name its columns by texts; got {name!r}; say {str(name)!r}.")
+    alone = [name for name, column in columns.items() if _is_one_value(column)]
+    if alone and len(alone) < len(columns):  # else it is one row
+        raise InvalidInputError(
+            f"a mapping must give one-dimensional arrays of one length by column name; {alone[0]!r} is one value of "
+            f"type {type(columns[alone[0]]).__name__}; give one for each row."
+        )
+
+
+def _is_one_value(column: Any) -> bool:
+    single = isinstance(column, (str, bytes, Mapping)) or not hasattr(column, "__iter__")
+    return single or getattr(column, "ndim", 1) == 0
+
+
+def _require_one_index(columns: Mapping[str, Any]) -> None:
+    """Refuse series that pandas would bring into another order than the one in which they stand."""
+    indexed = {name: one.index for name, one in columns.items() if hasattr(getattr(one, "index", None), "equals")}
+    first = next(iter(indexed), "")
+    for name, index in indexed.items():
+        if not index.equals(indexed[first]):
+            raise InvalidInputError(
+                f"series of a mapping must have one index; those of {first!r} and {name!r} differ; put them in a data "
+                "frame, which aligns them, or give .to_numpy() of each if their rows are in the same order."
+            )
+
+
 def _values(column: Any) -> Any:
     """A column as Polars takes it: arrays of objects, and pandas' own arrays, as lists; what is missing, as None."""
-    kind = getattr(column, "dtype", None)
-    if isinstance(column, np.ndarray) and kind == np.object_:
-        return list(map(_known, column.tolist()))
+    if isinstance(column, np.ndarray):
+        return list(map(_known, column.tolist())) if column.dtype == np.object_ else column
     if isinstance(column, list):
         return column if all(type(one).__name__ != "NAType" for one in column) else list(map(_known, column))
     if type(column).__module__.startswith("pandas.") and not hasattr(column, "to_frame"):
         return list(map(_known, column.tolist()))
+    if hasattr(column, "__array__") and not (_is_one_value(column) or any(hasattr(column, one) for one in _KNOWN)):
+        return np.asarray(column)
     return column
+
+
+_KNOWN = ("__arrow_c_array__", "__arrow_c_stream__", "to_frame")
+"""Methods of what Polars takes better by itself."""
 
 
 def _known(value: Any) -> Any:
@@ -209,6 +256,7 @@ _HELP = {
     "to_frame": "put this column beside the other one, in a data frame or a mapping",
     "__array__": "name the columns of this array, as in {'y': rows[:, 0], 'p': rows[:, 1]}",
     "scanner": "give the reader of this data set, scanner().to_reader()",
+    "to_reader": "give its reader, to_reader()",
     "fetchone": "give the relation, or query= and database= of this connection",
     "__dataframe__": "give polars.from_dataframe(…) of this table",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,13 +20,13 @@ _AT_ONCE = 32
 
 
 def find_files(texts: Sequence[str], format_in: str | None = None) -> tuple[Found, ...]:
-    """The files that these texts mean, in order, each once, and the format of all if that is given.
+    """The files that these texts mean, in order, and the format of all if that is given.
 
-    Raises InvalidInputError if one of them means none, or a file that cannot be read.
+    Raises InvalidInputError if one of them means none, a file that cannot be read, or one that another means.
     """
     paths = [path for text in texts for path in _expand(text)]
-    unique = list({_identity(path): path for path in paths}.values())
-    found = tuple(each(found_of, unique, not all(path is None or isinstance(path, Path) for path in unique)))
+    require_different(paths)
+    found = tuple(each(found_of, paths, not all(path is None or isinstance(path, Path) for path in paths)))
     return found if format_in is None else tuple(replace(one, format=_given(one, format_in)) for one in found)
 
 
@@ -44,9 +43,27 @@ def each(function: Callable[[_One], _Other], files: Sequence[_One], elsewhere: b
         yield from pool.map(function, files)
 
 
-def _identity(path: Path | Remote | None) -> str | None:
-    """What is the same for paths of one file; links stay what they are."""
-    return os.path.abspath(path) if isinstance(path, Path) else None if path is None else path.url  # noqa: PTH100
+def require_different(paths: Sequence[Path | Remote | None]) -> None:
+    """Refuse a file that is named twice, by whatever paths and links: it may be there for another one."""
+    seen: dict[object, str] = {}
+    for path in paths:
+        name = "standard input" if path is None else shown(path) if isinstance(path, Path) else urls.public(path.url)
+        identity = _identity(path)
+        if identity in seen:
+            what = f"{name} is named twice" if name == seen[identity] else f"{seen[identity]} and {name} are the same"
+            raise InvalidInputError(f"every file must be named once, as its rows count once; {what}; leave one out.")
+        seen[identity] = name
+
+
+def _identity(path: Path | Remote | None) -> object:
+    """What is the same for paths of one file. Some file systems number files anew: the other two tell these apart."""
+    if not isinstance(path, Path):
+        return None if path is None else path.url
+    try:
+        found = path.stat()
+    except OSError:  # whoever reads it says why
+        return path
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _given(found: Found, format_in: str) -> str:
@@ -113,6 +130,11 @@ def _without_data(directory: str) -> InvalidInputError:
 
 
 def _matching(pattern: str) -> Iterator[Path]:
+    """The files that a pattern means, each once, though it may mean a directory and what is in it."""
+    yield from dict.fromkeys(_matches(pattern))
+
+
+def _matches(pattern: str) -> Iterator[Path]:
     matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob refuses absolute patterns
     if not matches:
         raise InvalidInputError(f"no file matches {pattern}; check the pattern.")
