@@ -168,6 +168,8 @@ def test_gains_name_what_the_highest_tenth_holds():
     rows = {"y": ((order < 10) | ((order >= 20) & (order < 30))).astype(int), "p": 0.99 - order / 110}
     scores = ll.score(rows, target="y", probability="p", diagnostics=True)
     assert scores.plot("gains").title == "The highest 10\u00a0% hold 50.0\u00a0% of the positives: lift 5.0"
+    few = ll.score({name: values[::10] for name, values in rows.items()}, target="y", probability="p", diagnostics=True)
+    assert few.plot("gains").title == "Of 20 positives, so that much of the curve may be chance"
     assert "highest 25\u00a0%: 75.0\u00a0% of the positives, lift 3.00" in scores.plot("gains").svg()
 
 
