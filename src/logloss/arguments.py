@@ -121,8 +121,8 @@ def parser() -> argparse.ArgumentParser:
     report = commands.add_parser(
         "report", help="one HTML file: how good, calibrated, fair and useful predictions are", epilog=_REPORT_EXAMPLES
     )
-    for command in (score, report):
-        _add_rows(command)
+    for command, needs in ((score, ""), (report, "-o FILE.html ")):
+        _add_rows(command, needs)
         corp_help = (
             "plain decomposition: of bins (default), or of all rows, sorted on disk or by an engine; never merged"
         )
@@ -181,7 +181,7 @@ def _add_comparing(commands: Any) -> None:
     )
     for command in (compare, segments):
         command.set_defaults(threshold=[], prevalence=None, segments=None, corp="grid")
-    _add_rows(segments)
+    _add_rows(segments, "--segments COLUMN,COLUMN ")
     _add_segments(segments)
     _add_top(segments, "segments shown, the worst")
     drift = commands.add_parser("drift", help="what changed between two saved states", epilog=_DRIFT_EXAMPLES)
@@ -191,8 +191,10 @@ def _add_comparing(commands: Any) -> None:
         command.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _add_rows(command: Any) -> None:
+def _add_rows(command: Any, needs: str = "") -> None:
     """Which rows of files are scored, and what their columns mean."""
+    # That of argparse has every option, in twenty lines, and they follow with their help.
+    command.usage = f"%(prog)s FILE [FILE …] --target COLUMN --probability COLUMN {needs}[options]"
     # Not "*": before Python 3.13, that takes no files where options come first.
     command.add_argument("files", nargs="+", metavar="FILE", default=[], help=_FILES).required = False
     query_help = "score what a database answers, instead of files"

@@ -168,6 +168,8 @@ def test_gains_name_what_the_highest_tenth_holds():
     rows = {"y": ((order < 10) | ((order >= 20) & (order < 30))).astype(int), "p": 0.99 - order / 110}
     scores = ll.score(rows, target="y", probability="p", diagnostics=True)
     assert scores.plot("gains").title == "The highest 10\u00a0% hold 50.0\u00a0% of the positives: lift 5.0"
+    few = ll.score({name: values[::10] for name, values in rows.items()}, target="y", probability="p", diagnostics=True)
+    assert few.plot("gains").title == "Of 20 positives, so that much of the curve may be chance"
     assert "highest 25\u00a0%: 75.0\u00a0% of the positives, lift 3.00" in scores.plot("gains").svg()
 
 
@@ -183,6 +185,18 @@ def test_mistaken_plots_say_what_there_is(scores: ll.Scores, tmp_path: Path):
     plain = ll.score({"y": [1, 0], "p": [0.5, 0.25]}, target="y", probability="p")
     with pytest.raises(ll.InvalidInputError, match=r"diagnostics=True\.$"):
         plain.plot()
-    one = ll.score({"y": [1, 1], "p": [0.5, 0.25]}, target="y", probability="p", diagnostics=True)
-    with pytest.raises(ll.InvalidInputError, match=r"'roc' must have data"):
-        one.plot("roc")
+
+
+@pytest.mark.parametrize(
+    ("name", "y", "p", "said"),
+    [
+        ("roc", [1, 1], [0.5, 0.25], "the base rate of these rows is 1; score rows of both outcomes."),
+        ("gains", [0, 0], [0.5, 0.25], "the base rate of these rows is 0; score rows of both outcomes."),
+        ("decomposition", [1, 0], [0.0, 0.25], "the loss of these rows is infinite; eps= floors"),
+        ("difference", [1, 0, 1], [0.7, 0.2, 0.6], "no group of these 3 rows has as many as it takes; score more."),
+    ],
+)
+def test_a_plot_without_data_says_what_lacks(name: str, y: list[int], p: list[float], said: str):
+    scores = ll.score({"y": y, "p": p}, target="y", probability="p", diagnostics=True)
+    with pytest.raises(ll.InvalidInputError, match=re.escape(f"'{name}' must have data to show; {said}")):
+        scores.plot(name)

@@ -118,7 +118,7 @@ def _names(
 def _free(t: Sequence[float], nb: Sequence[float], shown: Domain, domain: Domain) -> tuple[float, float]:
     """A place for two short lines above the curve, as far left as there is one."""
     size, height = shown[1] - shown[0], domain[1] - domain[0]
-    for share in (0.3, 0.4, 0.5, 0.6, 0.68):
+    for share in (0.3, 0.4, 0.5, 0.6, 0.63):
         x = shown[0] + share * size
         under = max(
             (one for at, one in zip(t, nb, strict=True) if x - 0.02 * size <= at <= x + 0.34 * size), default=0.0

@@ -295,7 +295,7 @@ def gains(_: Subject, found: Diagnostics) -> Figure | None:
         "of the positives": numbers(told.captured[[*_GAINS]], percent),
         "lift": numbers(told.lift[[*_GAINS]], lambda one: number(one, 2)),
     }
-    title = words.gains(float(told.share[_TENTH]), float(told.captured[_TENTH]), found.discrimination.auc)
+    title = words.gains(float(told.share[_TENTH]), float(told.captured[_TENTH]), found)
     half = percent(float(np.interp(0.5, told.share, told.captured)))
     alt = f"Cumulative gains: the share of the positives among the rows predicted highest. The upper half holds {half}."
     subtitle = f"Cumulative gains{_given(found)}; grey: perfect order; dotted: by chance"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..._errors import InvalidInputError
+from ..phrases import some
 from ..plot import Plot
 from .figures import FIGURES
 from .subjects import Subject, subjects
 
 if TYPE_CHECKING:
-    from ...evaluate.summary import Summary
+    from ...evaluate.summary import Diagnostics, Summary
 
 
 def plot(summary: Summary, name: str, model: str | None = None, label: str | None = None) -> Plot:
@@ -28,11 +29,17 @@ def plot(summary: Summary, name: str, model: str | None = None, label: str | Non
         )
     figure = FIGURES[name](subject, found)
     if figure is None:
-        raise InvalidInputError(
-            f"{name!r} must have data to show; these rows have none (one outcome only, or an infinite loss); "
-            "look at summary.results for what is known."
-        )
+        raise InvalidInputError(f"{name!r} must have data to show; {_lacking(name, found)}.")
     return Plot(name, figure.title, figure.alt, figure.spec)
+
+
+def _lacking(name: str, found: Diagnostics) -> str:
+    """Why there is no such figure, and what helps."""
+    if not 0 < found.base_rate < 1:
+        return f"the base rate of these rows is {found.base_rate:g}; score rows of both outcomes"
+    if name == "decomposition":
+        return "the loss of these rows is infinite; eps= floors predictions of 0 for what happened"
+    return f"no group of these {some(found.rows, 'row')} has as many as it takes; score more"
 
 
 def _chosen(everyone: list[Subject], model: str | None, label: str | None) -> Subject:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...evaluate.summary import FEW
 from ..phrases import NARROW, PLUS_MINUS, digits_for, measured, number, p_value, percent, points, probability, some
 
 if TYPE_CHECKING:
@@ -208,10 +209,12 @@ def usefulness(found: Diagnostics) -> str:
     return f"Better than both defaults from {probability(ends[0])} to {probability(ends[1])}"
 
 
-def gains(share: float, captured: float, auc: Estimate) -> str:
+def gains(share: float, captured: float, found: Diagnostics) -> str:
     """The title of the figure of gains: what a share of the rows, those predicted highest, holds of the positives."""
+    if found.positives < FEW:
+        return f"Of {some(round(found.positives), 'positive')}, so that much of the curve may be chance"
     held = f"The highest {percent(share, 0)} hold {percent(captured)} of the positives"
-    if auc.low > 0.5:
+    if found.discrimination.auc.low > 0.5:
         return f"{held}: lift {number(captured / share, 1)}"
     return f"{held}; by chance {percent(share, 0)}"
 
