@@ -9,6 +9,7 @@ import pytest
 
 import logloss as ll
 from logloss._spec import terms as spec
+from logloss._spec.losses import FOCAL, Primitive
 from reference import message
 from stand_ins import SHAPE, Asked, Graph, Lengths, along, compiled, same
 
@@ -19,7 +20,7 @@ from stand_ins import SHAPE, Asked, Graph, Lengths, along, compiled, same
     ("axis", "ndim", "named"),
     [
         *((axis, 2, True) for axis in (-2, -1, 0, 1, np.int64(1))),
-        *((axis, 2, False) for axis in (-3, 2, 1.0, True, False, "1", None, np.array([0, 1]))),
+        *((axis, 2, False) for axis in (-3, 2, 3, 1.0, True, False, "1", None, np.array([0, 1]))),
         (0, 0, False),
     ],
 )
@@ -38,7 +39,7 @@ def test_labels_along_no_axis(axis):
 
 
 @pytest.mark.parametrize("name", ["pos_weight", "label_weight"])
-@pytest.mark.parametrize("value", [-1.0, -1, inf, nan, np.float64(-2), [1, 1, 1, -1]], ids=str)
+@pytest.mark.parametrize("value", [-1.0, -1, inf, np.float64(inf), nan, [1, 1, 1, -1]], ids=repr)
 def test_weights_of_labels_that_cannot_be(name, value):
     assert message(ll.InvalidInputError, compiled, **{name: value}).startswith(
         f"{name} must be finite and not negative; got "
@@ -95,6 +96,8 @@ def test_weights_of_labels_that_may_be_weights_of_rows():
     for got in ((5,), (5, 1)):
         text = message(ll.InvalidInputError, compiled, (5,), label_weight=np.ones(got))
         assert text.endswith(" For one weight per row use sample_weight=label_weight.reshape(-1).")
+    text = message(ll.InvalidInputError, compiled, (5,), Primitive(FOCAL, (2.0, np.full(5, 0.5))))
+    assert text.endswith(" Are they labels of one row? Use reshape((1, 5)) of logits and targets.")
 
 
 @pytest.mark.parametrize(
@@ -197,6 +200,19 @@ def test_weights_and_masks_that_fit_no_elements(name, shape, got, remedy, axis):
         f"{name} must have the logits' shape {shape}, or 1 in place of any length; got shape {got}. "
         + remedy.format(name)
     )
+
+
+def test_lengths_are_compared_as_numbers():
+    """Python has one 5, but many 1000."""
+    same(compiled((1000, 2), weight=np.ones((1000, 1))).element, np.ones((1000, 1)))
+    for option, shape, got, remedy in (
+        ("weight", (1000, 2), (2, 1000), "Use weight.reshape((1000, 2))."),
+        ("weight", (1000, 2), (1000,), "Weights of rows: use sample_weight=weight, or weight.reshape((1000, 1))."),
+        ("weight", (2, 1000), (1000,), "Weights of labels: use label_weight=weight, or weight.reshape((1, 1000))."),
+        ("sample_weight", (1000, 2), (1000, 1), "Use sample_weight.reshape(1000)."),
+        ("label_weight", (1000, 2), (1, 1000), "Use label_weight.reshape(-1) and label_axis=0."),
+    ):
+        assert message(ll.InvalidInputError, compiled, shape, **{option: np.ones(got)}).endswith(remedy)
 
 
 @pytest.mark.parametrize(

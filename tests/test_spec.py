@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from math import inf, nan
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -215,6 +216,18 @@ def test_options_that_differ_from_their_defaults():
     array = np.ones(2)
     values = {"weight": array, "mask": None, "axis": None, "reduction": "sum", "validate": True, "label_axis": 1}
     assert options.given_options(values).given == {"weight": array, "reduction": "sum", "label_axis": 1}
+
+
+@pytest.mark.parametrize("kind", [options.Unreduced, options.AlongAxes, options.ToOneNumber])
+def test_what_says_whether_a_result_is_an_array_names_options(kind):
+    assert get_type_hints(kind).keys() <= FIELDS.keys()
+    assert get_type_hints(kind).keys() >= options.ELEMENTWISE | {"reduction"}
+    assert not any(one.__total__ for one in (options.ElementOptions, options.LossOptions, kind))  # all may be left out
+
+
+def test_an_option_that_does_not_exist_has_no_default():
+    with pytest.raises(AttributeError, match="smoothing"):
+        Options(label_smoothing=0.1).smoothing  # noqa: B018 - asking is what fails
 
 
 def test_signatures_name_every_option():
