@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 import ml_dtypes
 import numpy as np
@@ -349,3 +350,40 @@ def test_masked_options_would_lose_their_mask(name):
     value = np.ma.masked_array(np.ones(X.shape, bool if name == "mask" else float), mask=False)
     with pytest.raises(ll.UnsupportedTypeError, match=f"{name} must not be a masked array"):
         bce(X, T, **{name: value})
+
+
+@pytest.mark.parametrize("value", [True, np.True_, np.array(False), b"0", np.array("0"), 0j, 10**400])
+def test_what_python_makes_a_number_of_is_none(value):
+    own = {"label_smoothing": bce, "eps": ll.binary_cross_entropy, "clip": ll.asymmetric_loss}
+    own |= dict.fromkeys(("gamma", "alpha"), ll.sigmoid_focal_loss)
+    for name, loss in own.items():
+        assert f"{name} must be a finite number in [0, " in message(
+            ll.InvalidInputError, loss, T + 0.5, T, **{name: value}
+        )
+    for name in ("pos_weight", "label_weight", "weight", "sample_weight", "normalizer"):
+        rule = "number; got" if "bool" in str(getattr(value, "dtype", type(value))) else "numbers"
+        text = message(ll.InvalidInputError, bce, X, T, **{name: value})
+        assert f"{name} must" in text
+        assert rule in text
+
+
+def test_whether_values_are_checked_is_not_guessed():
+    for value in ("no", "NOW", 0, 1, None, [], np.array([True, False])):
+        text = message(ll.InvalidInputError, bce, X, T, validate=value, sample_weight=np.ones(3))
+        assert f'validate must be True, False or "now"; got {value!r}. Use False to skip the checks' in text
+    for value in (False, np.False_):
+        assert bce([0.0], [2], validate=value) == bce([0.0], [0]) * 1.0
+    assert "targets must be in" in message(ll.InvalidInputError, bce, [0.0], [2], validate="now")
+
+
+def test_options_that_are_masked_arrays():
+    masked = np.ma.masked_array(np.ones(4), [True, False, False, False])
+    for name in ("pos_weight", "label_weight", "weight", "mask", "normalizer"):
+        text = message(ll.UnsupportedTypeError, bce, X, T, **{name: masked})
+        assert f"{name} must not be a masked array: its mask would be lost. Use {name}.filled()" in text
+
+
+@pytest.mark.parametrize("value", [10**400, Decimal("sNaN")])
+def test_objects_that_are_no_number_of_float64(value):
+    for logits, targets, name in (([0.0, value], [0, 1], "logits"), ([0.0, 1.0], [0, value], "targets")):
+        assert f"{name} must hold numbers of float64" in message(ll.InvalidInputError, bce, logits, targets)

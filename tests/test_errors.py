@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import logloss as ll
 from logloss._backends.operands import check_shapes
@@ -139,6 +140,8 @@ DOMAINS = [
     (bce, {"label_smoothing": np.array([0.1, 0.2])}, "label_smoothing must be a finite number in [0, 1]; got array("),
     (bce, {"label_smoothing": np.array([0.1])}, "got array([0.1])"),
     (bce, {"label_smoothing": 10**400}, "label_smoothing must be"),
+    (bce, {"label_smoothing": "0.1"}, "got '0.1'. Use float(label_smoothing)."),
+    (bce, {"axis": [0, 1]}, "got [0, 1]. Use a tuple."),
     *(
         (bce, {"pos_weight": weight, "label_axis": axis}, "label_axis must name an axis of the logits of shape (3, 4)")
         for axis in ("x", None, 0.5, True, np.array([0, 1]))
@@ -286,6 +289,12 @@ TYPES = [
         ("logits must not be a masked array: its mask would be lost. Use logits.data and mask=~logits.mask."),
     ),
     ([0.0, 1.0], np.ma.masked_array([0, 1], [True, False]), "targets must not be a masked array"),
+    ([0.0, np.ma.masked], [0, 1], "logits must not hold masked arrays: their masks would be lost."),
+    ([[0.0]], [np.ma.masked_array([0], [True])], "targets must not hold masked arrays"),
+    ([[0.0]], scipy.sparse.csr_array([[1]]), "(csr_array). Use logloss.Positives.from_scipy(targets)."),
+    (scipy.sparse.csr_array([[1]]), [[0]], "logits must be numbers in an array or a list; got <Compressed Sparse Row"),
+    (iter([0.0, 1.0]), [0, 1], "(list_iterator). Use list(logits)."),
+    ([0.0, 1.0], None, "targets must be numbers in an array or a list; got None (NoneType)."),
 ]
 
 

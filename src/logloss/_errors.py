@@ -35,3 +35,10 @@ class MissingDependencyError(LoglossError, ImportError):
 
 class DistributedError(LoglossError, RuntimeError):
     """A process of a group that has left or does not answer."""
+
+
+for _kind in (
+    InvalidInputError,
+    UnsupportedTypeError,
+):  # AutoGraph raises such classes again, for others one of its own
+    _kind.__init__ = Exception.__init__  # type: ignore[method-assign]

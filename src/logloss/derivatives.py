@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from ._backends.kinds import backend_of
-from ._spec.reductions import check_reduction
+from ._spec.reductions import check_static
 from ._targets.positives import Positives
 from ._types import A, Array, Doubles, F, Floats, Numbers, S
 from .losses import binary_cross_entropy_with_logits, call_of
@@ -159,6 +159,6 @@ def denominator(targets: Any, *, reduction: str = "mean", **options: Any) -> Any
         docs/options.md, "What the sum is divided by".
     """
     _, common = call_of(binary_cross_entropy_with_logits, {**options, "reduction": reduction})
-    check_reduction(common)
+    check_static(common)
     backend = backend_of(targets, targets)
     return backend.checked_denominator(backend.target_array(targets), common)

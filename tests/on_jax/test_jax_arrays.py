@@ -87,6 +87,38 @@ def test_no_real_numbers():
         assert "A random key is no data" in text
 
 
+@pytest.mark.parametrize("run", [lambda f: f, jax.jit])
+def test_options_that_no_value_may_be(run):
+    """With and without a compiler around them, though its operations must be hashable."""
+    x, t = jnp.ones((2, 3)), jnp.ones((2, 3))
+    for options, text in (
+        ({"validate": []}, "validate must be True, False"),
+        ({"axis": [0, 1]}, "got [0, 1]. Use a tuple."),
+        ({"ignore_index": [1]}, "ignore_index must be one number"),
+        ({"label_smoothing": jnp.array(True)}, "label_smoothing must be a finite number in [0, 1]; got Array(True"),
+        ({"label_smoothing": np.array("0")}, "Use float(label_smoothing)."),
+        ({"pos_weight": jnp.array(True)}, "pos_weight must be a number; got Array(True"),
+        ({"weight": True}, "weight must be a number; got True."),
+        ({"weight": [jnp.ones(2), jnp.ones(3)]}, "weight must be a rectangular array"),
+    ):
+        assert text in message(ll.InvalidInputError, run(lambda x, given=options: bce(x, t, **given)), x)
+
+
+def test_statistics_want_values():
+    y, p = jnp.array([1, 0]), jnp.array([0.5, 0.5])
+    for function in (ll.log_loss, lambda y, _: ll.balanced_pos_weight(y)):
+        assert "got a traced array of shape (2,)" in message(ll.UnsupportedTypeError, jax.jit(function), y, p)
+
+
+def test_types_that_are_promoted_by_nobody():
+    x, t = jnp.asarray(X), jnp.asarray(T)
+    given = {"mask": t > 0, "sample_weight": jnp.array([1, 2, 3]), "reduction": "weighted_mean"}
+    want = bce(x, t, **given)
+    with jax.numpy_dtype_promotion("strict"):
+        assert bce(x, t, **given) == want
+        np.testing.assert_array_equal(jax.grad(bce)(x, t), ll.value_and_grad(x, t)[1])
+
+
 @pytest.mark.parametrize("dtype", ["int2", "int4", "uint4", "float8_e4m3fn", "float8_e5m2", "float4_e2m1fn"])
 def test_types_of_a_byte_or_less(dtype):
     x, t = jnp.asarray(X), jnp.asarray(T)

@@ -231,9 +231,40 @@ def test_shapes_types_and_kinds():
         assert text.endswith("Use tf.convert_to_tensor(targets).")
     assert "Use to_tensor()" in message(ll.UnsupportedTypeError, bce, ragged, ragged)
     assert "Use tf.sparse.to_dense()" in message(ll.UnsupportedTypeError, bce, x, tf.sparse.from_dense(x))
-    assert "complex64" in message(ll.UnsupportedTypeError, bce, tf.cast(x, tf.complex64), x)
+    slices = tf.IndexedSlices(x, tf.range(3))
+    assert "Use tf.convert_to_tensor(targets)." in message(ll.UnsupportedTypeError, bce, x, slices)
+    for name, value in (("weight", ragged), ("mask", tf.sparse.from_dense(x)), ("gamma", slices)):
+        loss = ll.sigmoid_focal_loss if name == "gamma" else bce
+        assert f"{name} must be a tensor; got tens" in message(ll.UnsupportedTypeError, loss, x, x, **{name: value})
+    assert "Use tf.math.real(logits)." in message(ll.UnsupportedTypeError, bce, tf.cast(x, tf.complex64), x)
     assert "tensors cannot" in message(ll.UnsupportedTypeError, ll.value_and_grad, x, x, out=x)
     assert "can hold" in message(ll.InvalidInputError, bce, x, tf.cast(x, tf.uint8), ignore_index=-1)
     assert "probabilities must be in [0, 1]" in message(ll.InvalidInputError, ll.binary_cross_entropy, x + 2, x)
     with pytest.raises(ll.InvalidInputError, match="known number of axes"):
         tf.function(bce, autograph=False, input_signature=[tf.TensorSpec(None), tf.TensorSpec(None)])(x, x)
+
+
+def test_lists_of_tensors_are_stacked_and_learnt():
+    x, t, price = tf.zeros((2, 3)), tf.ones((2, 3)), tf.Variable(2.0)
+
+    def step(x, t):
+        with tf.GradientTape() as tape:
+            value = bce(x, t, pos_weight=[price, 3.0, 1])
+        return value, tape.gradient(value, price)
+
+    for function in (step, tf.function(step)):
+        value, slope = function(x, t)
+        assert float(value) == pytest.approx(2 * math.log(2))
+        assert float(slope) == pytest.approx(math.log(2) / 3)
+    text = message(ll.InvalidInputError, bce, x, t, pos_weight=[tf.zeros(2), tf.zeros(3)])
+    assert "pos_weight must be one tensor; got a list of tensors of several shapes or types." in text
+
+
+def test_errors_keep_their_class_in_converted_code():
+    """AutoGraph makes a new error with where it happened, and must know that it may be of ours."""
+    x, t = tf.zeros(2), tf.ones(2)
+    with pytest.raises(ll.InvalidInputError, match="pos_weight must be a number; got True"):
+        tf.function(lambda x: bce(x, t, pos_weight=True))(x)
+    for function in (ll.log_loss, lambda t, _: ll.balanced_pos_weight(t)):
+        with pytest.raises(ll.UnsupportedTypeError, match=r"got a tensor of a graph of shape \(2,\)"):
+            tf.function(function)(t, x)

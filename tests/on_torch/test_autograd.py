@@ -117,6 +117,13 @@ def test_transforms(loss: str):
     torch.testing.assert_close(per_row, gradient * 3)
 
 
+def test_no_axes_are_none_of_them_under_transforms():
+    """To PyTorch's own sums they are all."""
+    x, t = case()
+    losses = bce(x.detach(), t, reduction="none")
+    torch.testing.assert_close(torch.func.vmap(lambda x: bce(x, t, axis=()))(x.detach()[None]), losses[None])
+
+
 def test_forward_mode():
     x, t = case()
     with forward_ad.dual_level():

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import scipy.sparse
 import torch
 
 import logloss as ll
@@ -28,6 +29,7 @@ KINDS = {
     "sparse": (lambda: torch.eye(3).to_sparse(), ".to_dense()"),
     "compressed": (lambda: torch.eye(3).to_sparse_csr(), ".to_dense()"),
     "mkldnn": (lambda: torch.randn(3, 3).to_mkldnn(), ".to_dense()"),
+    "masked": (lambda: torch.masked.masked_tensor(torch.randn(3), torch.ones(3) > 0), ".get_data()"),
 }
 
 
@@ -45,6 +47,16 @@ def test_tensors_without_plain_memory_are_refused_with_a_remedy_that_works(name:
     assert bce(dense, torch.ones_like(dense)).isfinite()
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_statistics_and_outputs_take_plain_tensors_alone():
+    for name in ("nested", "sparse", "masked"):
+        strange = KINDS[name][0]()
+        for function in (ll.balanced_pos_weight, ll.denominator):
+            assert "must be a dense tensor" in message(ll.UnsupportedTypeError, function, strange)
+    text = message(ll.UnsupportedTypeError, ll.value_and_grad, torch.ones(3), torch.ones(3), out=KINDS["masked"][0]())
+    assert "out must be a dense tensor; got a masked one" in text
+
+
 def test_arrays_beside_tensors_are_told_the_call():
     for targets in (np.ones(3), [1, 0, 1]):
         text = message(ll.UnsupportedTypeError, bce, torch.zeros(3), targets)
@@ -52,6 +64,13 @@ def test_arrays_beside_tensors_are_told_the_call():
     for logits in (np.zeros(3), [0.0] * 3):
         text = message(ll.UnsupportedTypeError, bce, logits, torch.ones(3))
         assert "Use torch.as_tensor(logits, device=targets.device)." in text
+    masked, sparse = np.ma.masked_array(np.ones(3), [True, False, False]), scipy.sparse.csr_array(np.ones((1, 3)))
+    for targets, remedy in (
+        (masked, "Use torch.as_tensor(targets.data, device=logits.device), and mask=, made of ~targets.mask."),
+        (sparse, "Use logloss.Positives.from_scipy(targets)."),
+        (None, "Give targets as an array of torch."),
+    ):
+        assert remedy in message(ll.UnsupportedTypeError, bce, torch.zeros(3), targets)
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (2, 2)])

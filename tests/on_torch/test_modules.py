@@ -304,7 +304,7 @@ REFUSED = [
     ),
     (ll.InvalidInputError, (X, T, {"weight": META}), "logits and weight must lie on one device; got cpu and meta."),
     (ll.UnsupportedTypeError, (X, T, {"weight": T.numpy()}), "weight must be a tensor like the logits"),
-    (ll.UnsupportedTypeError, (X.to(torch.complex64), T, {}), "got dtype torch.complex64. Use logits.float()."),
+    (ll.UnsupportedTypeError, (X.to(torch.complex64), T, {}), "got dtype torch.complex64. Use logits.real."),
     (ll.UnsupportedTypeError, (X, T.to(torch.complex64), {}), "targets must be bool, integer or floating"),
 ]
 
@@ -357,6 +357,20 @@ def test_bad_outputs(kind: type, out: object, text: str):
 
 
 def test_bad_settings():
+    module = drop_in.BCEWithLogitsLoss
+    assert 'validate must be True, False or "now"; got 0.' in message(ll.InvalidInputError, module, validate=0)
+    masked = np.ma.masked_array(np.ones(4), [True, False, False, False])
+    assert "must not be a masked array" in message(ll.UnsupportedTypeError, module, pos_weight=masked)
+    bad = (True, "a number; got True"), ("2", "real numbers"), ([None], "a value"), ([[1], [1, 2]], "a rectangular")
+    for value, text in bad:
+        for name in ("weight", "pos_weight"):
+            assert f"{name} must " in (found := message(ll.InvalidInputError, module, **{name: value}))
+            assert text in found
+    for value in (True, "2", torch.tensor(True)):
+        criterion = drop_in.SigmoidFocalLoss
+        if isinstance(value, torch.Tensor):
+            criterion = lambda gamma: drop_in.SigmoidFocalLoss(gamma)(X, T)  # noqa: E731
+        assert "gamma must be a finite number" in message(ll.InvalidInputError, criterion, gamma=value)
     assert "reduction must be one of" in message(ll.InvalidInputError, drop_in.BCEWithLogitsLoss, reduction="avg")
     assert "gamma must be" in message(ll.InvalidInputError, drop_in.SigmoidFocalLoss, gamma=-1.0)
     assert "clip must be" in message(ll.InvalidInputError, drop_in.AsymmetricLoss, clip=2.0)

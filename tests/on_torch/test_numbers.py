@@ -79,7 +79,7 @@ def test_alpha_per_label(alpha: object):
     loss = ll.sigmoid_focal_loss(logits, t, alpha=alpha, axis=0)
     torch.testing.assert_close(loss, torch.stack(want))
     module = SigmoidFocalLoss(alpha=alpha, axis=0)
-    assert module.alpha.shape == (3,)
+    assert module.alpha.shape == SigmoidFocalLoss(alpha=np.array(alpha)).alpha.shape == (3,)
     torch.testing.assert_close(module(x, t), torch.stack(want))
     compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(x, t), torch.stack(want))

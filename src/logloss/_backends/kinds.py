@@ -6,6 +6,7 @@ Whoever holds a framework's array has imported it.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -69,9 +70,18 @@ def _type_of(array: Any) -> str:
 def _conversion(name: str, other: str, array: Any) -> str:
     """The call that makes one kind of the two: what is no tensor follows the one that is."""
     which, kind = ("logits", other) if name == "numpy" else ("targets", name)
+    if array is None or isinstance(array, Mapping | str | bytes):
+        return f"Give {which} as an array of {kind}."
+    source, rest = which, ""
+    if isinstance(array, np.ma.MaskedArray):
+        source, rest = f"{which}.data", f", and mask=, made of ~{which}.mask"
+    elif hasattr(array, "tocsr"):
+        if which == "targets":
+            return "Use logloss.Positives.from_scipy(targets)."
+        source = f"{which}.toarray()"
     several = isinstance(array, list | tuple) and any(framework_of(one) == kind for one in array)
-    call = (_STACKS if several else _CALLS).get(kind, f"the asarray of {kind} on {{0}}").format(which)
-    return f"Use {call if which == 'targets' else call.replace('logits.device', 'targets.device')}."
+    call = (_STACKS if several else _CALLS).get(kind, f"the asarray of {kind} on {{0}}").format(source)
+    return f"Use {call if which == 'targets' else call.replace('logits.device', 'targets.device')}{rest}."
 
 
 def linear_of(inputs: Any, **others: Any) -> Any:

@@ -48,7 +48,7 @@ PLAIN_OPTIONS = {
     "label_axis": (int,),
     "label_smoothing": (float, int),
     "reduction": (str,),
-    "validate": (bool, str),
+    "validate": (bool,),
 }
 """The options that a plain loop serves, where their values are of these types."""
 _LOOPS: dict[Any, Any] = {}
@@ -152,7 +152,7 @@ class Problem:
 def problem_of(primitive: Primitive, logits: Any, targets: Any, options: Options) -> Problem:
     """The loss on what a caller gave."""
     if options is not DEFAULTS:
-        reductions.check_reduction(options)
+        reductions.check_static(options)
     x, t = floating(logits, primitive.loss.quantity.name), target_array(targets)
     if x.shape != t.shape:
         check_shapes(x, t, primitive.loss.quantity.name)

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import InvalidInputError, UnsupportedTypeError
+from .._errors import InvalidInputError, LoglossError, UnsupportedTypeError
 from .._kernels.layout import is_bfloat16
 from .._spec.losses import Number
+from .._spec.options import FIELDS
 from .._spec.terms import KnownLengths, number, size_of
 from .._targets.positives import Positives
 from .._types import Array
@@ -22,11 +23,16 @@ _COMMON = frozenset(map(np.dtype, ("float16", "float32", "float64")))  # a dtype
 def array_of(name: str, value: Any) -> Array:
     """What a caller gave as a NumPy array; subclasses such as memmap become plain arrays."""
     if isinstance(value, np.ma.MaskedArray):
-        raise UnsupportedTypeError(
-            f"{name} must not be a masked array: its mask would be lost. Use {name}.data and mask=~{name}.mask."
-        )
+        option = f"Use {name}.filled() with the number that is meant."
+        remedy = option if name in FIELDS else f"Use {name}.data and mask=~{name}.mask."
+        raise UnsupportedTypeError(f"{name} must not be a masked array: its mask would be lost. {remedy}")
     if isinstance(value, np.ndarray):
         return value.view(np.ndarray)
+    if isinstance(value, list | tuple) and any(issubclass(kind, np.ma.MaskedArray) for kind in set(map(type, value))):
+        raise UnsupportedTypeError(
+            f"{name} must not hold masked arrays: their masks would be lost. "
+            f"Use numpy.ma.array({name}): its .data, and mask=~ its .mask."
+        )
     try:
         return np.asarray(value)
     except ValueError as error:
@@ -55,20 +61,39 @@ def numbers_of(name: str, array: Array) -> Array:
         return array
     values = array.ravel().tolist()
     for where, value in zip(np.ndindex(array.shape), values, strict=True):
-        if value is None or type(value).__name__ in ("NAType", "NaTType"):
-            raise InvalidInputError(
-                f"{name} must have a value everywhere; it is missing ({value!r}) at "
-                f"{place(where)}. "
-                f"Leave such elements out: {name}.dropna() in pandas, and the same rows of the others."
-            )
         if not isinstance(value, (numbers.Real, decimal.Decimal, np.bool_)):
-            raise UnsupportedTypeError(
-                f"{name} must hold numbers; it is {value!r:.40} ({type(value).__name__}) at "
-                f"{place(where)}. Encode labels as 0 and 1."
-            )
+            raise _no_number(name, value, where)
     kinds = bool, np.bool_
     truth = bool(values) and all(isinstance(value, kinds) for value in values)
-    return np.array(values, np.bool_ if truth else np.float64).reshape(array.shape)
+    try:
+        return np.array(values, np.bool_ if truth else np.float64).reshape(array.shape)
+    except (OverflowError, ValueError) as error:  # integers of any length, signalling NaN
+        raise InvalidInputError(
+            f"{name} must hold numbers of float64; {error}. Divide them, or leave them out."
+        ) from None
+
+
+def _no_number(name: str, value: Any, where: tuple[int, ...]) -> LoglossError:
+    """What is wrong with an object that is no number, alone or in an array."""
+    kind = type(value).__name__
+    if not where:
+        return UnsupportedTypeError(
+            f"{name} must be numbers in an array or a list; got {value!r:.40} ({kind}). {_remedy(name, value)}"
+        )
+    if value is None or kind in ("NAType", "NaTType"):
+        return InvalidInputError(
+            f"{name} must have a value everywhere; it is missing ({value!r}) at {place(where)}. "
+            f"Leave such elements out: {name}.dropna() in pandas, and the same rows of the others."
+        )
+    remedy = "Encode labels as 0 and 1." if name == "targets" else "Convert it to float64."
+    return UnsupportedTypeError(f"{name} must hold numbers; it is {value!r:.40} ({kind}) at {place(where)}. {remedy}")
+
+
+def _remedy(name: str, value: Any) -> str:
+    """What makes an array of an object that NumPy takes for a single one."""
+    if hasattr(value, "tocsr"):
+        return f"Use logloss.Positives.from_scipy({name})." if name == "targets" else f"Use {name}.toarray()."
+    return f"Use list({name})." if hasattr(value, "__next__") else "Give each element its number."
 
 
 def floating(value: Any, name: str) -> Array:
@@ -182,7 +207,7 @@ class OptionArrays(KnownLengths):
     @staticmethod
     def number(one: Number, value: Any) -> float | None:
         """The number's value."""
-        return number(one, value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value)
+        return number(one, value)
 
     @staticmethod
     def inside(one: Number, array: Array) -> Array:

@@ -97,7 +97,7 @@ class Setting:
         *,
         checked: bool = False,
     ) -> None:
-        reductions.check_reduction(options)
+        reductions.check_static(options)
         self.xp, self.loss, self.given, self.options, self.arrays = xp, primitive.loss, given, options, arrays
         self.dtypes, self.checked = dtypes, checked or not options.validate
         self.terms = _cast(xp, terms(primitive, options, given.shape, given.target_dtype, arrays), dtypes.arithmetic)
@@ -124,8 +124,10 @@ class Setting:
         return self.mean(self.xp.total(losses, self.axes(), self.dtypes.sums))
 
     def mean(self, total: Any) -> Any:
-        """A sum, divided."""
-        return self.xp.cast(divide(self.xp, total, self.denominator()), self.dtypes.result)
+        """A sum, divided, in the sum's own type, which kernels have wider than the arithmetic's."""
+        divisor = self.denominator()
+        divisor = self.xp.cast(divisor, total.dtype) if hasattr(divisor, "dtype") else divisor
+        return self.xp.cast(divide(self.xp, total, divisor), self.dtypes.result)
 
     def as_given(self, array: Any) -> Any:
         """Elementwise results have the logits' type."""

@@ -143,9 +143,17 @@ def _is_tensor(value: Any) -> bool:
     return isinstance(value, tf.Tensor | tf.Variable)
 
 
-def _option(value: Any) -> Any:
+def _option(name: str, value: Any) -> Any:
     """An option's value; what a variable of Keras holds is asked for whenever it is used."""
-    return getattr(value, "value", value) if framework_of(value) == "keras" else value
+    if framework_of(value) == "keras":
+        return getattr(value, "value", value)
+    if isinstance(value, list | tuple) and any(map(_is_tensor, value)):  # which may be learnt
+        try:
+            return tf.convert_to_tensor(value)
+        except (TypeError, ValueError, tf.errors.InvalidArgumentError):
+            got = "a list of tensors of several shapes or types"
+            raise InvalidInputError(f"{name} must be one tensor; got {got}. Use tf.stack({name}).") from None
+    return _tensor(value, name) if framework_of(value) == "tensorflow" else value
 
 
 class _Given:
@@ -167,7 +175,7 @@ class _Arrays:
         self.x, self.lengths = x, shape
 
     def real(self, name: str, value: Any) -> _Given:
-        value = _option(value)
+        value = _option(name, value)
         if not _is_tensor(value):
             value = OptionArrays.real(name, value)
         elif not _is_real(value.dtype):
@@ -181,7 +189,7 @@ class _Arrays:
         return tf.reshape(array.tensor, ())
 
     def boolean(self, name: str, value: Any) -> _Given:
-        value = _option(value)
+        value = _option(name, value)
         if not _is_tensor(value):
             value = OptionArrays.boolean(name, value)
         elif not value.dtype.is_bool:
@@ -199,7 +207,7 @@ class _Arrays:
         return _Given(_as_long(rule, array.tensor, tf.gather(tf.shape(self.x), axes), or_one=or_one))
 
     def number(self, one: Number, value: Any) -> Any:
-        value = _option(value)
+        value = _option(one.name, value)
         if not _is_tensor(value):
             return number(one, value)
         if value.shape.rank or not (value.dtype.is_floating or value.dtype.is_integer):
@@ -241,6 +249,8 @@ def _tensor(value: Any, name: str) -> Any:
     if _is_tensor(value):
         return tf.convert_to_tensor(value)
     remedy = " Use to_tensor(), and mask= for the padding." if isinstance(value, tf.RaggedTensor) else ""
+    if isinstance(value, tf.IndexedSlices):
+        remedy = f" Use tf.convert_to_tensor({name})."
     if isinstance(value, tf.SparseTensor):
         remedy = " Use tf.sparse.to_dense(), or Positives for targets."
     raise UnsupportedTypeError(f"{name} must be a tensor; got {type(value).__module__}.{type(value).__name__}.{remedy}")
@@ -253,7 +263,8 @@ def floating(value: Any, name: str) -> Any:
         return tensor
     if tensor.dtype.is_integer or tensor.dtype.is_bool:
         return tf.cast(tensor, tf.float64)
-    raise not_floating(name, tensor.dtype.name, f"Use tf.cast({name}, tf.float32).")
+    remedy = f"math.real({name})" if tensor.dtype.is_complex else f"cast({name}, tf.float32)"
+    raise not_floating(name, tensor.dtype.name, f"Use tf.{remedy}.")
 
 
 def target_array(value: Any) -> Any:
@@ -303,7 +314,12 @@ def _arithmetic(x: Any) -> Any:
 
 def on_host(value: Any) -> Any:
     """Eager values as a NumPy array."""
-    value = _option(value)
+    value = _option("values", value)
+    if tf.is_symbolic_tensor(value):
+        raise UnsupportedTypeError(
+            f"statistics are computed of values; got a tensor of a graph of shape {value.shape}. "
+            "Use them in eager code; in a graph binary_cross_entropy is a loss."
+        )
     return value.numpy() if _is_tensor(value) else value
 
 
@@ -330,10 +346,6 @@ def before_sigmoid(tensor: Any) -> Any:
 
 
 def _problem(primitive: Primitive, x: Any, t: Any, options: Options) -> operations.Problem:
-    if not isinstance(options.validate, bool | np.bool_ | str):
-        raise InvalidInputError(
-            f"validate must be True or False when a graph is made; got {options.validate!r}. Leave it out."
-        )
     given, dtype = _operands(x, t), _arithmetic(x)
     dtypes = operations.Dtypes(dtype, dtype, dtype)
     return operations.Problem(_XP, primitive, given, options, _Arrays(x, given.shape), dtypes)

@@ -109,7 +109,7 @@ FOCAL = Loss(
     "focal",
     LOGITS,
     (_GAMMA, _ALPHA),
-    compiled=lambda gamma, alpha: (gamma, 1.0, 1.0) if alpha is None else (gamma, alpha, 1.0 - alpha),
+    compiled=lambda gamma, alpha: (gamma, 1.0, 1.0) if alpha is None else (gamma, alpha, 1 - alpha),
     neutral=(0.0, 1.0, 1.0),
     focused=True,
 )

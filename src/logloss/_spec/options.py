@@ -9,6 +9,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Required, TypedDict, TypeVar, get_type_hints
 
+import numpy as np
+
 Kind = Literal["real", "boolean", "number", "static"]
 """Arrays of real numbers or of booleans; one number, which may be traced and learnt; or what code is compiled for."""
 
@@ -26,6 +28,11 @@ class Option(NamedTuple):
 
 SIGNED: dict[Any, str] = {True: "signed", "now": "signed now"}
 """What `validate` becomes in functions whose framework takes weights of elements that are negative."""
+
+
+def is_validation(value: Any) -> bool:
+    """Is it a value of `validate`?"""
+    return isinstance(value, bool | np.bool_) or (isinstance(value, str) and value in ("now", *SIGNED.values()))
 
 
 def is_signed(validate: Any) -> bool:

@@ -13,14 +13,19 @@ from typing import Any
 
 from .._errors import InvalidInputError
 from .._types import Shape
-from .options import Options
-from .terms import Arrays, agree, is_axis
+from .options import Options, is_validation
+from .terms import Arrays, agree, is_axis, refuse_truth
 
 REDUCTIONS = ("none", "sum", "mean", "weighted_mean", "batchmean")
 
 
-def check_reduction(options: Options) -> None:
-    """The reduction's name and what goes with it."""
+def check_static(options: Options) -> None:
+    """The reduction's name and what goes with it, and whether values are checked."""
+    if not is_validation(options.validate):
+        raise InvalidInputError(
+            f'validate must be True, False or "now"; got {options.validate!r:.60}. '
+            "Use False to skip the checks, or leave it out to have them."
+        )
     if not isinstance(options.reduction, str) or options.reduction not in REDUCTIONS:
         raise InvalidInputError(f"reduction must be one of {', '.join(REDUCTIONS)}; got {options.reduction!r}.")
     if options.reduction == "none" and (options.normalizer is not None or options.axis is not None):
@@ -40,9 +45,8 @@ def reduced_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     """The axes to reduce, as sorted positions from the front."""
     axes = axis if isinstance(axis, tuple) else (axis,)
     if not all(is_axis(one, ndim) for one in axes):
-        raise InvalidInputError(
-            f"axis must name axes of logits with {ndim} axes; got {axis!r}. Use None to reduce over all of them."
-        )
+        remedy = "Use a tuple." if isinstance(axis, list) else "Use None to reduce over all of them."
+        raise InvalidInputError(f"axis must name axes of logits with {ndim} axes; got {axis!r}. {remedy}")
     positions = tuple(sorted(int(one) % ndim for one in axes))
     if len(set(positions)) != len(positions):
         raise InvalidInputError(f"axis must name each axis once; got {axis!r}. Negative axes count from the last, -1.")
@@ -69,6 +73,7 @@ def reduced_shape(options: Options, shape: Shape) -> Shape:
 
 def normalizer(value: Any, shape: tuple[Any, ...], arrays: Arrays) -> Any:
     """The caller's denominator: one number, or one per reduced value."""
+    refuse_truth("normalizer", value)
     array = arrays.float64("normalizer", value)
     got = tuple(array.shape)
     if got and not (len(got) == len(shape) and all(map(agree, got, shape))):

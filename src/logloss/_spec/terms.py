@@ -131,17 +131,46 @@ def number(one: Number, value: Any) -> float | None:
     """A number's value, checked."""
     if value is None and one.optional:
         return None
+    if hasattr(value, "__array_interface__") and not _has_axes(value):
+        value = value[()]
     try:
-        # NumPy 2.0 takes an array of one element for a number, and warns
-        found = math.nan if hasattr(value, "__array_interface__") and _has_axes(value) else float(value)
+        found = float(value) if _is_number(value) else math.nan
     except (TypeError, ValueError, OverflowError, RuntimeError):
         found = math.nan
     if not one.low <= found <= one.high or found == math.inf:  # isinf is unknown to traced code
         got = found if hasattr(value, "dtype") and found == found else value
+        remedy = f"Use float({one.name})." if _spells_number(value) else one.remedy
         raise InvalidInputError(
-            f"{one.name} must be a finite number in [{one.low:g}, {one.high:g}]; got {got!r}. {one.remedy}"
+            f"{one.name} must be a finite number in [{one.low:g}, {one.high:g}]; got {got!r:.60}. {remedy}"
         )
     return found
+
+
+def _is_number(value: Any) -> bool:
+    """May it be one real number? Python makes numbers of text and of truth, and NumPy 2.0 of an array of one."""
+    if isinstance(value, str | bytes | bytearray) or _is_truth(value) or "complex" in str(getattr(value, "dtype", "")):
+        return False
+    return not (hasattr(value, "__array_interface__") and _has_axes(value))
+
+
+def _spells_number(value: Any) -> bool:
+    try:
+        return isinstance(value, str | bytes) and math.isfinite(float(value))
+    except ValueError:
+        return False
+
+
+def _is_truth(value: Any) -> bool:
+    """Is it True or False, or an array of such, in any library?"""
+    return isinstance(value, bool) or str(getattr(value, "dtype", "")).rstrip("_'>").endswith("bool")
+
+
+def refuse_truth(name: str, value: Any) -> None:
+    """One True or False is no number; an array of them is one of ones and zeros."""
+    if _is_truth(value) and not _has_axes(value):
+        raise InvalidInputError(
+            f"{name} must be a number; got {value!r:.60}. Leave it out, or give the number that is meant."
+        )
 
 
 def _parameters(
@@ -192,6 +221,7 @@ def _label_vector(name: str, value: Any, shape: tuple[Any, ...], label_axis: int
         return 1.0
     if isinstance(value, float) and 0.0 <= value < math.inf:
         return float(value)
+    refuse_truth(name, value)
     array = arrays.float64(name, value)
     arrays.check(name, array, positive=False)
     return _along_labels(name, array, shape, label_axis, arrays)
@@ -235,6 +265,7 @@ def _row_weight(value: Any, shape: tuple[Any, ...], arrays: Arrays) -> Any:
     """`sample_weight`, one number per row, as an array with all other axes of length 1."""
     if value is None:
         return None
+    refuse_truth("sample_weight", value)
     array = arrays.real("sample_weight", value)
     got = tuple(array.shape)
     if not got:
@@ -259,6 +290,7 @@ def _element_weight(value: Any, shape: tuple[Any, ...], arrays: Arrays) -> Any:
     """`weight`, with as many axes as the logits, each as long or of length 1."""
     if value is None:
         return None
+    refuse_truth("weight", value)
     return _fitted("weight", arrays.real("weight", value), shape, arrays)
 
 

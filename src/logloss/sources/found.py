@@ -14,8 +14,7 @@ from pathlib import Path, PurePath
 from typing import IO, Any
 
 from .._errors import InvalidInputError, UnreadableError
-from . import engine, packed, stamps, stores, stream, urls
-from .engine import literal
+from . import packed, stamps, stores, stream, urls
 from .stores import CHUNK, Remote
 
 _FORMATS = {
@@ -258,21 +257,8 @@ def _head(found: Found) -> bytes:
     kind = packed.kind_of(head)
     if kind is None:
         return head
-    query = (
-        f"FROM read_csv({literal(found.pattern)}, compression = '{kind}', header = false, auto_detect = false, "
-        "delim = chr(1), quote = '', escape = '', encoding = 'latin-1', columns = {c: 'VARCHAR'}) LIMIT 1"
-    )
-    found.mount()
-    try:
-        with engine.opened(locked=False) as connection:
-            line = engine.fetch(connection, query)
-    except engine.failures() as error:
-        engine.require_memory(error, found.name)
-        found.require_whole()
-        raise InvalidInputError(
-            f"{found.name} is compressed, and cannot be read ({engine.reason(error)}); check that it is whole."
-        ) from error
-    return str(line[0][0] if line else "").encode("latin-1", "replace")
+    with found.open() as file, _undamaged(found.name):
+        return next(filter(None, packed.unpacked(file, kind)), b"")
 
 
 def _binary(head: bytes) -> str | None:

@@ -140,7 +140,6 @@ class Text:
             known = self._json
             roots = [name if name in known.types else re.split(r"[.\[]", name)[0] for name in names]
             if any(name not in known.types or known.nested(name) for name in roots):
-                self.found.require_whole()
                 self.__dict__["_json"] = self._keys(-1)
                 self.__dict__.pop("schema", None)
 
@@ -154,7 +153,6 @@ class Text:
         Raises InvalidInputError for a line that is no record, or a text that is no number where one is wanted.
         """
         with _reading(self.found), engine.opened(locked=False) as connection:
-            self.found.require_whole()  # the engine would read on
             self._refuse_repeated(wanted.columns)
             row, failure = 0, None
             ways = self._ways(connection)
@@ -323,12 +321,12 @@ def _remedy(text: str, reading: Reading) -> str:
 def _reading(found: Found) -> Iterator[None]:
     """Let the engine find a file, and turn what it raises meanwhile into one sentence with the option that helps."""
     found.mount()
+    with suppress(OSError):  # the engine says what that means
+        found.require_whole()  # of a damaged file the engine may read other rows, and never end
     try:
         yield
     except engine.failures() as error:
         engine.require_memory(error, found.name)
-        with suppress(OSError):
-            found.require_whole()  # a damaged file is called that, and not what the engine makes of it
         raise found.explained(error) or UnreadableError(
             f"{found.name} cannot be read as {found.format} ({engine.reason(error)}); {_cure(found, str(error))}."
         ) from error

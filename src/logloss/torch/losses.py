@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 
+from .._backends.operands import OptionArrays
 from .._backends.torch import clamped, state
+from .._backends.torch.arrays import holds_tensors
 from .._backends.torch.broadcasting import evaluate
 from .._spec.losses import ASYMMETRIC, FOCAL, PLAIN_LOSS, PROBABILITY, Loss, Primitive, primitive
 from .._spec.options import FIELDS, Options, given_options
-from .._spec.reductions import check_reduction
-from .._spec.terms import number
+from .._spec.reductions import check_static
+from .._spec.terms import number, refuse_truth
 from ..dialects import pytorch
 
 # What torch.nn.BCELoss does to probabilities near 0 and 1: a floor of logarithms, and of the gradient's denominator.
@@ -93,10 +96,10 @@ class LossModule(torch.nn.Module):
         for name, option in _SETTINGS.items():
             value = settings.get(name, option.default)
             if option.kind == "real":
-                self.register_buffer(name, _buffer(value), persistent=name in _SAVED)
+                self.register_buffer(name, _buffer(name, value), persistent=name in _SAVED)
             else:
                 setattr(self, name, value)
-        check_reduction(Options(axis=self.axis, reduction=self.reduction))
+        check_static(Options(axis=self.axis, reduction=self.reduction, validate=self.validate))
         self.inplace = inplace
 
     def _apply(self, function: Any, recurse: bool = True) -> Any:
@@ -319,13 +322,15 @@ def _reduction(size_average: bool | None, reduce: bool | None, reduction: str) -
     return reduction if size_average is None and reduce is None else state.legacy_reduction(size_average, reduce)
 
 
-def _buffer(value: Any) -> Any:
-    """Numbers of Python stay double; a tensor keeps its type."""
+def _buffer(name: str, value: Any) -> Any:
+    """Numbers of Python stay double; a tensor or an array keeps its type."""
     if value is None or isinstance(value, torch.Tensor):
         return value
-    if isinstance(value, list | tuple) and any(isinstance(one, torch.Tensor) for one in value):
+    if holds_tensors(value):
         return torch.stack([torch.as_tensor(one) for one in value])
-    return torch.as_tensor(value, dtype=None if hasattr(value, "dtype") else torch.float64)
+    refuse_truth(name, value)
+    array = OptionArrays.real(name, value)
+    return torch.as_tensor(array, dtype=None if hasattr(value, "dtype") else torch.float64)
 
 
 def _shown(value: Any) -> str:
@@ -337,8 +342,8 @@ def _set_numbers(module: LossModule, loss: Loss, **values: Any) -> None:
     """The numbers of a loss as attributes: vectors as buffers, which move with the module, parameters to be learnt."""
     for one in loss.numbers:
         value = values[one.name]
-        if isinstance(value, list | tuple) and one.per_label:
-            value = _buffer(value)
+        if isinstance(value, list | tuple | np.ndarray) and one.per_label:
+            value = _buffer(one.name, value)
         if isinstance(value, torch.Tensor):
             if not isinstance(value, torch.nn.Parameter):
                 module.register_buffer(one.name, value, persistent=False)

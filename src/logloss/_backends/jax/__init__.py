@@ -30,13 +30,18 @@ from ..._spec.options import Options
 from .. import operations
 from ..operands import check_shapes
 from .operands import floating, numbers_of, split, target_array
-from .primitive import Evaluation, arithmetic, evaluate
+from .primitive import Evaluation, arithmetic, by_formula, evaluate
 
 __all__ = ["floating", "target_array"]
 
 
 def on_host(value: Any) -> Any:
     """Concrete values as a NumPy array."""
+    if isinstance(value, jax.core.Tracer):
+        raise UnsupportedTypeError(
+            f"statistics are computed of values; got a traced array of shape {value.shape}. "
+            "Use them outside of compiled code; within it binary_cross_entropy is a loss."
+        )
     return np.asarray(value) if isinstance(value, jax.Array) else value
 
 
@@ -95,10 +100,10 @@ def _evaluate(what: Callable[[operations.Problem], Any], primitive: Primitive, x
     spelt = repr(static) if static.given else ""
     try:
         hash(static)
-        compiled = _compiled
-    except TypeError:  # no value of an option; tracing says so
-        compiled = _compiled.__wrapped__
-    result, suspicious = compiled(what, primitive.loss, static, spelt, x, t, numbers, operands)
+    except TypeError:  # no value of an option, as the formula says
+        leaves, tree = jax.tree.flatten((x, t, numbers, operands))
+        by_formula(Evaluation(what, primitive.loss, static, spelt, tree))(*leaves)
+    result, suspicious = _compiled(what, primitive.loss, static, spelt, x, t, numbers, operands)
     if static.validate and not isinstance(suspicious, jax.core.Tracer) and suspicious:
         varying = {name: options.given[name] for name in operands}
         operations.refuse(primitive, x, t, static.replace(**varying), on_host)

@@ -13,7 +13,7 @@ import numpy as np
 from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._spec.losses import SMOOTHING, Number, Primitive
 from ..._spec.options import DEFAULTS, FIELDS, Options
-from ..._spec.terms import number
+from ..._spec.terms import number, refuse_truth
 from ..._targets.positives import Positives
 from .._diagnosis import not_boolean, not_floating, not_real, not_targets
 from ..operands import OptionArrays
@@ -32,7 +32,7 @@ def _is_real(dtype: Any) -> bool:
 def floating(value: Any, name: str) -> Any:
     """Logits (or probabilities) as a floating array; integers become JAX's default."""
     if not isinstance(value, jax.Array):
-        raise UnsupportedTypeError(f"{name} must be a JAX array; got {type(value).__module__}.{type(value).__name__}.")
+        raise UnsupportedTypeError(f"{name} must be a JAX array; got {_type_of(name, value)}.")
     if value.dtype.name in _FLOATS:
         return value
     if jnp.issubdtype(value.dtype, jnp.integer) or value.dtype == jnp.bool_:
@@ -46,10 +46,16 @@ def target_array(value: Any) -> Any:
     if isinstance(value, Positives):
         return value
     if not isinstance(value, jax.Array):
-        raise UnsupportedTypeError(f"targets must be a JAX array; got {type(value).__module__}.{type(value).__name__}.")
+        raise UnsupportedTypeError(f"targets must be a JAX array; got {_type_of('targets', value)}.")
     if _is_real(value.dtype):
         return _of_a_byte(value)
     raise not_targets(value.dtype, _remedy("targets", value.dtype))
+
+
+def _type_of(name: str, value: Any) -> str:
+    """What it is, and what makes an array of JAX's sparse ones."""
+    remedy = f". Use {name}.todense()" if hasattr(value, "todense") else ""
+    return f"{type(value).__module__}.{type(value).__name__}{remedy}"
 
 
 def _remedy(name: str, dtype: Any) -> str:
@@ -111,7 +117,9 @@ def _static(name: str, value: Any) -> Any:
 
 def _array(name: str, value: Any, kind: str) -> Any:
     """An array of numbers or booleans, in a type that JAX has."""
-    value = _stacked(value)
+    value = _stacked(name, value)
+    if kind == "real":
+        refuse_truth(name, value)
     if isinstance(value, jax.Array):
         return _of_a_byte(value)
     if kind == "boolean":
@@ -122,10 +130,13 @@ def _array(name: str, value: Any, kind: str) -> Any:
         return array.astype(jax.dtypes.canonicalize_dtype(wide))
 
 
-def _stacked(value: Any) -> Any:
+def _stacked(name: str, value: Any) -> Any:
     """A list of JAX's numbers as one array: they may be traced."""
     inner = isinstance(value, list | tuple) and any(isinstance(one, jax.Array) for one in jax.tree.leaves(value))
-    return jnp.asarray(value) if inner else value
+    try:
+        return jnp.asarray(value) if inner else value
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"{name} must be a rectangular array; {error}") from None
 
 
 def numbers_of(primitive: Primitive) -> dict[str, Any]:
@@ -140,8 +151,8 @@ def numbers_of(primitive: Primitive) -> dict[str, Any]:
 
 def _number(one: Number, value: Any) -> Any:
     """A number that may vary as an array without axes, or one per label; None where it is left out."""
-    value = _stacked(value)
-    if isinstance(value, jax.Array):
+    value = _stacked(one.name, value)
+    if isinstance(value, jax.Array) and (value.dtype != jnp.bool_ or value.ndim):
         return _of_a_byte(value)
     if one.per_label and np.ndim(value):
         return _array(one.name, value, "real")

@@ -188,7 +188,7 @@ def shifted(x: Any, shift: Any) -> Any:
 
 
 def _operands(call: Call, logits: Any, targets: Any) -> tuple[Any, Any]:
-    reductions.check_reduction(call.options)
+    reductions.check_static(call.options)
     name = call.primitive.loss.quantity.name
     x, t = floating(logits, name), target_array(targets)
     check_shapes(x, t, name)
@@ -243,8 +243,10 @@ def _check_on_host(call: Call, x: Any, t: Any) -> None:
 def _check_output(out: Any, x: Any) -> None:
     if not isinstance(out, torch.Tensor) or out.dtype not in FLOATS:
         raise UnsupportedTypeError(
-            f"out must be a floating tensor; got {type(out).__name__}{getattr(out, 'dtype', '')!s:.20}."
+            f"out must be a floating tensor; got {type(out).__name__} of dtype {getattr(out, 'dtype', None)!s:.20}. "
+            "Use torch.empty_like(logits)."
         )
+    floating(out, "out")  # dense
     if out.shape != x.shape:
         raise InvalidInputError(
             f"out must have the logits' shape {tuple(x.shape)}; got {tuple(out.shape)}. Use torch.empty_like(logits)."

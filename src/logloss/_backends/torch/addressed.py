@@ -16,7 +16,7 @@ from ..._kernels import cpu as kernels
 from ..._kernels import parameters, plain
 from ..._kernels.layout import fits_float32
 from ..._spec.losses import Primitive
-from ..._spec.options import DEFAULTS, Options
+from ..._spec.options import DEFAULTS, Options, is_validation
 from ..._spec.reductions import REDUCTIONS
 from .. import numpy
 from . import clamped, cpu, state
@@ -87,6 +87,7 @@ def is_ordinary(primitive: Primitive, x: Any, t: Any, options: Options) -> bool:
         and state.outside_of_transforms()
         and not state.is_recorded()
         and options.reduction in REDUCTIONS
+        and is_validation(options.validate)
         and all(map(_is_ordinary_option, options.given.values()))
         and all(type(number) in _NUMBERS for number in primitive.given)
     )

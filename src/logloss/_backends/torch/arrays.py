@@ -68,6 +68,7 @@ def on_host(value: Any) -> Any:
     """A tensor's values for a statistic that is computed in NumPy, where this waits for a device at most once."""
     if not isinstance(value, torch.Tensor):
         return value
+    value = _strided("values", value)
     return view((value.float() if value.dtype is torch.bfloat16 else value).cpu())
 
 
@@ -82,7 +83,7 @@ def floating(value: Any, name: str) -> Any:
         return _strided(name, value)
     if value.dtype in _TARGETS:
         return _strided(name, value).to(wide(value.device))
-    raise not_floating(name, value.dtype, f"Use {name}.float().")
+    raise not_floating(name, value.dtype, f"Use {name}.{'real' if value.dtype.is_complex else 'float()'}.")
 
 
 def target_array(value: Any) -> Any:
@@ -95,7 +96,7 @@ def target_array(value: Any) -> Any:
         )
     if value.is_nested or value.is_quantized or value.dtype in _TARGETS:
         return _strided("targets", value)
-    raise not_targets(value.dtype)
+    raise not_targets(value.dtype, f"Use targets.{'real' if value.dtype.is_complex else 'float()'}.")
 
 
 def _type_of(value: Any) -> str:
@@ -114,12 +115,18 @@ def _call_for(value: Any) -> str:
 
 def _strided(name: str, value: Any) -> Any:
     """The tensor, with every element in memory as it is."""
-    if value.is_nested or value.is_quantized or value.layout is not torch.strided:
+    if _is_masked(value) or value.is_nested or value.is_quantized or value.layout is not torch.strided:
         raise UnsupportedTypeError(f"{name} must be a dense tensor; got {_layout(value)}. {_remedy(name, value)}")
     return value.resolve_neg()
 
 
+def _is_masked(value: Any) -> bool:
+    return type(value) is not torch.Tensor and isinstance(value, torch.masked.MaskedTensor)
+
+
 def _layout(value: Any) -> str:
+    if _is_masked(value):
+        return "a masked one, whose mask would be lost"
     if value.is_nested:
         return "a nested tensor"
     return f"a quantised one of dtype {value.dtype}" if value.is_quantized else f"layout {value.layout}"
@@ -127,6 +134,8 @@ def _layout(value: Any) -> str:
 
 def _remedy(name: str, value: Any) -> str:
     """What makes a dense tensor of it."""
+    if _is_masked(value):
+        return f"Use {name}.get_data() and mask={name}.get_mask()."
     if value.is_nested:
         return f"Use {name}.values() for all its elements in one row, beside those of targets."
     return f"Use {name}.dequantize()." if value.is_quantized else f"Use {name}.to_dense(), or padding and mask=."
@@ -160,6 +169,8 @@ def option_tensor(name: str, value: Any, x: Any) -> Any:
     """The value of an option as a tensor: a tensor of the logits' device, a number, or a list of numbers."""
     if isinstance(value, torch.Tensor):
         value = _strided(name, value)
+        if value.dtype not in _TARGETS:
+            raise not_real(name, value.dtype)
         check_device(name, value, x)
         return value
     if isinstance(value, (torch.SymInt, torch.SymFloat)):  # a number that compiled code leaves open
@@ -173,9 +184,7 @@ def option_tensor(name: str, value: Any, x: Any) -> Any:
             f"{name} must be a tensor like the logits, a number or a list; "
             f"got {_type_of(value)}. Use torch.as_tensor({name}, device=logits.device)."
         )
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
-        raise InvalidInputError(f"{name} must hold numbers; got {value!r}.")
+    array = OptionArrays.real(name, value)
     dtype = torch.bool if array.dtype.kind == "b" else wide(x.device)
     if not array.ndim:
         return torch.full((), array.item(), dtype=dtype, device=x.device)  # a copy would wait for the device
@@ -203,10 +212,7 @@ class TensorArrays(KnownLengths):
 
     def real(self, name: str, value: Any) -> Any:
         """Real numbers of any type."""
-        tensor = option_tensor(name, value, self.x)
-        if tensor.dtype.is_complex:
-            raise not_real(name, tensor.dtype)
-        return tensor
+        return option_tensor(name, value, self.x)
 
     def float64(self, name: str, value: Any) -> Any:
         """Real numbers in float64."""
@@ -231,7 +237,8 @@ class TensorArrays(KnownLengths):
 
     def number(self, one: Number, value: Any) -> Any:
         """The number, as a tensor where its value is not at hand or is to be learnt."""
-        if not isinstance(value, (torch.Tensor, torch.SymFloat, torch.SymInt)):
+        known = not isinstance(value, (torch.Tensor, torch.SymFloat, torch.SymInt))
+        if known or getattr(value, "dtype", None) is torch.bool:
             return number(one, value)
         array = self.float64(one.name, value)
         if array.ndim and array.numel() != 1:

@@ -9,6 +9,7 @@ import torch
 from ..._errors import InvalidInputError
 from ..._spec.losses import Primitive
 from ..._spec.options import SIGNED, Options
+from ..._spec.reductions import check_static
 from . import value
 from .arrays import option_tensor
 
@@ -20,6 +21,7 @@ def evaluate(one: Primitive, logits: Any, targets: Any, options: Options, inplac
         return value(one, logits, targets, options)  # refuses them
     weight, pos_weight = options.weight, options.pos_weight
     if weight is not None:
+        check_static(options)
         if options.validate in SIGNED:  # torch takes negative ones
             options = options.replace(validate=SIGNED[options.validate])
         weight = option_tensor("weight", weight, logits)

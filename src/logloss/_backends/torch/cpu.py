@@ -52,17 +52,17 @@ def has_kernel(call: Call) -> bool:
 def problem_of(call: Call, x: Any, t: Any) -> numpy.Problem:
     """The call on views of the tensors' memory."""
     primitive = clamped.as_kernels(call.primitive)
-    given = tuple(_known(one, x) for one in primitive.given)
+    named = zip(primitive.loss.numbers, primitive.given, strict=bool(primitive.given))
+    given = tuple(_known(one.name, value, x) for one, value in named)
     options = kernel_options(call.options, x)
     return _Problem(primitive._replace(given=given), view(x), target_view(t, call.options), options)
 
 
-def _known(number: Any, x: Any) -> Any:
+def _known(name: str, number: Any, x: Any) -> Any:
     """A number of the loss, or one for each label, as the kernels read it."""
-    if holds_tensors(number):
-        number = option_tensor("a number per label", number, x)
-    if not isinstance(number, torch.Tensor):
+    if not isinstance(number, torch.Tensor) and not holds_tensors(number):
         return number
+    number = option_tensor(name, number, x)
     return number.item() if number.numel() == 1 else kernel_view(number)
 
 

@@ -74,7 +74,7 @@ def _evaluate(call: Call, x: Any, t: Any, grad: Any, upstream: Any = None) -> An
     else:
         losses = torch.empty_like(x, dtype=torch.float32)
         launches.cross_entropy(x, t, found, scale=scale, loss=losses, grad=grad, **checks)
-        total = losses.sum(axes_of(options, x.ndim))
+        total = OPERATIONS.total(losses, axes_of(options, x.ndim), torch.float32)
     return operations.divide(OPERATIONS, total, divisor).to(result_dtype(x))
 
 

@@ -128,7 +128,7 @@ class GPUProblem(Problem):
     """The loss of one batch, with the arithmetic of a chunk in Triton; options are tensors and numbers."""
 
     def __init__(self, targets: Any, options: Options, shape: tuple[int, int], like: Any) -> None:
-        reductions.check_reduction(options)
+        reductions.check_static(options)
         self.shape, self.options, self.dtype, self.device = shape, options, torch.float32, like.device
         virtual = torch.zeros((), device=self.device).expand(shape)
         indices = isinstance(targets, Positives)

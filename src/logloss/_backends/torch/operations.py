@@ -162,6 +162,8 @@ class _Operations:
 
     @staticmethod
     def total(array: Any, axes: tuple[int, ...], dtype: Any) -> Any:
+        if not axes:  # to PyTorch, no axes are all of them
+            return array.to(dtype)
         return array.sum(dtype=dtype) if len(axes) == array.ndim else array.sum(dim=axes, dtype=dtype)
 
     @staticmethod
@@ -213,5 +215,6 @@ def problem(
         positive_price = positive_price.to(types.arithmetic)
     targets = dense(t, x.device)
     target_dtype = None if isinstance(t, Positives) else targets.dtype
-    operands = Operands(x, targets, x.shape, x.shape, target_dtype)
+    shape = tuple(x.shape)
+    operands = Operands(x, targets, shape, shape, target_dtype)
     return kind(OPERATIONS, primitive, operands, options, arrays, types, checked=checked, positive_price=positive_price)

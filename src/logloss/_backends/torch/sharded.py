@@ -9,7 +9,7 @@ import torch
 
 from ..._errors import InvalidInputError, UnsupportedTypeError
 from ..._spec.options import STATIC, Options
-from ..._spec.reductions import check_reduction
+from ..._spec.reductions import check_static
 from ..._targets.positives import Positives
 from .. import layer_arguments, linear, siglip
 from ..layer_arguments import Pairs
@@ -30,7 +30,7 @@ def linear_value(
     shards = [int(one) for one in all_gather(process, "exchange of the numbers of labels", labels)]
 
     def prepare() -> tuple[Any, dict[str, Any], list[float]]:
-        check_reduction(options)
+        check_static(options)
         if not layer_arguments.is_one_number(options):
             raise InvalidInputError(
                 f"a sharded loss is one number; got reduction={options.reduction!r} and axis={options.axis!r}. "

@@ -36,8 +36,8 @@ def is_traced(x: Any) -> bool:
 
 
 def has_memory(x: Any) -> bool:
-    """False for the tensors of tracers, and for subclasses that only know operations."""
-    own = type(x).__torch_dispatch__ is torch._C._disabled_torch_dispatch_impl
+    """False for the tensors of tracers, for subclasses that only know operations, and where there are no values."""
+    own = type(x).__torch_dispatch__ is torch._C._disabled_torch_dispatch_impl and not (x.is_meta or x._is_zerotensor())
     return own and not is_recorded() and not torch._is_functional_tensor(x)
 
 
