@@ -80,11 +80,16 @@ def assert_one_sentence(errors: str, *parts: str) -> None:
 
 # ---- memory ---------------------------------------------------------------------------------------------------------
 
+LOADED = """
+import contextlib, io
+from logloss.cli import main
+with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())), contextlib.redirect_stderr(io.StringIO()):
+    assert main({small!r}) == 0  # all is loaded, compiled and kept
+"""
+
 REFUSE_MEMORY = """
 import pathlib, resource
-from logloss.cli import main
 sys.stdout = open("/dev/null", "w")
-assert main({small!r}) == 0  # all is loaded
 used = int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (300 << 20),) * 2)
 """
@@ -100,7 +105,7 @@ def test_memory_that_is_refused(rows: Path, tmp_path: Path):
     small = asked(rows, "--save-state", tmp_path / "small.json")
     _, errors = run(
         *["score", str(tmp_path / "many.parquet"), *Y_AND_P, "--group", "g", "--save-state", str(state)],
-        before=REFUSE_MEMORY.format(small=small),
+        before=LOADED.format(small=small) + REFUSE_MEMORY,
         code=2,
     )
     assert_one_sentence(errors, "there must be memory for this run; it ran out (", "logloss merge")
@@ -135,14 +140,18 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
 
 @pytest.mark.parametrize("option", WRITING)
-def test_a_disk_that_fills_while_writing(option: str, rows: Path, tmp_path: Path):
+def test_a_disk_that_fills_while_writing(
+    option: str, rows: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+):
     """What was there stays as it was; of a score, the result is printed though it cannot be kept."""
     place = tmp_path / OUTPUTS.get(option, "states")
     if option == "--resume":
         place.mkdir()
     else:
         place.write_text("whole")
-    output, errors = run(*asked(rows, option, place), before=FULL_DISK, code=2)
+    small = tmp_path_factory.mktemp("small")
+    loaded = LOADED.format(small=asked(rows, option, small if option == "--resume" else small / place.name))
+    output, errors = run(*asked(rows, option, place), before=loaded + FULL_DISK, code=2)
     assert_one_sentence(errors, "cannot be written (File too large); choose another place")
     assert list(tmp_path.rglob("*")) == [place]
     if option != "--resume":
