@@ -140,10 +140,30 @@ def test_labels_comparisons_and_the_command_line(
     assert SECRET not in said
 
 
-def test_nothing_is_written(files: dict[str, str], postgres: str) -> None:
-    for place in (*files.values(), postgres):
-        with pytest.raises(ll.InvalidInputError, match=r"cannot be answered \(.*read-?only"):
-            ll.score(query="delete from predictions", database=place, target="y", probability="p")
+WRITING = {
+    "duckdb": ["copy predictions to '{}'", "select y, p from predictions; copy predictions to '{}'", "attach '{}'"],
+    "sqlite": ["vacuum into '{}'", "attach '{}' as other", "pragma user_version = 1"],
+    "postgres": [],
+}
+
+
+@pytest.mark.parametrize("kind", WRITING)
+def test_nothing_is_written(kind: str, places: dict[str, str], tmp_path: Path) -> None:
+    for query in ("delete from predictions", *WRITING[kind]):
+        with pytest.raises(
+            ll.InvalidInputError, match=r"write a SELECT, for a query only reads|cannot execute DELETE in"
+        ):
+            ll.score(query=query.format(tmp_path / "new"), database=places[kind], target="y", probability="p")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["duckdb", "sqlite"])
+def test_what_only_reads(kind: str, places: dict[str, str]) -> None:
+    """Whatever it begins with."""
+    counted = "with recursive k(n) as (values (1) union all select n + 1 from k where n < 3)"
+    expected = ll.score(query=QUERY, database=places[kind], **COLUMNS).summary.results
+    for query in (f"-- all of them\n{QUERY};", f"{counted} {QUERY} and 3 = (select max(n) from k)"):
+        assert ll.score(query=query, database=places[kind], **COLUMNS).summary.results == expected
 
 
 MESSAGES = {

@@ -1,7 +1,7 @@
 """A query as source: what a database answers, in batches as they come.
 
 DuckDB and PostgreSQL (by ADBC) answer in Arrow; other databases in rows, which Polars makes columns of. Nothing is
-written: files are opened for reading, and no transaction is ever committed.
+written: files are opened for reading and answer a SELECT only, and no transaction is ever committed.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ _ROWS = 1 << 16
 """Rows that are asked for at once where a database answers in rows."""
 
 _CONNECTING = "check the address, and that the server is there and lets this user in"
+_ONLY_READ = "write a SELECT, for a query only reads; what changes data is for the database's own tools"
+_READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 _SQLITE, _DUCKDB = b"SQLite format 3\0", b"DUCK"
 
 
@@ -138,13 +140,23 @@ def _of_file(path: Path, text: str, held: ExitStack) -> Any:
     if start == _SQLITE:
         connection = sqlite3.connect(f"file:{urllib.parse.quote(str(path))}?mode=ro", uri=True, check_same_thread=False)
         held.callback(connection.close)
+        connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in _READS else sqlite3.SQLITE_DENY)
         return _in_rows(connection, text)
     if _DUCKDB in start:
-        return _relation(held.enter_context(engine.opened(locked=False, place=path, read_only=True)), text)
+        duck = held.enter_context(engine.opened(locked=False, place=path, read_only=True))
+        _refuse_writing(duck, text)
+        return _relation(duck, text)
     raise InvalidInputError(
         f"a database must be a file of DuckDB or SQLite, or a URL such as postgresql://user@host/name; {path} is none; "
         "name such a file, or score this one as it is."
     )
+
+
+def _refuse_writing(connection: Any, text: str) -> None:
+    """Raise InvalidInputError for what is no SELECT of DuckDB: a file that is opened for reading may write others."""
+    kinds = [statement.type.name for statement in connection.extract_statements(text)]
+    if kind := next((kind for kind in kinds if kind not in ("SELECT", "MULTI")), None):  # MULTI: PIVOT is several
+        raise InvalidInputError(f"a query must be a SELECT; got {kind} in {text!r:.60}; {_ONLY_READ}.")
 
 
 def _relation(connection: Any, text: str) -> Any:
@@ -218,6 +230,8 @@ def _failing(name: str, remedy: str) -> Iterator[None]:
     except (LoglossError, GeneratorExit):
         raise
     except Exception as error:
+        if str(error) in ("not authorized", "authorization denied"):  # what SQLite was told to refuse
+            remedy = _ONLY_READ
         if "same thread" in str(error):
             remedy = "our threads ask for its rows: connect with check_same_thread=False, or give the path"
         raise UnreadableError(f"{name} cannot be answered ({public(engine.reason(error))}); {remedy}.") from error
