@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bz2
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import IO, Any
 
@@ -30,10 +30,23 @@ def kind_of(start: bytes) -> str | None:
     return "zstd" if start[:4] in _SKIPPED else found  # frames that hold nothing may come first
 
 
-def check(file: IO[bytes], kind: str) -> None:
-    """Go through a compressed file. Raises DamagedError if it is not whole."""
-    for _ in _frames(file) if kind == "zstd" else unpacked(file, kind):
-        pass
+def check(file: IO[bytes], kind: str) -> bool:
+    """Go through a compressed file; whether it ends a list of JSON if it begins one, where that is known.
+
+    Raises DamagedError if it is not whole.
+    """
+    if kind == "zstd":
+        return all(_frames(file))
+    return ends_its_list(unpacked(file, kind))
+
+
+def ends_its_list(text: Iterable[bytes]) -> bool:
+    """Whether the last sign is a bracket if the first one is."""
+    first = last = b""
+    for part in text:
+        if bare := part.strip():
+            first, last = first or bare[:1], bare[-1:]
+    return first != b"[" or last == b"]"
 
 
 def unpacked(file: IO[bytes], kind: str) -> Iterator[bytes]:
@@ -57,8 +70,8 @@ def unpacked(file: IO[bytes], kind: str) -> Iterator[bytes]:
         packed = member.unused_data or file.read(_CHUNK)
 
 
-def _frames(file: IO[bytes]) -> Iterator[None]:
-    """The blocks of a zstd file, which say how long they are; what is in them, the engine compares with check sums."""
+def _frames(file: IO[bytes]) -> Iterator[bool]:
+    """True for each block of a zstd file, which say how long they are; the engine compares their check sums."""
 
     def read(length: int) -> bytes:
         found = file.read(length)
@@ -80,5 +93,5 @@ def _frames(file: IO[bytes]) -> Iterator[None]:
             block = int.from_bytes(read(3), "little")
             last, kind, length = bool(block & 1), block >> 1 & 3, block >> 3
             read(1 if kind == 1 else length)
-            yield
+            yield True
         read(header & 4)  # the check sum
