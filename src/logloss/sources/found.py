@@ -145,6 +145,8 @@ def _told(found: Found) -> Found:
     except OSError as error:
         refused = InvalidInputError(f"{found.name} cannot be read ({error.strerror or error}); check the path.")
         raise found.explained(error) or refused from error
+    if not start:
+        raise InvalidInputError(f"{found.name} must hold predictions; it is empty.")
     if packed.kind_of(start) == "bz2":
         with found.open() as file:
             return replace(_spooled(file, found.name, unpack=True), partition=found.partition)
