@@ -297,7 +297,10 @@ def _add_asked(command: Any) -> None:
 
 
 def _numbers(text: str) -> list[float]:
-    return [float(one) for one in text.split(",")]
+    try:
+        return [float(one) for one in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be numbers, with commas between them; got {text!r}") from None
 
 
 def _add_output(command: Any) -> None:

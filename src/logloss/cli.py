@@ -149,7 +149,9 @@ def _saved(scores: Scores, place: str | None) -> Iterator[None]:
 
 
 def _interrupted(scores: Scores) -> int:
-    _complain(f"interrupted: the result is partial, of {scores.summary.rows:,} rows; no state was saved")
+    from .reporting.notes import rows_of
+
+    _complain(f"interrupted: the result is partial, of {rows_of(scores.summary.rows)}; no state was saved")
     return INTERRUPTED
 
 
@@ -179,8 +181,7 @@ def _display() -> AbstractContextManager[Any]:
 
 
 def _merge(arguments: argparse.Namespace) -> Scores:
-    from .scores import load, merge
-    from .sources.paths import require_different
+    from .scores import load, merge, require_different
 
     require_different(list(map(Path, arguments.files)))
     merged, asked = merge(*map(load, arguments.files)), _asked(arguments)
@@ -226,12 +227,23 @@ def _run(argv: Sequence[str] | None) -> int:
     if arguments.command in special:
         return special[arguments.command](arguments)
     if arguments.command == "sql" and arguments.result is None:
+        _require_nothing_of_rows(arguments)
         _print(f"{_query(arguments)};\n")
         return DONE
     if arguments.command:
         return _run_command(arguments)
     _print(f"logloss {__version__}\n" if arguments.version else asked.format_help())
     return DONE
+
+
+def _require_nothing_of_rows(arguments: argparse.Namespace) -> None:
+    """Refuse what is to be done with scores where there will be none: a gate that is passed over seems to hold."""
+    for option, given in (("--fail-if", arguments.fail_if), ("--output", arguments.output)):
+        if given:
+            raise InvalidInputError(
+                f"{option} is about scores, and there are only those of rows that a database returned; run this query "
+                "there first, and name its rows (--result)."
+            )
 
 
 def _run_command(arguments: argparse.Namespace) -> int:
@@ -244,8 +256,8 @@ def _run_command(arguments: argparse.Namespace) -> int:
         raise unmergeable()
     _view(arguments)  # refuses an order that there is not
     if arguments.output is not None:
-        _require_format(format_of(arguments.output), arguments)
         check_place(arguments.output)
+        _require_format(format_of(arguments.output), arguments)
     try:
         scores = _scores(arguments)
     except Interrupted as stop:

@@ -22,7 +22,7 @@ from .evaluate.statistics import Statistics
 from .evaluate.summary import Block
 from .evaluate.verdicts import findings_of_comparison, findings_of_drift
 from .reporting import comparison as shown
-from .scores import Interrupted, Scores, score_and_tell
+from .scores import Interrupted, Scores, require_options, score_and_tell
 from .sources.outcomes import Meaning
 from .sources.reading import Reading
 
@@ -63,6 +63,8 @@ class Comparisons:
 
         That is, by its 95 % interval; and for each of which that cannot be told.
         """
+        if not margin >= 0:
+            raise InvalidInputError(f"a margin must be 0 or more; got {margin}; give how much worse a model may be.")
         return [said for one in self.pairs if (said := _regression(one, margin))]
 
     def render(self, width: int = 80, color: bool = False, top: int = 50) -> str:
@@ -198,6 +200,7 @@ def compare(
         DeLong, DeLong and Clarke-Pearson, Comparing the areas under two or more correlated receiver operating
         characteristic curves, Biometrics 1988.
     """
+    require_options("compare", options, but=("compare", "corp", "depth", "diagnostics", "prevalence", "thresholds"))
     options["reading"] = Reading.among(options)
     options["meaning"] = Meaning.of(positive, negative, ignore)
     given = {"target": target, "probability": probability, "logit": logit, "key": key}

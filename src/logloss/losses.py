@@ -379,5 +379,7 @@ def call_of(function: Callable[..., Any], given: dict[str, Any]) -> tuple[Primit
     if not given.keys() <= FIELDS.keys():
         unknown = sorted(given.keys() - FIELDS.keys())
         names = ", ".join((*(number.name for number in loss.numbers), *FIELDS))
-        raise TypeError(f"{function.__name__}() got an unexpected option {unknown[0]!r}. It takes {names}.")
+        raise TypeError(
+            f"{function.__name__}() got an unexpected option {', '.join(map(repr, unknown))}. It takes {names}."
+        )
     return primitive(loss, **own) if own else default, Options(**given) if given else DEFAULTS

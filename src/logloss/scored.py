@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -236,21 +237,25 @@ def load(path: str | os.PathLike[str]) -> Scores:
 def check_place(path: str | os.PathLike[str]) -> None:
     """Raise InvalidInputError if nothing can be written there."""
     refuse_place(os.fspath(path))
+    if not os.fspath(path):
+        raise InvalidInputError("'' cannot be written: it is no name of a file; choose another place.")
     places.check(Path(path), shown(Path(path)))
 
 
-def asked_of(
-    diagnostics: bool, thresholds: float | Sequence[float], prevalence: float | None, depth: int = DEPTH
-) -> Asked:
+def asked_of(diagnostics: bool, thresholds: Any, prevalence: Any, depth: Any = DEPTH) -> Asked:
     """What is asked of diagnostics and segments.
 
     Raises InvalidInputError for what lies outside (0, 1) or needs diagnostics, and for a depth below 1.
     """
-    given = (thresholds,) if isinstance(thresholds, (int, float)) else tuple(thresholds)
+    given = tuple(thresholds) if isinstance(thresholds, Iterable) and not isinstance(thresholds, str) else (thresholds,)
+    asked: dict[str, Any] = {"thresholds": given, "prevalence": (prevalence or 0.0,), "depth": (depth,)}
+    for name, values in asked.items():
+        if wrong := [one for one in values if not isinstance(one, Real)]:
+            raise InvalidInputError(f"{name} must be given in numbers; got {wrong[0]!r}; write it without quotes.")
     for name, one in (("thresholds", given), ("prevalence", prevalence)):
         if one not in ((), None) and not diagnostics:
             raise InvalidInputError(
-                f"{name} are for diagnostics, and none were asked for; got {one}; "
+                f"thresholds and prevalence are for diagnostics, and none were asked for; got {name}={one}; "
                 "add diagnostics=True (--diagnostics), or leave them out."
             )
     checked(given, prevalence)

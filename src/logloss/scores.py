@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ._errors import InvalidInputError
@@ -25,6 +26,7 @@ from .scored import Asked, Interrupted, Scores, asked_of, check_place, load, mer
 from .sources.batch import Batch
 from .sources.databases import query_of
 from .sources.outcomes import Meaning
+from .sources.paths import require_different
 from .sources.reading import AS_FOUND, Reading
 from .sources.sorting import sorter
 
@@ -41,6 +43,8 @@ __all__ = [
     "load",
     "merge",
     "report",
+    "require_different",
+    "require_options",
     "score",
     "score_and_tell",
     "unmergeable",
@@ -255,6 +259,7 @@ def report(source: Any, path: str | os.PathLike[str], **options: Any) -> Scores:
         Van Calster et al., Evaluation of performance measures in predictive artificial intelligence models, Lancet
         Digital Health 2025.
     """
+    require_options("report", options)
     check_place(path)
     FORMATS["html"].require()
     scores = score(source, **{"diagnostics": True, "compare": None, **options})
@@ -262,6 +267,16 @@ def report(source: Any, path: str | os.PathLike[str], **options: Any) -> Scores:
     what = repr(source) if isinstance(source, (str, list, tuple, os.PathLike)) else "…"
     scores.report(path, command=f"logloss.report({', '.join([what, repr(os.fspath(path)), *given])})")
     return scores
+
+
+def require_options(function: str, options: Mapping[str, Any], but: Sequence[str] = ()) -> None:
+    """Refuse options that `score` has not, or has but for this function, naming all of them. Raises TypeError."""
+    known = [name for name in inspect.signature(score).parameters if name not in ("source", *but)]
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise TypeError(
+            f"{function}() got an unexpected option {', '.join(map(repr, unknown))}. It takes {', '.join(known)}."
+        )
 
 
 def score_and_tell(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -190,9 +192,12 @@ def test_numbers_of_other_types_fit_together():
     [
         (
             {"p": [0.5, 90.0, 2.0]},
-            "if these are percentages, divide them by 100; if the column holds logits, say --logit p.",
+            "if these are percentages, divide them by 100; if the column holds logits, say logit='p' (--logit p).",
         ),
-        ({"p": [0.5, -2.0, 3.0]}, "in row 2 of the table (counted from 1); if the column holds logits, say --logit p."),
+        (
+            {"p": [0.5, -2.0, 3.0]},
+            "in row 2 of the table (counted from 1); if the column holds logits, say logit='p' (--logit p).",
+        ),
         ({"p": [0.5, 1.0 + 2**-23, 0.5]}, "if that is rounding, clip to [0, 1] before"),
         ({"p": [0.5, -1e-9, 0.5]}, "if that is rounding, clip to [0, 1] before"),
         ({"p": [0.5, float("nan"), 0.5]}, "fill such values in, or leave them out with invalid='drop'"),
@@ -270,3 +275,91 @@ def test_columns_that_polars_does_not_know():
     relation = duckdb.sql("SELECT 1 AS y, 0.5 AS p, INTERVAL 1 DAY AS unused")
     with pytest.raises(ll.UnsupportedTypeError, match=r"columns that Polars reads.*; convert them, leave them out, or"):
         ll.score(relation, target="y", probability="p")
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "a threshold in quotes": (
+        {"diagnostics": True, "thresholds": "0.5"},
+        "thresholds must be given in numbers; got '0.5'",
+    ),
+    "thresholds in quotes": (
+        {"diagnostics": True, "thresholds": ["a"]},
+        "thresholds must be given in numbers; got 'a'",
+    ),
+    "prevalence": ({"diagnostics": True, "prevalence": "x"}, "prevalence must be given in numbers; got 'x'"),
+    "depth": ({"segments": "g", "depth": "x"}, "depth must be given in numbers; got 'x'"),
+    "for nothing": ({"prevalence": 0.5}, "thresholds and prevalence are for diagnostics, .*; got prevalence=0.5"),
+    "a rate": ({"negative_rate": "x"}, r"negative_rate must be in \(0, 1\]; got 'x'"),
+    "a weight": ({"pos_weight": "x"}, "pos_weight must be positive and finite; got 'x'"),
+    "a key": ({"key": 5, "labels": TABLE}, "columns that both sides share as key; got 5"),
+    "a text": ({"null": 5}, "null must be text; got int"),
+    "a column": ({"probability": {"a": 5}}, "probability must name a column; got int; say '5'"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_values_of_another_type(case: str):
+    options, message = WRONG[case]
+    with pytest.raises(ll.InvalidInputError, match=message):
+        ll.score(TABLE, **{"target": "y", "probability": "p", **options})
+
+
+def test_options_that_there_are_not(tmp_path: Path):
+    columns: dict[str, Any] = {"target": "y", "probability": {"a": "p", "b": "p"}, "grup": "g", "wait": "w"}
+    for call in (ll.compare, lambda *given, **options: ll.report(*given, tmp_path / "report.html", **options)):
+        with pytest.raises(
+            TypeError, match=r"(compare|report)\(\) got an unexpected option 'grup', 'wait'\. It takes .*group"
+        ):
+            call(TABLE, **columns)
+    with pytest.raises(TypeError, match="unexpected option 'diagnostics'"):
+        ll.compare(TABLE, target="y", probability={"a": "p", "b": "p"}, diagnostics=True)
+
+
+COMMANDS = {
+    "one row": ("score one.csv --target y --probability p", "y as predicted by p (probability), 1 row in one.csv"),
+    "a decimal comma": (
+        "score comma.csv --target y --probability p",
+        "or if commas are decimal points, quote the numbers",
+    ),
+    "another case": ("score one.csv --target Y --probability p", "did you mean 'y'"),
+    "spaces": ("score spaces.csv --target y --probability p", "name what separates them, as in separator=' '"),
+    "UTF-16": ("score utf16.csv --target y --probability p", "if it is UTF-16, say encoding='utf-16' (--encoding)"),
+    "nothing": ("score empty.jsonl --target y --probability p", "empty.jsonl must hold predictions; it is empty"),
+    "no place": (
+        "score one.csv --target y --probability p --output ''",
+        "'' cannot be written: it is no name of a file",
+    ),
+    "no state": (
+        "score one.csv --target y --probability p --save-state ''",
+        "'' cannot be written: it is no name of a file",
+    ),
+    "a gate of nothing": ("sql t --target y --probability p --fail-if 'll > 1'", "name its rows (--result)"),
+    "a file of nothing": ("sql t --target y --probability p --output x.csv", "name its rows (--result)"),
+    "a margin": (
+        "compare one.csv --target y --probability a=p --probability b=p --fail-on-regression -1",
+        "must be 0 or",
+    ),
+    "no margin": ("compare one.csv --target y --probability a=p --probability b=p --fail-on-regression nan", "got nan"),
+    "no threshold": (
+        "score one.csv --target y --probability p --threshold 0.5,",
+        "must be numbers, with commas between",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_what_a_stranger_is_told(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    Path("one.csv").write_text("y,p\n1,0.75\n")
+    Path("comma.csv").write_text("y,p\n1,0,75\n0,0,25\n")
+    Path("spaces.csv").write_text("y p\n1 0.75\n0 0.25\n")
+    Path("utf16.csv").write_text("y,p\n1,0.75\n", encoding="utf-16-le")
+    Path("empty.jsonl").touch()
+    command, message = COMMANDS[case]
+    with suppress(SystemExit):
+        assert main(shlex.split(command)) == (0 if case == "one row" else 2)
+    out, err = capsys.readouterr()
+    assert message in out + err
+    assert (err == "") == (case == "one row")

@@ -82,6 +82,19 @@ def test_several_members(kind: str, ending: str, tmp_path: Path):
     assert found.summary.results == expected.summary.results
 
 
+@pytest.mark.parametrize("ending", ["", ".gz", ".bz2"])
+def test_a_list_that_does_not_end(ending: str, tmp_path: Path):
+    """As of a program that was stopped: what it had written is no whole file, though each row of it is one."""
+    whole = b" [" + b",\n".join(line.encode().rstrip() for line in TEXTS["jsonl"])
+    path = tmp_path / f"rows.json{ending}"
+    path.write_bytes(PACK.get(ending[1:], bytes)(whole + b"\n]\n"))
+    assert ll.score(path, target="y", probability="p").summary.rows == N
+    for end in (b",\n", b"", b"{"):
+        path.write_bytes(PACK.get(ending[1:], bytes)(whole + end))
+        with pytest.raises(ll.InvalidInputError, match=r"must end the list that it begins; it has no \] at its end"):
+            ll.score(path, target="y", probability="p")
+
+
 def test_a_damaged_file_may_be_left_out(tmp_path: Path):
     one, two = members("csv", "gz")
     (tmp_path / "bad.csv.gz").write_bytes(one + two[:-8] + bytes(8))

@@ -68,6 +68,29 @@ def test_lines_within_quotes_are_no_rows(make: Make):
         loss(make('y,p,t\n1,0.9,"x\n1,0.5,y"\n0,0.25,"5" disk"\n'))
 
 
+OPEN = {
+    "in the header": 'y,p,"t\n1,0.9,a\n',
+    "in the first row": 'y,p,t\n1,0.9,"a\n0,0.25,b\n',
+    "amid the file": 'y,p,t\n1,0.9,a\n0,0.25,"b\n1,0.9,a\n0,0.25,b\n',
+    "after a space": 'y,p,t\n1,0.9,a\n0,0.25, "b\n1,0.9,a\n',
+    "after others": 'y,p,t\n1,0.9,"a\nb"\n0,0.25,"c ""d"", 5"" e"\n1,0.9,"a"\n0,0.25,"b""\n1,0.9,a\n',
+    "at the end": 'y,p,t\n1,0.9,a\n0,0.25,"',
+    "with two quotes behind": 'y,p,t\n1,0.9,a\n0,0.25,"b\n1,0.9,""\n',
+    "late": "y,p,t\n" + '1,0.9,"a"\n' * 40_000 + '0,0.25,"b\n' + "1,0.9,a\n" * 10,
+    "of another kind": "y,p,t\n1,0.9,'a'\n0,0.25,'b\n1,0.9,a\n",
+}
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("where", OPEN)
+def test_quotes_that_nothing_closes(where: str, given: bool, make: Make):
+    """What follows them is no text of one row, to be passed over at the end."""
+    kind = "'" if where == "of another kind" else '"'
+    options = {"quote": kind} if given or where in ("of another kind", "after a space") else {}
+    with pytest.raises(InvalidInputError, match=r"(Line: \d+|the header) .*quote='none' \(--quote none\)"):
+        loss(make(OPEN[where]), **options)
+
+
 def test_strange_quotes_that_come_late(make: Make):
     """Told by the whole file, when batches of rows have been read already."""
     plain = "1,0.9,abc\n" * 600_000

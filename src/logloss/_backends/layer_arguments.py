@@ -114,7 +114,9 @@ def call_of(
     unknown = sorted(options.keys() - FIELDS.keys())
     if unknown:
         names = ", ".join(("linear_bias", "chunk_size", "on_weight_grad", *FIELDS))
-        raise TypeError(f"{function.__name__}() got an unexpected option {unknown[0]!r}. It takes {names}.")
+        raise TypeError(
+            f"{function.__name__}() got an unexpected option {', '.join(map(repr, unknown))}. It takes {names}."
+        )
     return bias, Options(**options), chunk_size_of(chunk_size), hook_of(hook)
 
 

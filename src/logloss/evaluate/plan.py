@@ -183,7 +183,7 @@ class Plan:
             if self.logits:
                 yield Domain(of, name, "logit", -math.inf, math.inf, "a number", "leave out rows without a prediction")
             else:
-                remedy = f"if the column holds logits, say --logit {name}"
+                remedy = f"if the column holds logits, say logit={name!r} (--logit {name})"
                 yield Domain(of, name, "probability", 0, 1, "in [0, 1]", remedy)
             if problem.weight:
                 yield self._weights(of, problem.weight)

@@ -128,7 +128,7 @@ def _require_names(role: str, given: Any) -> None:
     """Refuse an array where a column is to be named, and an empty name, as of a shell variable that is not set."""
     several = role != "cluster"
     if isinstance(given, Mapping):
-        given = [name for one in given.values() for name in ([one] if isinstance(one, str) else one)]
+        given = [name for one in given.values() for name in (one if isinstance(one, (list, tuple)) else [one])]
     for name in given if several and isinstance(given, (list, tuple)) else [given]:
         if name is not None and not isinstance(name, str):
             kind = type(name).__name__

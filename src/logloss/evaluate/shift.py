@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -19,13 +21,13 @@ from .plan import Problem
 CORRECTED = "corrected"
 
 
-def correction(negative_rate: float | None, pos_weight: float | None) -> float:
+def correction(negative_rate: Any, pos_weight: Any) -> float:
     """What is added to logits. Raises InvalidInputError for a rate outside (0, 1] or a weight that is none."""
-    if negative_rate is not None and not 0 < negative_rate <= 1:
+    if negative_rate is not None and not (isinstance(negative_rate, Real) and 0 < float(negative_rate) <= 1):
         raise InvalidInputError(
             f"negative_rate must be in (0, 1]; got {negative_rate!r}; give the share of negatives kept in training."
         )
-    if pos_weight is not None and not 0 < pos_weight < math.inf:
+    if pos_weight is not None and not (isinstance(pos_weight, Real) and 0 < float(pos_weight) < math.inf):
         raise InvalidInputError(
             f"pos_weight must be positive and finite; got {pos_weight!r}; give the one that training used."
         )

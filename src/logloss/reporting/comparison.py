@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from . import json
-from .notes import number, p_value, signed
+from .notes import number, p_value, rows_of, signed
 from .tabular import printed, table
 
 SCHEMA_VERSION = 1
@@ -52,7 +52,7 @@ def _headline(one: dict[str, Any], found: dict[str, Any]) -> str:
     loss = one["differences"]["log_loss"]
     name, other = one["model"], one["baseline"]
     label = f" on {one['label']}" if one["label"] is not None else ""
-    about = f"{one['rows']:,} rows" + (f", clustered by {found['cluster']}" if found["cluster"] else "")
+    about = rows_of(one["rows"]) + (f", clustered by {found['cluster']}" if found["cluster"] else "")
     if math.isnan(loss["difference"]) or math.isnan(loss["low"]):
         return f"{name} against {other}{label}, {about}: cannot be told, since {loss['note']}."
     if loss["low"] <= 0 <= loss["high"]:
@@ -122,7 +122,7 @@ def _groups(one: dict[str, Any], names: Sequence[str], top: int, width: int) -> 
 def render_changes(found: dict[str, Any], width: int, color: bool) -> str:
     """What changed, as text."""
     before, after = found["before"], found["after"]
-    parts: list[Any] = [f"{after['rows']:,} rows after, {before['rows']:,} before: after minus before"]
+    parts: list[Any] = [f"{rows_of(after['rows'])} after, {before['rows']:,} before: after minus before"]
     for one in found["changes"]:
         name = " ".join(text for text in (one["model"], one["label"]) if text is not None)
         stability = one["stability"]

@@ -23,6 +23,11 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def rows_of(count: int) -> str:
+    """So many rows, in words."""
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
 def signed(value: float) -> str:
     """The same of a difference, with its sign."""
     return f"+{number(value)}" if value > 0 else number(value)
@@ -46,9 +51,7 @@ def notes(summary: Summary, view: View) -> Iterator[str]:
         yield f"{predictions} of less than eps = {summary.plan.eps!r} for what happened counted as eps."
     for reason, meaning in _LEFT_OUT.items():
         if summary.dropped[reason]:
-            rows, were = (
-                ("1 row", "was") if summary.dropped[reason] == 1 else (f"{summary.dropped[reason]:,} rows", "were")
-            )
+            rows, were = rows_of(summary.dropped[reason]), "was" if summary.dropped[reason] == 1 else "were"
             weight = f" of weight {number(summary.dropped_weight[reason])}" if summary.plan.weight else ""
             yield f"{rows}{weight} {were} left out for want of {meaning}."
     yield from _of_gaps(summary)
@@ -85,7 +88,7 @@ def of_joined(summary: Summary) -> str:
 
 def of_partial(summary: Summary) -> str:
     """That the run was interrupted."""
-    return f"Partial result: interrupted after {summary.rows:,} rows; the others are not in it."
+    return f"Partial result: interrupted after {rows_of(summary.rows)}; the others are not in it."
 
 
 def of_doubts(summary: Summary) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..evaluate.summary import IMPORTANCE, STATISTICS, Block, Plan, Summary
 from . import diagnosis, segments
-from .notes import notes, number, of_hidden, of_joined, of_partial
+from .notes import notes, number, of_hidden, of_joined, of_partial, rows_of
 from .tabular import printed, table
 from .view import View
 
@@ -104,7 +104,7 @@ def _title(summary: Summary) -> str:
     weight = f", weighted by {plan.weight}{_kind(plan)}" if plan.weight else ""
     where = f" with {plan.where}" if plan.where else ""
     source = summary.sources[0] if len(summary.sources) == 1 else f"{len(summary.sources):,} files"
-    return _printable(f"{_subject(plan)} ({kind}){weight}, {summary.rows:,} rows{where} in {source}")
+    return _printable(f"{_subject(plan)} ({kind}){weight}, {rows_of(summary.rows)}{where} in {source}")
 
 
 def _kind(plan: Plan) -> str:

@@ -16,7 +16,7 @@ from .databases import Answer, Query
 from .derived import Derived, inner_paths
 from .files import Files
 from .frames import from_tables
-from .labels import Joined
+from .labels import Joined, keys_of
 from .outcomes import Meaning, Outcomes
 from .processes import require_own_threads
 from .reading import AS_FOUND, Reading
@@ -106,7 +106,7 @@ def with_labels(
         return None
     opened = _open(labels, reading)
     for side in (predictions, opened):
-        seek(side, key.split(",") if isinstance(key, str) else [one for one in key or () if isinstance(one, str)])
+        seek(side, keys_of(key))
     return Joined.of(predictions, opened, key, unmatched, part)
 
 

@@ -61,14 +61,18 @@ def require(column: str, name: str, schema: pl.Schema) -> None:
     if column in schema:
         return
     known = list(schema)
-    similar = difflib.get_close_matches(column, [name for name in known if not _is_number(name)], n=1)
+    similar = [name for name in known if name.lower() == column.lower()] or difflib.get_close_matches(
+        column, [name for name in known if not _is_number(name)], n=1
+    )
     hint = (
         f"did you mean {similar[0]!r}" if similar else "name one of those, or the file that has it (labels=, --labels)"
     )
     if any(map(_is_number, known)) and not all(name.isdecimal() for name in known):
         hint = "the file seems to have no header: header=False (--no-header) names the columns 1, 2, and so on"
-    if len(known) == 1 and not {";", "|", "\t", ","}.isdisjoint(known[0]):
-        hint = "if that is more than one, name what separates them: separator=';' (--separator)"
+    if len(known) == 1 and (sign := next((one for one in ";|\t, " if one in known[0].strip()), "")):
+        hint = f"if that is more than one, name what separates them, as in separator={sign!r} (--separator)"
+    if any("\0" in name for name in known):
+        hint = "if it is UTF-16, say encoding='utf-16' (--encoding)"
     if (padded := next((name for name in known if name.strip() == column), None)) is not None:
         hint = f"it is {padded!r} there, with what surrounds it: name it so, or rename it"
     more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""

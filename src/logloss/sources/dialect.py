@@ -7,8 +7,10 @@ dialect, and a line that breaks them is an error and never skipped.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from .._errors import InvalidInputError
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 _SNIFFED_ROWS = 20_480
 _HEAD = 100
+_LINES = 1 << 16
 _SEPARATORS = (",", ";", "\t", "|")
 _NO_CHARACTER = "(empty)"
 _NEVER = "\\x01"
@@ -68,18 +71,53 @@ class Dialect:
     def looser(self, connection: duckdb.DuckDBPyConnection) -> Iterator[Dialect]:
         """Other ways to read a file: from its start, and if it breaks the rules of quoting, with every line a row.
 
-        Several threads start amid the file, and may take lines within quotes for rows, which ends in an error.
+        Several threads start amid the file, and may take lines within quotes for rows, which ends in an error. One
+        that reads from the start passes over what follows a quote that is open at the end: this is looked for before.
         DuckDB's own leniency is not among them: it leaves out fields, and takes several lines for one.
         """
         if not self.quote:
             return
-        yield replace(self, parallel=False)
+        if not self._may_end_open(connection):
+            yield replace(self, parallel=False)
         lines = _count(connection, f"SELECT count(c0) FROM {self.lines()}")
         escaped, bare = replace(self, escape="\\"), replace(self, quote="", escape="")
         for other, wrong in ((escaped, "false"), (bare, self._opened())):
             rows = _count(connection, f"SELECT count(*) + count(*) FILTER ({wrong}) FROM {other.table()}")
             if other != self and rows is not None and lines is not None and rows == lines - self.header:
                 yield other
+
+    def _may_end_open(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        """Whether the file ends within quotes, or its lines cannot be read."""
+        try:
+            return self._ends_open(connection)
+        except engine.failures() as error:
+            engine.require_memory(error, "the file")
+            return True
+
+    def _ends_open(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        text = f"SELECT c0 FROM {self.lines()} WHERE contains(c0, {literal(self.quote)})"
+        is_open = False
+        for frame in engine.stream(connection, text, _LINES):
+            for line in frame["c0"]:
+                is_open = self.is_open(line, is_open)
+        return is_open
+
+    def is_open(self, line: str, is_open: bool = False) -> bool:
+        """Whether a line ends within quotes, if it begins within them or not."""
+        if not is_open and self.comment and line.startswith(self.comment):
+            return False
+        place = 0
+        begin, end = self._quotes
+        while found := end.match(line, place) if is_open else begin.search(line, place):
+            is_open, place = not is_open, found.end()
+        return is_open
+
+    @cached_property
+    def _quotes(self) -> tuple[re.Pattern[str], re.Pattern[str]]:
+        """What a quoted field begins with, after the field before it, and all of it behind that."""
+        quote, separator, escape = map(re.escape, (self.quote, self.separator, self.escape))
+        kept = f"[^{quote}]|{quote}{quote}" if quote == escape else f"[^{quote}{escape}]|{escape}."
+        return re.compile(f"(?:^|{separator}) *{quote}"), re.compile(f"(?:{kept})*+{quote}")
 
     def _opened(self) -> str:
         """Whether a row has a field that starts with a quote and does not end with one: it may go on in other lines."""
@@ -123,6 +161,11 @@ def _sniff_as(connection: duckdb.DuckDBPyConnection, dialect: Dialect, found: Fo
     separator = reading.separator or _declared(head[:skip]) or _of_tabs(found, header)
     dialect = replace(dialect, skip=skip, separator=separator or dialect.separator)
     dialect = _sniffed(connection, dialect, separator, reading.quote, header)
+    if dialect.header and dialect.quote and dialect.is_open(header):
+        raise InvalidInputError(
+            f"the header of {found.name} must be one line; it ends within quotes; mend it, or say how fields are "
+            "quoted: quote='none' (--quote none) where they are not."
+        )
     return replace(dialect, names=_names(dialect, header))
 
 

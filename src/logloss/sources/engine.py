@@ -179,4 +179,4 @@ def reason(error: BaseException) -> str:
             break
         lines.append(line.strip())
     shown = " ".join(lines)[:_LONGEST] or type(error).__name__
-    return shown.partition(" Error: ")[2].strip().rstrip(".:") or shown.rstrip(".:")
+    return shown.partition(" Error: ")[2].strip().rstrip(".:!") or shown.rstrip(".:!")

@@ -32,6 +32,7 @@ _FORMATS = {
 }
 _TEXTS = ("CSV", "TSV", "JSON lines")
 _COMPRESSED_TEXT = (".gz", ".zst", ".bz2")
+_MARGIN = 4096
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 READABLE = ".parquet, .csv, .tsv, .jsonl, .json or .arrow (text also with .gz, .bz2 or .zst)"
 
@@ -87,7 +88,7 @@ class Found:
         return packed.kind_of(self._start) or "none"
 
     def require_whole(self) -> None:
-        """Go through a compressed file, once. Raises UnreadableError if it is damaged."""
+        """Go through a compressed file, once. Raises UnreadableError if it is damaged, or a list of JSON has no end."""
         self._gone_through  # noqa: B018 - it is read here
 
     @property
@@ -97,9 +98,15 @@ class Found:
 
     @cached_property
     def _gone_through(self) -> None:
-        if self.compression != "none":
-            with self.open() as file, _undamaged(self.name):
-                packed.check(file, self.compression)
+        kind, is_json = self.compression, self.format == "JSON lines"
+        if kind == "none" and not is_json:
+            return
+        with self.open() as file, _undamaged(self.name):
+            whole = packed.ends_its_list(_margins(file)) if kind == "none" else packed.check(file, kind)
+        if is_json and not whole:
+            raise UnreadableError(
+                f"{self.name} must end the list that it begins; it has no ] at its end; write it anew."
+            )
 
     @cached_property
     def _start(self) -> bytes:
@@ -139,6 +146,8 @@ def _told(found: Found) -> Found:
     except OSError as error:
         refused = InvalidInputError(f"{found.name} cannot be read ({error.strerror or error}); check the path.")
         raise found.explained(error) or refused from error
+    if not start:
+        raise InvalidInputError(f"{found.name} must hold predictions; it is empty.")
     if packed.kind_of(start) == "bz2":
         with found.open() as file:
             return replace(_spooled(file, found.name, unpack=True), partition=found.partition)
@@ -251,7 +260,7 @@ def _cut_at_a_line(path: Path) -> bool:
 def _head(found: Found) -> bytes:
     """The first bytes of a file, or of what it holds where it is compressed."""
     with found.open() as file:
-        head = file.read(4096)
+        head = file.read(_MARGIN)
     if not head:
         raise InvalidInputError(f"{found.name} must hold predictions; it is empty.")
     kind = packed.kind_of(head)
@@ -259,6 +268,13 @@ def _head(found: Found) -> bytes:
         return head
     with found.open() as file, _undamaged(found.name):
         return next(filter(None, packed.unpacked(file, kind)), b"")
+
+
+def _margins(file: IO[bytes]) -> Iterator[bytes]:
+    """The first and the last bytes of a file."""
+    yield file.read(_MARGIN)
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _MARGIN))
+    yield file.read()
 
 
 def _binary(head: bytes) -> str | None:

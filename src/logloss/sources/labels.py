@@ -214,7 +214,7 @@ class Joined:
 
 def keys_of(key: Any) -> tuple[str, ...]:
     """The columns of a key. Raises InvalidInputError if there are none."""
-    keys = tuple(key.split(",")) if isinstance(key, str) else tuple(key or ())
+    keys = tuple(key.split(",")) if isinstance(key, str) else tuple(key) if isinstance(key, (list, tuple)) else ()
     if not keys or not all(isinstance(one, str) and one for one in keys):
         got = "none" if key is None else repr(key)
         raise InvalidInputError(

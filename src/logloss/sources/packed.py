@@ -8,7 +8,7 @@ from __future__ import annotations
 import bz2
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import IO, Any
 
@@ -42,10 +42,21 @@ def kind_of(start: bytes) -> str | None:
     return "zstd" if start[:4] in _SKIPPED else found
 
 
-def check(file: IO[bytes], kind: str) -> None:
-    """Go through a compressed file. Raises DamagedError if it is not whole."""
-    for _ in unpacked(file, kind):
-        pass
+def check(file: IO[bytes], kind: str) -> bool:
+    """Go through a compressed file; whether it ends a list of JSON if it begins one.
+
+    Raises DamagedError if it is not whole.
+    """
+    return ends_its_list(unpacked(file, kind))
+
+
+def ends_its_list(text: Iterable[bytes]) -> bool:
+    """Whether the last sign is a bracket if the first one is."""
+    first = last = b""
+    for part in text:
+        if bare := part.strip():
+            first, last = first or bare[:1], bare[-1:]
+    return first != b"[" or last == b"]"
 
 
 def unpacked(file: IO[bytes], kind: str) -> Iterator[bytes]:

@@ -48,7 +48,7 @@ class Reading:
         format_in: str | None = None,
     ) -> Reading:
         """Options as `score` takes them. Raises InvalidInputError for a value that is none of an option's."""
-        texts = (null,) if isinstance(null, str) else tuple(null or ())
+        texts = tuple(null) if isinstance(null, (list, tuple)) else () if null is None else (null,)
         for text in texts:
             _require_text("null", text)
         if separator is not None:

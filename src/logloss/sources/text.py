@@ -346,7 +346,10 @@ def _cure(found: Found, message: str) -> str:
     if "quote" in what:
         return "mend that line, or say how fields are quoted: quote='none' (--quote none) where they are not"
     if "number of columns" in what:
-        return "mend that line, or name the separator: separator=';' (--separator)"
+        return (
+            "mend that line, name the separator: separator=';' (--separator), or if commas are decimal points, "
+            "quote the numbers"
+        )
     if "state machine" in what:
         return "lines must end in \\n or in \\r\\n: convert it, where a \\r stands alone"
     return "check that it is whole and of that format"
