@@ -115,6 +115,11 @@ def call_of(
     if unknown:
         names = ", ".join(("linear_bias", "chunk_size", "on_weight_grad", *FIELDS))
         raise TypeError(f"{function.__name__}() got an unexpected option {unknown[0]!r}. It takes {names}.")
+    axis = options.get("axis")
+    if isinstance(axis, tuple) and not axis:
+        raise InvalidInputError(
+            'axis must name an axis of the losses of a layer; got (). Use reduction="none" for a loss of each element.'
+        )
     return bias, Options(**options), chunk_size_of(chunk_size), hook_of(hook)
 
 
