@@ -193,6 +193,7 @@ ERRORS = {
     "weights": ((X, W, np.zeros((2, 4))), {"sample_weight": [1.0, -1.0]}, ("sample_weight", "-1", "not negative")),
     "reduction": ((X, W, np.zeros((2, 4))), {"reduction": "average"}, ("reduction must be", "average")),
     "pos_weight": ((X, W, np.zeros((2, 4))), {"pos_weight": [1.0, 2.0]}, ("pos_weight", "(2,)")),
+    "no axes": ((X, W, np.zeros((2, 4))), {"axis": ()}, ("axis must name an axis", 'Use reduction="none"')),
 }
 
 

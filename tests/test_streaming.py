@@ -95,6 +95,8 @@ REFUSALS = {
     "images": ((np.ones((2, 3, 4)), np.ones((2, 3, 4))), {}, r"Use reshape\(-1\)"),
     "weights": (([1, 0], [0.5, 0.5]), {"sample_weight": [1.0, -1.0]}, "weight must be"),
     "shapes": (([1, 0], [[0.5], [0.5]]), {}, "must both have shape"),
+    "weights in words": (([1, 0], [0.5, 0.5]), {"sample_weight": ["1", "1"]}, "must hold real numbers"),
+    "a switch in words": (([1, 0], [0.5, 0.5]), {"from_logits": "no"}, "from_logits must be True or False; got 'no'"),
     "weights of another shape": (([1, 0], [0.5, 0.5]), {"sample_weight": [1.0]}, "one per row"),
 }  # fmt: skip
 

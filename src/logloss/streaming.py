@@ -11,9 +11,10 @@ from typing import Any, Self
 import numpy as np
 
 from ._backends.kinds import backend_of, host
+from ._backends.operands import OptionArrays
 from ._errors import InvalidInputError
 from ._kernels.window import DIGITS
-from ._spec.options import given_options
+from ._spec.options import given_options, switch
 from .evaluate.averages import macro, without_intervals
 from .evaluate.clip import Rows
 from .evaluate.moments import InvalidRowsError, MomentSums
@@ -93,7 +94,7 @@ class ScoreSums:
         Raises:
             InvalidInputError: shapes that differ, or a number out of range; the message says which and where.
         """
-        backend = backend_of(predictions, y_true)
+        backend, from_logits = backend_of(predictions, y_true), switch("from_logits", from_logits)
         y_true, predictions, sample_weight = map(backend.on_host, (y_true, predictions, sample_weight))
         t, x = np.asarray(host().target_array(y_true)), host().floating(predictions, "predictions")
         if t.shape != x.shape or x.ndim not in (1, 2):
@@ -105,7 +106,7 @@ class ScoreSums:
             )
         if x.dtype.itemsize < 4 or x.dtype.kind != "f":  # float16 and bfloat16
             x = x.astype(np.float32)
-        w = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        w = np.ones(len(x)) if sample_weight is None else OptionArrays.float64("sample_weight", sample_weight)
         if w.shape != x.shape[:1]:
             raise InvalidInputError(f"sample_weight must have shape {x.shape[:1]}; got {w.shape}. Give one per row.")
         targets, values = (one[:, None] if one.ndim == 1 else one for one in (t, x))

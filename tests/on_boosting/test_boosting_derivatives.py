@@ -145,15 +145,29 @@ REFUSALS = {
     "a matrix of other rows": (
         lambda: LGB(targets=np.ones((3, 2)))(np.zeros((4, 2)), Data(LABELS, None, [5])), r"got \(3, 2\) for \(4, 2\)",
     ),
+    "a masked matrix": (
+        lambda: LGB(targets=[np.ma.masked_array([1, 0], [True, False])]), "masks would be lost",
+    ),
+    "a ragged matrix": (lambda: boosting.LightGBMMetric(targets=[[1], [1, 0]]), "rectangular array"),
+    "a weight of a word": (lambda: XGB()(LABELS, MARGINS, "balanced"), "sample_weight must hold real numbers"),
+    "a switch of a word": (lambda: boosting.XGBoostMetric(from_logits="no"), "from_logits must be True or False"),
     "no weight": (lambda: boosting.XGBoostMetric()(LABELS, MARGINS, np.zeros(4)), "positive weight"),
     "no weight to start from": (lambda: LGB().init_score(LABELS, np.zeros(4)), "some weight must be positive"),
 }  # fmt: skip
 
 
+def test_lists_and_numbers_are_arrays():
+    want = XGB()(LABELS, MARGINS, np.full(4, 2.0))
+    np.testing.assert_array_equal(XGB()(LABELS.tolist(), MARGINS.tolist(), 2.0), want)
+    matrix = np.stack([LABELS, 1 - LABELS], axis=1) > 0.5
+    positives = ll.Positives.from_lists([np.flatnonzero(row) for row in matrix], labels=2)
+    np.testing.assert_array_equal(LGB(targets=positives).targets, matrix)
+
+
 @pytest.mark.parametrize("case", REFUSALS)
 def test_bad_input_is_refused_with_a_remedy(case: str):
     call, said = REFUSALS[case]
-    with pytest.raises(ll.InvalidInputError, match=said) as caught:
+    with pytest.raises(ll.LoglossError, match=said) as caught:
         call()
     assert re.search(r"\.$", str(caught.value))
 

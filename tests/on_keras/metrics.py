@@ -83,6 +83,9 @@ def weighed() -> None:
         metric.update_state(y, p, weight)
         weights = weight.reshape(weight.shape + (1,) * (3 - weight.ndim)) * np.ones_like(p)
         near(metric.result(), float((weights * loss).sum() / weights.sum()), 1e-6)
+    metric = LogLoss()
+    metric.update_state(y, p, -W[:2])
+    assert math.isnan(float(metric.result()))
     for bad in (W[:3], W[:6].reshape(2, 3), W[:24].reshape(2, 2, 3, 2)):
         try:
             LogLoss().update_state(y, p, bad)

@@ -90,6 +90,10 @@ def remembered() -> None:
         BinaryCrossentropy(from_logits=True)(POSITIVE, p)
     assert any("Use from_logits=False" in str(warning.message) for warning in caught)
     same(BinaryCrossentropy()(POSITIVE, p * 1.0), FLOOR)  # another tensor: nothing is remembered of it
+    y, one_hot = ops.convert_to_tensor([[0.0, math.log(3)]]), [[1.0, 0.0]]
+    for softmax in (keras.layers.Softmax(), keras.activations.softmax):  # of 1/4 and 3/4
+        same(BinaryCrossentropy()(one_hot, softmax(y)), math.log(4))
+        same(BinaryFocalCrossentropy(gamma=0.0)(one_hot, softmax(y)), math.log(4))
     if BACKEND == "torch":
         p += 0.25
         same(BinaryCrossentropy()(POSITIVE, p), math.log(4))

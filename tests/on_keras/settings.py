@@ -13,7 +13,7 @@ from keras import ops
 from shared import same
 
 import logloss as ll
-from logloss.keras import BinaryCrossentropy, BinaryFocalCrossentropy
+from logloss.keras import BinaryCrossentropy, BinaryFocalCrossentropy, LogLoss
 from reference import message
 
 BACKEND = keras.backend.backend()
@@ -135,6 +135,13 @@ def refused() -> None:
         )
     text = message(error, BinaryFocalCrossentropy, apply_class_balancing=variable)
     assert "apply_class_balancing must be known" in text
+    for name, kind in (
+        ("from_logits", BinaryCrossentropy),
+        ("from_logits", LogLoss),
+        ("exact", BinaryCrossentropy),
+        ("apply_class_balancing", BinaryFocalCrossentropy),
+    ):
+        assert f"{name} must be True or False; got 'no'." in message(error, kind, **{name: "no"})
     assert "exact=True floors nothing; got eps=0.001" in message(error, BinaryCrossentropy, exact=True, eps=1e-3)
     for loss in (BinaryCrossentropy(), BinaryFocalCrossentropy()):
         text = message(error, loss, X[:2], np.zeros((2, 3)))

@@ -366,11 +366,8 @@ def test_bad_settings():
         for name in ("weight", "pos_weight"):
             assert f"{name} must " in (found := message(ll.InvalidInputError, module, **{name: value}))
             assert text in found
-    for value in (True, "2", torch.tensor(True)):
-        criterion = drop_in.SigmoidFocalLoss
-        if isinstance(value, torch.Tensor):
-            criterion = lambda gamma: drop_in.SigmoidFocalLoss(gamma)(X, T)  # noqa: E731
-        assert "gamma must be a finite number" in message(ll.InvalidInputError, criterion, gamma=value)
+    for kind, name in ((module, "inplace"), (drop_in.BCELoss, "exact"), (drop_in.LogLoss, "from_logits")):
+        assert f"{name} must be True or False; got 'no'" in message(ll.InvalidInputError, kind, **{name: "no"})
     assert "reduction must be one of" in message(ll.InvalidInputError, drop_in.BCEWithLogitsLoss, reduction="avg")
     assert "gamma must be" in message(ll.InvalidInputError, drop_in.SigmoidFocalLoss, gamma=-1.0)
     assert "clip must be" in message(ll.InvalidInputError, drop_in.AsymmetricLoss, clip=2.0)

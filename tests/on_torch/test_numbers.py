@@ -91,6 +91,15 @@ def test_alpha_per_label(alpha: object):
     torch.testing.assert_close(bend, ll.grad_and_hess(x, t, **loss_of)[1] / 5, rtol=1e-4, atol=1e-7)
 
 
+def test_what_is_no_number_is_refused():
+    for value in (True, "2", torch.tensor(True), torch.tensor([True]), torch.tensor(2 + 0j)):
+        for run in (lambda f: f, torch.func.grad):
+            criterion = run(lambda x, value=value: ll.sigmoid_focal_loss(x, T, gamma=value))
+            assert "gamma must " in message(ll.InvalidInputError, criterion, X)
+    for value in (True, "2"):
+        assert "gamma must be a finite number" in message(ll.InvalidInputError, SigmoidFocalLoss, gamma=value)
+
+
 def test_alpha_of_another_length_is_refused():
     for alpha in ([0.2, 0.3], torch.tensor([0.2, 0.3, 1.5])):
         assert "alpha must be" in message(ll.InvalidInputError, ll.sigmoid_focal_loss, X[None], T[None], alpha=alpha)

@@ -180,6 +180,10 @@ ERRORS: dict[str, tuple[tuple[Any, ...], dict[str, Any], tuple[str, ...]]] = {
         {},
         ("one framework", "logit_scale", "as_tensor(image"),
     ),
+    **{
+        f"{value!r}": ((U, V, 1.0, value), {}, ("logit_bias must be one finite number", "got"))
+        for value in ("1", True, 10**400, torch.tensor(True))
+    },
     "no scale": ((U, V, None), {}, ("logit_scale must be one finite number", "None")),
     "no features": ((U, None, 1.0), {}, ("text_features must be a tensor",)),
     "no text": ((U, V[:0], 1.0), {}, ("text_features must have a row",)),

@@ -135,14 +135,19 @@ class _Given:
 class _Arrays(KnownLengths):
     """Values of options as arrays of the library (`_spec.terms.Arrays`); what they are is asked elsewhere."""
 
-    def __init__(self, xp: _Operations, dtype: Any) -> None:
-        self.xp, self.dtype = xp, dtype
+    def __init__(self, xp: _Operations, dtype: Any, library: str) -> None:
+        self.xp, self.dtype, self.library = xp, dtype, library
 
     def _own(self, name: str, value: Any, checked: Any) -> Any:
         kind = framework_of(value)
         if kind == "numpy":
             return self.xp.asarray(checked(name, value))
-        if not hasattr(value, "dtype") or not _is_number(value):
+        if kind != self.library:
+            raise UnsupportedTypeError(
+                f"{name} must be an array of {self.library} like the logits, or of NumPy; got one of {kind}. "
+                f"Use numpy.asarray({name})."
+            )
+        if not _is_number(value):
             raise InvalidInputError(f"{name} must hold real numbers; got {value!r:.60}. Convert it to float32.")
         return value
 
@@ -167,7 +172,7 @@ class _Arrays(KnownLengths):
         """Values out of their domain become NaN in `operations`."""
 
     def number(self, one: Number, value: Any) -> Any:
-        if framework_of(value) == "numpy":
+        if framework_of(value) == "numpy" or _dtype_name(value) == "bool":
             return number(one, value)
         if tuple(value.shape) != ():
             raise InvalidInputError(f"{one.name} must be one number; got shape {tuple(value.shape)}. {one.remedy}")
@@ -239,7 +244,8 @@ def _problem(primitive: Primitive, logits: Any, targets: Any, options: Options) 
     )
     t = xp.asarray(t.dense()) if isinstance(t, Positives) else t
     shape, dtypes = tuple(x.shape), xp.dtypes(x)
-    return Problem(xp, primitive, Operands(x, t, shape, shape, dtype), options, _Arrays(xp, dtypes.arithmetic), dtypes)
+    arrays = _Arrays(xp, dtypes.arithmetic, framework_of(x))
+    return Problem(xp, primitive, Operands(x, t, shape, shape, dtype), options, arrays, dtypes)
 
 
 # ---- evaluation -----------------------------------------------------------------------------------------------------

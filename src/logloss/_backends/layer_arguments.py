@@ -117,6 +117,11 @@ def call_of(
         raise TypeError(
             f"{function.__name__}() got an unexpected option {', '.join(map(repr, unknown))}. It takes {names}."
         )
+    axis = options.get("axis")
+    if isinstance(axis, tuple) and not axis:
+        raise InvalidInputError(
+            'axis must name an axis of the losses of a layer; got (). Use reduction="none" for a loss of each element.'
+        )
     return bias, Options(**options), chunk_size_of(chunk_size), hook_of(hook)
 
 

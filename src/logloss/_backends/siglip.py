@@ -13,6 +13,7 @@ import numpy as np
 
 from .._errors import InvalidInputError
 from .._spec.options import Options
+from .._spec.terms import is_number
 from .._targets.positives import Positives
 from .._types import Array
 from . import layer_arguments
@@ -85,12 +86,12 @@ def _of_groups(images: Array, texts: Array) -> Positives:
 def number(name: str, value: Any) -> float:
     """The scale or the bias: one finite number."""
     try:
-        found = float(value)
-    except (TypeError, ValueError, RuntimeError):
+        found = float(value) if is_number(value) else math.nan
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
         raise InvalidInputError(
-            f"{name} must be one finite number; got {value!r}. Both are the model's parameters, of shape ()."
+            f"{name} must be one finite number; got {value!r:.60}. Both are the model's parameters, of shape ()."
         )
     return found
 

@@ -25,6 +25,7 @@ from ._diagnosis import not_boolean, not_floating, not_real, not_targets
 from .kinds import framework_of
 from .operands import OptionArrays, check_shapes
 
+is_symbolic = tf.is_symbolic_tensor
 _FLOATS = frozenset((tf.float16, tf.bfloat16, tf.float32, tf.float64))
 
 
@@ -315,7 +316,7 @@ def _arithmetic(x: Any) -> Any:
 def on_host(value: Any) -> Any:
     """Eager values as a NumPy array."""
     value = _option("values", value)
-    if tf.is_symbolic_tensor(value):
+    if is_symbolic(value):
         raise UnsupportedTypeError(
             f"statistics are computed of values; got a tensor of a graph of shape {value.shape}. "
             "Use them in eager code; in a graph binary_cross_entropy is a loss."
@@ -335,8 +336,6 @@ def shifted(x: Any, shift: Any) -> Any:
 
 def before_sigmoid(tensor: Any) -> Any:
     """The tensor whose sigmoid this one of a graph is, cast or not; None where that is unknown."""
-    if not tf.is_symbolic_tensor(tensor):
-        return None
     while tensor.op.type in ("Cast", "Identity") and tensor.op.inputs[0].dtype.is_floating:
         tensor = tensor.op.inputs[0]
     return tensor.op.inputs[0] if tensor.op.type == "Sigmoid" else None

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Required,
 
 import numpy as np
 
+from .._errors import InvalidInputError
+
 Kind = Literal["real", "boolean", "number", "static"]
 """Arrays of real numbers or of booleans; one number, which may be traced and learnt; or what code is compiled for."""
 
@@ -33,6 +35,13 @@ SIGNED: dict[Any, str] = {True: "signed", "now": "signed now"}
 def is_validation(value: Any) -> bool:
     """Is it a value of `validate`?"""
     return isinstance(value, bool | np.bool_) or (isinstance(value, str) and value in ("now", *SIGNED.values()))
+
+
+def switch(name: str, value: Any) -> bool:
+    """A setting that is on or off: text that says so would be on whatever it says."""
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidInputError(f"{name} must be True or False; got {value!r:.60}. Leave it out for the default.")
+    return bool(value)
 
 
 def is_signed(validate: Any) -> bool:

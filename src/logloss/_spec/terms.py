@@ -134,7 +134,7 @@ def number(one: Number, value: Any) -> float | None:
     if hasattr(value, "__array_interface__") and not _has_axes(value):
         value = value[()]
     try:
-        found = float(value) if _is_number(value) else math.nan
+        found = float(value) if is_number(value) else math.nan
     except (TypeError, ValueError, OverflowError, RuntimeError):
         found = math.nan
     if not one.low <= found <= one.high or found == math.inf:  # isinf is unknown to traced code
@@ -146,7 +146,7 @@ def number(one: Number, value: Any) -> float | None:
     return found
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     """May it be one real number? Python makes numbers of text and of truth, and NumPy 2.0 of an array of one."""
     if isinstance(value, str | bytes | bytearray) or _is_truth(value) or "complex" in str(getattr(value, "dtype", "")):
         return False

@@ -10,7 +10,8 @@ import numpy as np
 
 from .._backends.kinds import framework_of, host
 from .._errors import InvalidInputError
-from .._spec.options import FIELDS, given_options
+from .._spec.options import FIELDS, given_options, switch
+from .._targets.positives import Positives
 from ..derivatives import denominator, grad_and_hess
 from ..losses import binary_cross_entropy, binary_cross_entropy_with_logits, call_of
 
@@ -60,6 +61,7 @@ class Objective(_Settings):
 
     def derivatives(self, logits: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
         """Gradient and Hessian as the library wants them."""
+        logits = _array(logits)
         targets, weights = _matched(logits, targets), _of_kind(logits, given(weights))
         grad, hess = grad_and_hess(logits, targets, loss=self.loss, sample_weight=weights, **self.options)
         return grad, self._floored(hess, logits, targets, weights)
@@ -113,7 +115,13 @@ _FLAT = 36.0
 
 def given(weights: Any) -> Any:
     """Weights of rows; XGBoost says by an empty array that there are none."""
-    return None if weights is None or not len(weights) else weights
+    return None if weights is None or not np.size(weights) else weights
+
+
+def label_matrix(targets: Any) -> Any:
+    """The labels that are given to an objective instead of to its library, None where they are not."""
+    targets = None if targets is None else host().target_array(targets)
+    return targets.dense() if isinstance(targets, Positives) else targets
 
 
 def _of_kind(predictions: Any, data: Any) -> Any:
@@ -123,12 +131,16 @@ def _of_kind(predictions: Any, data: Any) -> Any:
     return predictions.__array_namespace__().asarray(data) if hasattr(predictions, "__array_namespace__") else data
 
 
+def _array(value: Any) -> Any:
+    """An array of any library as it is, a list as one of NumPy."""
+    return value if hasattr(value, "shape") else np.asarray(value)
+
+
 def _matched(predictions: Any, targets: Any) -> Any:
     """The targets in the shape of the predictions, and of their kind."""
     if targets is None:
         raise InvalidInputError("the data must have labels; got None. Give the library's data set its labels.")
-    targets = _of_kind(predictions, targets)
-    targets = targets if hasattr(targets, "shape") else np.asarray(targets)
+    targets = _array(_of_kind(predictions, targets))
     got, wanted = tuple(targets.shape), tuple(predictions.shape)
     if got == wanted:
         return targets
@@ -157,11 +169,12 @@ class Metric(_Settings):
         super().__init__(loss, options)
         if not from_logits and loss is not binary_cross_entropy_with_logits:
             raise InvalidInputError(f"{loss.__name__} is a loss of logits; got from_logits=False. Leave one out.")
-        self.from_logits, self.__name__ = from_logits, name
+        self.from_logits, self.__name__ = switch("from_logits", from_logits), name
 
     def parts(self, predictions: Any, targets: Any, weights: Any) -> tuple[float, float]:
         """(Σ w·loss, Σ w)."""
         loss = self.loss if self.from_logits else binary_cross_entropy
+        predictions = _array(predictions)
         targets, options = _matched(predictions, targets), {**self.options, "sample_weight": given(weights)}
         unpriced = {name: value for name, value in options.items() if name in FIELDS and FIELDS[name].weighs}
         try:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ..dialects.boosting import LIGHTGBM_RATE_FLOOR
 from ..losses import binary_cross_entropy_with_logits
-from ._shared import Metric, Objective
+from ._shared import Metric, Objective, label_matrix
 
 
 def _unpacked(targets: Any, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
@@ -61,7 +59,7 @@ class LightGBMObjective(Objective):
         self, loss: Callable[..., Any] = binary_cross_entropy_with_logits, *, targets: Any = None, **options: Any
     ) -> None:
         super().__init__(loss, **options)
-        self.targets = None if targets is None else np.asarray(targets)
+        self.targets = label_matrix(targets)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, Any]:
         """(gradient, Hessian) of (labels, scores, weights), or of LightGBM's own (scores, data)."""
@@ -105,7 +103,7 @@ class LightGBMMetric(Metric):
         **options: Any,
     ) -> None:
         super().__init__(loss, from_logits=from_logits, name=name, **options)
-        self.targets = None if targets is None else np.asarray(targets)
+        self.targets = label_matrix(targets)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[str, float, bool]:
         """(name, mean, False) of (labels, predictions, weights), or of LightGBM's own (predictions, data)."""

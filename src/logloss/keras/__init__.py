@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from .._backends.kinds import backend_of
-from .._errors import InvalidInputError, MissingDependencyError
+from .._backends.operands import array_of
+from .._errors import InvalidInputError, MissingDependencyError, UnsupportedTypeError
 from .._spec.losses import Primitive
-from .._spec.options import Options
+from .._spec.options import Options, switch
 from ..dialects.floored import FLOORED
 from ..losses import binary_cross_entropy, binary_cross_entropy_with_logits, call_of, sigmoid_focal_loss
 
@@ -36,9 +37,9 @@ def _is_live(value: Any) -> bool:
     return isinstance(value, keras.Variable) or ops.is_tensor(value)
 
 
-def _kept(value: Any) -> Any:
+def _kept(name: str, value: Any) -> Any:
     """A setting as a number, a list, or the variable itself."""
-    return value if value is None or _is_live(value) else np.asarray(value).tolist()
+    return value if value is None or _is_live(value) else array_of(name, value).tolist()
 
 
 def _fixed(name: str, value: Any, remedy: str) -> Any:
@@ -46,6 +47,10 @@ def _fixed(name: str, value: Any, remedy: str) -> Any:
     if _is_live(value):
         raise InvalidInputError(f"{name} must be known when a model is compiled; got {value!r}. {remedy}")
     return value
+
+
+def _switch(name: str, value: Any) -> bool:
+    return switch(name, _fixed(name, value, "Use True or False."))
 
 
 def _written(value: Any) -> Any:
@@ -82,17 +87,23 @@ class _Loss(keras.losses.Loss):
     ) -> None:
         self.policy = keras.dtype_policies.get(dtype or keras.config.floatx())
         super().__init__(name=name, reduction=_fixed("reduction", reduction, "Use its name."), dtype=self.policy)
-        self.from_logits = _fixed("from_logits", from_logits, "Use True or False.")
+        self.from_logits = _switch("from_logits", from_logits)
         self.options = {
-            "label_smoothing": _kept(label_smoothing),
+            "label_smoothing": _kept("label_smoothing", label_smoothing),
             "axis": _fixed("axis", axis, "Use an int."),
-            "pos_weight": _kept(pos_weight),
-            "label_weight": _kept(label_weight),
+            "pos_weight": _kept("pos_weight", pos_weight),
+            "label_weight": _kept("label_weight", label_weight),
             "ignore_index": _fixed("ignore_index", ignore_index, "Use a number."),
         }
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The loss of these labels and predictions, which may be lists."""
+        for name, one in (("y_true", y_true), ("y_pred", y_pred)):
+            if isinstance(one, np.ma.MaskedArray):
+                raise UnsupportedTypeError(
+                    f"{name} must not be a masked array: its mask would be lost. "
+                    "Use y_true.filled(-1) and ignore_index=-1."
+                )
         y_true, y_pred = (
             ops.convert_to_tensor(one, dtype=self.dtype) if isinstance(one, list | tuple) else one
             for one in (y_true, y_pred)
@@ -168,12 +179,14 @@ class Output:
     def __init__(self, y_pred: Any) -> None:
         self.dtype = getattr(y_pred, "dtype", None) or keras.config.floatx()
         self.logits = getattr(y_pred, "_keras_logits", None)
-        if _is_changed(y_pred):
-            self.logits = None
-        if self.logits is None and keras.backend.backend() == "tensorflow":
+        if keras.backend.backend() == "tensorflow":
             from .._backends import tensorflow
 
-            self.logits = tensorflow.before_sigmoid(y_pred)
+            if tensorflow.is_symbolic(y_pred):
+                self.logits = tensorflow.before_sigmoid(y_pred)
+                return
+        if self.logits is not None and (_is_changed(y_pred) or not _is_sigmoid(y_pred, self.logits)):
+            self.logits = None
 
     def logits_like(self, y_pred: Any) -> Any:
         """The logits in the type of what Keras made of the output, None where they are unknown."""
@@ -190,6 +203,14 @@ def _is_changed(tensor: Any) -> bool:
         return bool(getattr(tensor, "_version", 0))
     except RuntimeError:  # in inference mode it does not
         return True
+
+
+def _is_sigmoid(tensor: Any, logits: Any) -> bool:
+    """Was it made of these logits by a sigmoid? A softmax remembers its own in the same way."""
+    node = getattr(tensor, "grad_fn", None)
+    if node is not None:  # PyTorch knows, without waiting for a device
+        return type(node).__name__.startswith("Sigmoid")
+    return bool(ops.all((ops.sigmoid(logits) == tensor) | (tensor != tensor)))
 
 
 def _floors(eps: Any, dtype: Any) -> tuple[Any, Any]:
@@ -274,7 +295,7 @@ class BinaryCrossentropy(_Loss):
         **options: Any,
     ) -> None:
         super().__init__(from_logits, label_smoothing, axis, reduction, name, dtype, **options)
-        self.eps, self.exact = _kept(eps), _fixed("exact", exact, "Use True or False.")
+        self.eps, self.exact = _kept("eps", eps), _switch("exact", exact)
         if self.exact and self.eps is not None:
             raise InvalidInputError(f"exact=True floors nothing; got eps={eps!r} too. Leave one of them out.")
 
@@ -345,8 +366,8 @@ class BinaryFocalCrossentropy(_Loss):
         **options: Any,
     ) -> None:
         super().__init__(from_logits, label_smoothing, axis, reduction, name, dtype, **options)
-        self.apply_class_balancing = _fixed("apply_class_balancing", apply_class_balancing, "Use True or False.")
-        self.alpha, self.gamma = _kept(alpha), _kept(gamma)
+        self.apply_class_balancing = _switch("apply_class_balancing", apply_class_balancing)
+        self.alpha, self.gamma = _kept("alpha", alpha), _kept("gamma", gamma)
 
     def per_sample(self, y_true: Any, y_pred: Any, output: Output) -> Any:
         """One loss per sample."""

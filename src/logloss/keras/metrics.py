@@ -11,7 +11,7 @@ from keras import ops
 
 from .._backends.kinds import backend_of
 from .._errors import InvalidInputError
-from .._spec.options import Options
+from .._spec.options import Options, switch
 from ..losses import binary_cross_entropy, binary_cross_entropy_with_logits, call_of
 
 _SUMS = ("weight", "target", "prediction", "loss")
@@ -57,6 +57,7 @@ class LogLoss(keras.metrics.Metric):
 
     Raises:
         InvalidInputError: an unknown statistic; shapes that differ, weights that fit neither rows nor elements.
+            Negative weights make the result NaN.
 
     Example:
         >>> import numpy as np
@@ -85,7 +86,11 @@ class LogLoss(keras.metrics.Metric):
         super().__init__(name=name or statistic, dtype=dtype)
         if statistic != "calibration_ratio":
             self._direction = "down"  # so that EarlyStopping and ModelCheckpoint know that less is better
-        self.from_logits, self.statistic, self.ignore_index = from_logits, statistic, ignore_index
+        self.from_logits, self.statistic, self.ignore_index = (
+            switch("from_logits", from_logits),
+            statistic,
+            ignore_index,
+        )
         self.wide = _widest()
         self.pairs = {
             one: [
@@ -110,6 +115,7 @@ class LogLoss(keras.metrics.Metric):
         weight = ops.ones_like(y_true)
         if sample_weight is not None:
             weight = weight * _over_elements(ops.cast(sample_weight, self.wide), y_true)
+            weight = ops.where(weight < 0, float("nan"), weight)  # which the statistic will be
         if self.ignore_index is not None:
             nan = self.ignore_index != self.ignore_index
             ignored = ops.isnan(y_true) if nan else y_true == self.ignore_index

@@ -13,7 +13,7 @@ from .._backends.torch import clamped, state
 from .._backends.torch.arrays import holds_tensors
 from .._backends.torch.broadcasting import evaluate
 from .._spec.losses import ASYMMETRIC, FOCAL, PLAIN_LOSS, PROBABILITY, Loss, Primitive, primitive
-from .._spec.options import FIELDS, Options, given_options
+from .._spec.options import FIELDS, Options, given_options, switch
 from .._spec.reductions import check_static
 from .._spec.terms import number, refuse_truth
 from ..dialects import pytorch
@@ -100,7 +100,7 @@ class LossModule(torch.nn.Module):
             else:
                 setattr(self, name, value)
         check_static(Options(axis=self.axis, reduction=self.reduction, validate=self.validate))
-        self.inplace = inplace
+        self.inplace = switch("inplace", inplace)
 
     def _apply(self, function: Any, recurse: bool = True) -> Any:
         """What every `.to()` ends in. Numbers of Python are float64, which not every device has."""
@@ -233,7 +233,7 @@ class BCELoss(LossModule, torch.nn.BCELoss):
         **settings: Any,
     ) -> None:
         super().__init__(weight=weight, reduction=_reduction(size_average, reduce, reduction), **settings)
-        self.exact, self.inplace = exact, False
+        self.exact, self.inplace = switch("exact", exact), False
 
     def primitive(self) -> Primitive:
         """Exact, or with torch's clamps."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from .._errors import InvalidInputError
+from .._spec.options import switch
 from ..streaming import NAMES, ScoreSums
 
 try:
@@ -110,7 +111,7 @@ class LogLoss(Metric):
         if average not in _AVERAGES:
             raise InvalidInputError(f'average must be "micro", "macro" or None; got {average!r}.')
         self.num_labels, self.statistic, self.average = num_labels, statistic, average
-        self.from_logits, self.ignore_index = from_logits, ignore_index
+        self.from_logits, self.ignore_index = switch("from_logits", from_logits), ignore_index
         if type(num_labels) is not int or num_labels < 1:
             raise InvalidInputError(f"num_labels must be an integer of at least 1; got {num_labels!r}. Use 1 for (N,).")
         nothing = ScoreSums(num_labels)

@@ -65,7 +65,7 @@ def _parameter(name: str, value: Any, like: Any) -> Any:
     """The scale or the bias as a tensor of one number, in float32 at least."""
     if value is None and name == "logit_bias":
         return None
-    if not isinstance(value, torch.Tensor):
+    if not isinstance(value, torch.Tensor) or value.dtype is torch.bool or value.dtype.is_complex:
         return torch.full((), siglip.number(name, value), dtype=torch.float64, device=like.device)
     if value.numel() != 1 or value.device != like.device:
         raise InvalidInputError(
