@@ -364,5 +364,7 @@ def _add_explain(commands: Any) -> None:
     predictions = explain.add_mutually_exclusive_group(required=True)
     predictions.add_argument("--probability", help="predicted probabilities, or their columns", **values)
     predictions.add_argument("--logit", help="predicted logits, instead of probabilities", **values)
+    explain.add_argument("--weight", help="weights of the rows, or their column", **values)
     explain.add_argument("--got", metavar="NUMBER", help="search for what produces this number, to the digits typed")
     explain.add_argument("--json", action="store_true", help="print JSON")
+    _add_reading(explain)

@@ -51,9 +51,10 @@ def _meaning(arguments: argparse.Namespace) -> Any:
 def _explain(arguments: argparse.Namespace) -> int:
     from .explaining import explain_arguments
     from .reporting import explanation
+    from .scores import Reading
 
-    names: Any = {"target": arguments.target, "logit": arguments.logit, "probability": arguments.probability}
-    found = explain_arguments(arguments.files, **names, got=arguments.got).to_dict()
+    names = {name: getattr(arguments, name) for name in ("target", "logit", "probability", "weight", "got")}
+    found = explain_arguments(arguments.files, **names, reading=Reading.among({**vars(arguments)})).to_dict()
     _print(explanation.render_json(found) if arguments.json else explanation.render(found, *_terminal()))
     return DONE
 

@@ -124,14 +124,16 @@ def _focal(
     backend: str, from_logits: bool, x: Array, t: Array, gamma: float, alpha: float | None
 ) -> tuple[Array, Array]:
     """(1-p_t)^γ times the cross-entropy of σ(x), clipped; TensorFlow remembers the logits of σ(x) and does not clip."""
-    p = x
+    p, chain = x, 1
     if from_logits:
         p = 1 / (1 + np.exp(-x)) if backend in ("jax", "numpy") else logistic(x)  # e^-x may be infinite in float16
-    chain = p * (1 - p) if from_logits else 1
+        chain = p * (1 - p)
     remembers = from_logits and backend in ("tensorflow", "tf_keras")
     loss, slope = _elements(backend, remembers, x if remembers else p, t)
     m = 1 - (t * p + (1 - t) * (1 - p))
-    pull = -gamma * m ** (gamma - 1) * loss  # by p_t, and then by p
+    constant = gamma == 0 and (backend == "torch" or (backend == "jax" and isinstance(gamma, int)))
+    # by p_t, and then by p; for γ = 0 the others have 0 · (1-p_t)^-1, which is NaN at p_t = 1
+    pull = 0 * m if constant else -gamma * m ** (gamma - 1) * loss
     pull = t * pull - (1 - t) * pull
     slope = m**gamma * slope + pull * chain if remembers else (m**gamma * slope + pull) * chain
     balance = 1 if alpha is None else t * alpha + (1 - t) * (1 - alpha)
@@ -392,9 +394,6 @@ def _averaged(rows: Array, w: Array | None, backend: str) -> tuple[Any, Array]:
     return _mean(values, number, backend), weights / divisor if divisor else 0 * weights
 
 
-losses = SimpleNamespace(
-    BinaryCrossentropy=BinaryCrossentropy,
-    BinaryFocalCrossentropy=BinaryFocalCrossentropy,
-    binary_crossentropy=binary_crossentropy,
-)
+losses = SimpleNamespace(**{one.__name__: one for one in (BinaryCrossentropy, BinaryFocalCrossentropy)})
+losses.binary_crossentropy = binary_crossentropy
 metrics = SimpleNamespace(BinaryCrossentropy=_Metric)
