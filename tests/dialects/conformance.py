@@ -170,8 +170,9 @@ def _focal_terms(case: Case, x: Any, t: Any, loss: Any, slope: Any, logits: bool
     if case.system == "optax":
         log_m = np.logaddexp(np.log(t) - np.logaddexp(0, x), np.log(1 - t) - np.logaddexp(0, -x))
         lift = np.where(loss > 0, 1 + gamma * np.abs(log_m), 1)  # of e^(γ·log m)
-        # its derivative of log σ is e^(x - softplus(x))
-        return loss * lift, np.maximum(slope, loss.reshape(slope.shape) * gamma) * (lift + np.abs(x))
+        balance = np.exp(gamma * log_m) * np.maximum(t / (1 + np.exp(x)), (1 - t) / (1 + np.exp(-x)))
+        steep = functools.reduce(np.maximum, (slope, balance, loss.reshape(slope.shape) * gamma))
+        return loss * lift, steep * (lift + np.abs(x))  # its derivative of log σ is e^(x - softplus(x))
     p = 1 / (1 + np.exp(-x)) if logits else x
     m = np.abs(1 - (t * p + (1 - t) * (1 - p)))
     plain = -t * np.log(np.maximum(p, 1e-7)) - (1 - t) * np.log(np.maximum(1 - p, 1e-7))

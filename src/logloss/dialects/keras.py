@@ -7,7 +7,7 @@ A loss averages over `axis`, multiplies the rows that are left by `sample_weight
 metric divides by the sum of the weights. What a loss of Keras 3 is given becomes float32, whatever it is, unless
 `dtype` says otherwise; its metric and its function compute in the dtype of the predictions. tf.keras 2 computes in that
 dtype too, except in metrics, and it alone lets targets and probabilities broadcast. Predictions of integers are refused
-where one of the backends refuses them. `name` is what Keras calls the number in its logs, and changes none.
+where one of the backends refuses them. `name` changes no number.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def _clipped_torch(p: Array, t: Array) -> tuple[Array, Array]:
     in_unit_interval("y_true", t)
     o = np.minimum(np.maximum(p, low), high)
     in_unit_interval("y_pred", o)
-    loss, slope = pytorch.probability_elements(o, t)
+    loss, above, below = pytorch.probability_terms(o, t)
+    slope = above / below.astype(np.promote_types(o.dtype, np.float32))  # weights multiply before it can be infinite
     return loss, np.where((p >= low) & (p <= high), slope, 0)
 
 
@@ -131,13 +132,14 @@ def _focal(
     remembers = from_logits and backend in ("tensorflow", "tf_keras")
     loss, slope = _elements(backend, remembers, x if remembers else p, t)
     m = 1 - (t * p + (1 - t) * (1 - p))
-    constant = gamma == 0 and (backend == "torch" or (backend == "jax" and isinstance(gamma, int)))
-    # by p_t, and then by p; for γ = 0 the others have 0 · (1-p_t)^-1, which is NaN at p_t = 1
-    pull = 0 * m if constant else -gamma * m ** (gamma - 1) * loss
+    constant = gamma == 0 and (backend == "torch" or (backend == "jax" and isinstance(gamma, int)))  # else NaN
+    pull = 0 * m if constant else -gamma * m ** (gamma - 1) * loss  # by p_t, and then by p
     pull = t * pull - (1 - t) * pull
-    slope = m**gamma * slope + pull * chain if remembers else (m**gamma * slope + pull) * chain
+    slope = m**gamma * slope + pull * (chain if remembers else 1)
+    if from_logits and not remembers:
+        slope = slope.astype(x.dtype) * chain
     balance = 1 if alpha is None else t * alpha + (1 - t) * (1 - alpha)
-    return (balance * (m**gamma * loss)).astype(x.dtype), (balance * slope).astype(x.dtype)
+    return (balance * (m**gamma * loss)).astype(x.dtype), balance * slope
 
 
 # ---- losses ---------------------------------------------------------------------------------------------------------
@@ -314,9 +316,7 @@ def _same_rank(a: Array, b: Array, backend: str) -> tuple[Array, Array]:
         return _same_rank(b, a, backend)[::-1]
     if b.ndim != a.ndim + 1 or b.shape[-1] != 1:
         return a, b
-    if a.ndim == 1 and backend != "tf_keras":
-        return a[:, None], b
-    return a, b[..., 0]
+    return (a[:, None], b) if a.ndim == 1 and backend != "tf_keras" else (a, b[..., 0])
 
 
 def _ranked(rows: Array, weights: Array, backend: str) -> tuple[Array, Array]:
