@@ -163,11 +163,12 @@ def test_exact_reductions_and_mistakes_are_found():
         ({"logit": [1.0, 2.0], "sample_weight": [0.0, 0.0]}, "a sum above 0; got 0. Leave it out for ones."),
         (
             {"logit": [1.0, 2.0], "got": "many"},
-            "got must be a number such as 0.6931; got 'many'. Give its digits alone.",
+            "got must be a number such as 0.6931; got 'many'. Give its digits;",
         ),
         ({"logit": [1.0, 2.0], "got": "0,43"}, "Give 0.43."),
         ({"logit": [1.0, 2.0], "got": "43 %"}, "Give 0.43, or 43."),
         ({"logit": [1.0, 2.0], "got": "loss: 0.43"}, "Give 0.43."),
+        ({"logit": [1.0, 2.0], "got": "0.4 or 0.5"}, "Give one number alone."),
         ({"logit": [1.0, 2.0], "got": "sNaN"}, "must be a number"),
         ({"logit": [1.0, 2.0], "got": "1e400"}, "within float64"),
     ],
@@ -316,6 +317,17 @@ def test_weights_and_decimal_commas_of_files(tmp_path: Path, capsys: pytest.Capt
     assert (code, "weights must be one column; got w, p" in error) == (2, True)
 
 
+def test_outcomes_in_words_and_rows_without_a_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "rows.csv"
+    path.write_text("y,p\nyes,0.9\nno,0.25\n,0.5\nyes,\n", encoding="utf-8")
+    names = (str(path), "--target", "y", "--probability", "p", "--positive", "yes")
+    code, out, _ = run(capsys, *names, "--nulls", "drop", "--json")
+    assert (code, json.loads(out)["rows"]) == (0, 2)
+    assert json.loads(out)["exact"] == pytest.approx(-(np.log(0.9) + np.log(0.75)) / 2, rel=1e-15)
+    code, _, error = run(capsys, *names)
+    assert (code, "--nulls drop" in error) == (2, True)
+
+
 def test_negative_numbers_are_no_options(capsys: pytest.CaptureFixture[str]):
     code, out, _ = run(capsys, "--logit", "-1e-3", "-2", "-.5", "-inf", "--target", "1", "0", "1", "0", "--json")
     exact = ll.binary_cross_entropy_with_logits([-1e-3, -2.0, -0.5, -np.inf], [1, 0, 1, 0])
@@ -328,6 +340,7 @@ def test_negative_numbers_are_no_options(capsys: pytest.CaptureFixture[str]):
         (("--logit", "1", "2", "--target", "1"), "one prediction for each target"),
         (("--logit", "x", "--target", "1"), "must be numbers"),
         (("--probability", "0,9", "--target", "1"), "got '0,9'. Give 0.9."),
+        (("--probability", "p", "--target", "y"), "names of columns need their files, before the options"),
         (("--probability", "90%", "--target", "1"), "got '90%'. Give 0.9, or 90."),
         (("--logit", "1", "--target", "1", "--weight", "1", "2"), "one weight per row"),
         (("missing.csv", "--logit", "x", "--target", "y"), "missing.csv"),

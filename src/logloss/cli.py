@@ -53,8 +53,9 @@ def _explain(arguments: argparse.Namespace) -> int:
     from .reporting import explanation
     from .scores import Reading
 
-    names = {name: getattr(arguments, name) for name in ("target", "logit", "probability", "weight", "got")}
-    found = explain_arguments(arguments.files, **names, reading=Reading.among({**vars(arguments)})).to_dict()
+    names = {name: getattr(arguments, name) for name in ("target", "logit", "probability", "weight", "got", "nulls")}
+    known: Any = {"meaning": _meaning(arguments), "reading": Reading.among({**vars(arguments)})}
+    found = explain_arguments(arguments.files, **names, **known).to_dict()
     _print(explanation.render_json(found) if arguments.json else explanation.render(found, *_terminal()))
     return DONE
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
@@ -17,11 +15,13 @@ from ._errors import InvalidInputError, LoglossError, UnsupportedTypeError
 from .dialects.mistakes import MISTAKES, OTHERS, Call, of_batches
 from .dialects.notes import Says
 from .dialects.readings import GRID, LOGITS, PROBABILITIES, WEIGHTED, Reading, divisor, mistaken, turned
+from .dialects.typed import Typed, remedy
 from .losses import binary_cross_entropy, binary_cross_entropy_with_logits
 from .reporting import explanation
-from .sources import open_source, seek
-from .sources.batch import refuse_missing
+from .sources import Source, open_source, seek, with_meanings
+from .sources.batch import Batch, refuse_missing
 from .sources.columns import check_columns
+from .sources.outcomes import Meaning
 from .sources.reading import AS_FOUND
 from .sources.reading import Reading as Text
 from .sources.wanted import Wanted
@@ -134,7 +134,7 @@ def explain(
     if (logit is None) == (probability is None):
         raise InvalidInputError("explain needs logits or probabilities, one of them. Give logit= or probability=.")
     quantity, given = (LOGITS, logit) if probability is None else (PROBABILITIES, probability)
-    wanted = None if got is None else _Wanted(str(got))
+    wanted = None if got is None else Typed(str(got))
     data = _Data.of(quantity, given, target, sample_weight)
     lines = [_line(reading, data, wanted) for reading in _readings(data, wanted is not None)]
     if wanted is not None:
@@ -202,47 +202,6 @@ def _with_remedies(message: str) -> str:
     return message
 
 
-class _Wanted:
-    """A number as somebody typed it."""
-
-    def __init__(self, text: str) -> None:
-        try:
-            number = Decimal(text)
-            self.value, exponent = float(number), number.as_tuple().exponent
-        except (InvalidOperation, ValueError):
-            raise InvalidInputError(f"got must be a number such as 0.6931; got {text!r}.{_remedy(text)}") from None
-        if math.isinf(self.value) and number.is_finite():
-            raise InvalidInputError(f"got must be within float64, below 1.8e308; got {text}. Is its exponent right?")
-        self.half = 0.5 * float(f"1e{exponent}") if isinstance(exponent, int) else 0.0
-
-    def distance(self, value: float) -> float:
-        """How far away a value is; infinite for NaN."""
-        if value == self.value:
-            return 0.0
-        distance = abs(value - self.value)
-        return distance if distance == distance else math.inf
-
-    def hit(self, value: float, dtype: str) -> bool:
-        """Whether it is this number to the digits typed, or to two ulp: the order of a sum is nobody's promise."""
-        if math.isnan(value) or math.isnan(self.value):
-            return math.isnan(value) and math.isnan(self.value)
-        ulp = float(np.spacing(np.asarray(abs(value), np.promote_types(dtype, np.float32))))
-        return self.distance(value) <= max(self.half * (1 + 1e-9), 2 * ulp)
-
-    def cut(self, value: float) -> bool:
-        """Whether it becomes this number where digits are cut off and not rounded."""
-        return self.half > 0 and 0 <= math.copysign(1, value) * (value - self.value) < 2 * self.half
-
-
-def _remedy(text: str) -> str:
-    """What was probably meant."""
-    found = re.findall(r"[-+]?\d*[.,]?\d+(?:[eE][-+]?\d+)?", text.strip())
-    if len(found) != 1:
-        return " Give its digits alone."
-    number = found[0].replace(",", ".")
-    return f" Give {float(number) / 100:.12g}, or {number}." if text.strip().endswith("%") else f" Give {number}."
-
-
 def _readings(data: _Data, everything: bool) -> Iterator[Reading]:
     for reading in data.grid:
         if reading.takes == data.quantity and (reading.default or everything):
@@ -254,7 +213,7 @@ def _readings(data: _Data, everything: bool) -> Iterator[Reading]:
             yield turned(reading)
 
 
-def _line(reading: Reading, data: _Data, wanted: _Wanted | None) -> Line:
+def _line(reading: Reading, data: _Data, wanted: Typed | None) -> Line:
     given, weights = data.x.astype(reading.dtype), None if reading.weighs == "no" else data.w
     with _silence():
         try:
@@ -291,11 +250,13 @@ def _reasons(reading: Reading, x: Array, data: _Data) -> Iterator[str]:
     exact = Reading("", "", "", "", reading.compute, weighs="sum")
     (theirs, name), (ours, right) = divisor(reading, t, w), divisor(exact, t, w)
     if theirs != ours:
-        of = {"nothing": "a sum: ", "labels": "a sum over the batch: "}.get(reading.divides, "")
-        yield f"{of}divided by {name}, not by {right}"
+        if reading.divides == "labels":
+            yield f"a sum over the batch: not divided by its {len(t):,} rows"
+        else:
+            yield f"{'a sum: ' if reading.divides == 'nothing' else ''}divided by {name}, not by {right}"
 
 
-def _exact_lines(data: _Data, wanted: _Wanted) -> Iterator[Line]:
+def _exact_lines(data: _Data, wanted: Typed) -> Iterator[Line]:
     loss, weights = LOSSES[data.quantity], ["weighted_mean"] if data.w is not None else []
     for reduction in (*weights, "mean", "sum", *(["batchmean"] if data.t.ndim > 1 else [])):
         value = float(loss(data.x, data.t, sample_weight=data.w, reduction=reduction))
@@ -304,7 +265,7 @@ def _exact_lines(data: _Data, wanted: _Wanted) -> Iterator[Line]:
         yield Line("logloss", call, "float64", value, value - data.exact, reasons, wanted.hit(value, "float64"))
 
 
-def _mistaken(data: _Data, wanted: _Wanted) -> Iterator[Line]:
+def _mistaken(data: _Data, wanted: Typed) -> Iterator[Line]:
     """The lines of mistakes that give the number, likely ones first."""
     if math.isnan(wanted.value) and data.quantity == PROBABILITIES:
         return  # it takes negative numbers within the logarithms, which only logits are
@@ -328,7 +289,7 @@ def _mistaken(data: _Data, wanted: _Wanted) -> Iterator[Line]:
                     yield _mistake(data, call, value, text, True)
 
 
-def _otherwise(data: _Data, wanted: _Wanted, readings: Sequence[Reading]) -> Iterator[Line]:
+def _otherwise(data: _Data, wanted: Typed, readings: Sequence[Reading]) -> Iterator[Line]:
     """Rightly computed, but of what the given numbers are made from, by a rarer formula, or with digits cut off."""
     for reading in (*readings, *OTHERS):
         own = reading.takes == data.quantity
@@ -354,6 +315,8 @@ def explain_arguments(
     probability: Sequence[str] | None = None,
     weight: Sequence[str] | None = None,
     got: str | None = None,
+    nulls: str = "error",
+    meaning: Meaning | None = None,
     reading: Text = AS_FOUND,
 ) -> Explanation:
     """`explain` of a command line: of numbers, or of the columns of files; several columns are labels, in order."""
@@ -366,7 +329,8 @@ def explain_arguments(
     if files and weight and len(weight) > 1:
         raise InvalidInputError(f"weights must be one column; got {', '.join(weight)}. Name files before the options.")
     if files:
-        t, x, w = _read(files, target, predictions, weight or (), reading)
+        batches = _batches(open_source(list(files), reading=reading), target, [*predictions, *(weight or ())], meaning)
+        t, x, w = _read(batches, target, predictions, weight or (), nulls == "drop")
     else:
         t, x, w = (_numbers(texts) if texts else None for texts in (target, predictions, weight))
     return explain(t, logit=x if logit else None, probability=x if probability else None, sample_weight=w, got=got)
@@ -377,19 +341,29 @@ def _numbers(texts: Sequence[str]) -> Array:
         try:
             float(text)
         except ValueError:
-            raise InvalidInputError(f"without files, values must be numbers; got {text!r}.{_remedy(text)}") from None
+            raise InvalidInputError(f"without files, values must be numbers; got {text!r}.{remedy(text)}") from None
     return np.array([float(text) for text in texts])
 
 
-def _read(
-    files: Sequence[str], targets: Sequence[str], predictions: Sequence[str], weight: Sequence[str], reading: Text
-) -> tuple[Array, Array, Array | None]:
-    """The columns, in memory."""
-    columns, source = [*targets, *predictions, *weight], open_source(list(files), reading=reading)
+def _batches(source: Source, targets: Sequence[str], others: Sequence[str], meaning: Meaning | None) -> Iterator[Batch]:
+    """The rows of files, with what outcomes in words mean."""
+    columns = list(dict.fromkeys([*targets, *others]))
     seek(source, columns)
-    check_columns(source.schemas(), columns, ())
-    parts = []
-    for batch in source.batches(Wanted(tuple(dict.fromkeys(columns)))):
+    outcomes = with_meanings(source, targets, meaning or Meaning())
+    check_columns((outcomes or source).schemas(), columns, ())
+    batches = (outcomes or source).batches(Wanted(tuple(columns)))
+    return outcomes.translated(batches, targets) if outcomes else batches
+
+
+def _read(
+    batches: Iterator[Batch], targets: Sequence[str], predictions: Sequence[str], weight: Sequence[str], drop: bool
+) -> tuple[Array, Array, Array | None]:
+    """The columns, in memory; rows without a value are left out or refused."""
+    columns, parts = [*targets, *predictions, *weight], []
+    for batch in batches:
+        missing = [gap for name in columns if (gap := batch.missing(name)) is not None]
+        if drop and missing:
+            batch = batch.keep(~np.any(missing, axis=0))  # noqa: PLW2901
         for name in columns:
             refuse_missing(batch, name)
         parts.append(np.stack([batch.numbers(name) for name in columns], axis=1))

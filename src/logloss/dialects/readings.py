@@ -62,7 +62,7 @@ def divisor(reading: Reading, t: Array, w: Weights) -> tuple[float, str]:
     if reading.divides == "nothing":
         return 1, "nothing"
     if reading.divides == "labels":
-        return labels, f"the {labels:,} labels alone"
+        return labels, f"the {labels:,} labels"
     each, what = (1, "rows") if reading.divides == "batch" else (labels, "elements")
     if w is not None and reading.weighs == "sum":
         return float(w.sum()) * each, f"the weights' sum ({float(w.sum()) * each:,.6g})"
