@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from logloss.dialects.readings import GRID
 from oracle import mp, mpf
 
 LOGITS, TARGETS = [5.0, -2.0, 0.5], [1, 0, 1]
+OLD = "scikit-learn < 1.2, Kaggle, Spark, hivemall"
 KERAS_2 = {"probability": [1.0, 1.0, 0.0], "target": [1, 1, 1]}
 
 
@@ -47,6 +49,8 @@ def test_the_difference_is_from_the_exact_mean():
     total = sum(mp.log1p(mp.exp(-mpf(x) if t else mpf(x))) for x, t in zip(LOGITS, TARGETS, strict=True))
     assert found.exact == pytest.approx(float(total / 3), rel=1e-15)
     assert all(line.difference == line.value - found.exact for line in found.lines)
+    single = ll.explain(np.float32(TARGETS), logit=np.float32(LOGITS))  # which are no less exact
+    assert single.exact == found.exact
 
 
 def test_every_dialect_speaks():
@@ -142,12 +146,122 @@ def test_exact_reductions_and_mistakes_are_found():
     assert "probabilities taken for logits" in {reason for line in found.hits for reason in line.reasons}
 
 
-def test_bad_input():
-    for wrong in ({}, {"logit": [1.0], "probability": [0.5]}, {"logit": []}, {"logit": [1.0], "got": "many"}):
-        with pytest.raises(ll.InvalidInputError):
-            ll.explain([1] if wrong.get("logit") != [] else [], **wrong)
-    with pytest.raises(ll.InvalidInputError, match="one shape"):
-        ll.explain([1, 0], logit=[1.0])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "logits or probabilities, one of them"),
+        ({"logit": [1.0, 2.0], "probability": [0.5, 0.5]}, "one of them"),
+        ({"target": [], "logit": []}, "at least one target"),
+        ({"logit": [1.0]}, "one shape"),
+        ({"probability": [5.0, -2.0]}, "Logits? Give them as logit= (--logit)."),
+        ({"probability": [90.0, 20.0]}, "Percentages? Use probabilities / 100."),
+        ({"probability": [0.5, np.nan]}, "Leave its row out."),
+        ({"logit": [0.5, np.nan]}, "logits must not be NaN; got nan at index 1. Leave its row out."),
+        ({"probability": [[0.1, 0.9], [0.8, 0.2]]}, "Give that of the positive one, [:, 1]."),
+        ({"logit": [1.0, 2.0], "sample_weight": [1.0]}, "one weight per row"),
+        ({"logit": [1.0, 2.0], "sample_weight": [1.0, -1.0]}, "finite and not negative"),
+        ({"logit": [1.0, 2.0], "sample_weight": [0.0, 0.0]}, "a sum above 0; got 0. Leave it out for ones."),
+        (
+            {"logit": [1.0, 2.0], "got": "many"},
+            "got must be a number such as 0.6931; got 'many'. Give its digits;",
+        ),
+        ({"logit": [1.0, 2.0], "got": "0,43"}, "Give 0.43."),
+        ({"logit": [1.0, 2.0], "got": "43 %"}, "Give 0.43, or 43."),
+        ({"logit": [1.0, 2.0], "got": "loss: 0.43"}, "Give 0.43."),
+        ({"logit": [1.0, 2.0], "got": "0.4 or 0.5"}, "Give one number alone."),
+        ({"logit": [1.0, 2.0], "got": "sNaN"}, "must be a number"),
+        ({"logit": [1.0, 2.0], "got": "1e400"}, "within float64"),
+    ],
+)
+def test_bad_input(given: dict[str, Any], message: str):
+    with pytest.raises(ll.InvalidInputError, match=re.escape(message)):
+        ll.explain(**{"target": [1, 0], **given})
+
+
+@pytest.mark.frameworks
+def test_arrays_of_frameworks_are_refused():
+    import torch
+
+    with pytest.raises(ll.UnsupportedTypeError, match=r"got torch.Tensor. Use numpy.asarray."):
+        ll.explain(torch.tensor([1.0, 0.0]), logit=torch.tensor([1.0, 2.0]))
+
+
+# ---- weights --------------------------------------------------------------------------------------------------------
+
+P, T, W = np.array([0.9, 0.2, 0.7, 0.5]), np.array([1, 0, 0, 1]), np.array([2.0, 0.0, 1.0, 0.5])
+LOSSES = -T * np.log(P) - (1 - T) * np.log(1 - P)
+OVER_SUM, OVER_COUNT, OVER_NONZERO = ((W * LOSSES).sum() / number for number in (3.5, 4, 3))
+
+
+@pytest.mark.parametrize(
+    ("system", "call", "value", "why"),
+    [
+        ("scikit-learn", "log_loss()", OVER_SUM, ()),
+        ("XGBoost", "logloss", OVER_SUM, ()),
+        ("LightGBM", "cross_entropy", OVER_SUM, ()),
+        ("Keras 3 (torch)", "metrics.BinaryCrossentropy()", OVER_SUM, ()),
+        ("PyTorch", "BCELoss()", OVER_COUNT, ("divided by the 4 elements, not by the weights' sum (3.5)",)),
+        (
+            "Keras 3 (jax)",
+            "BinaryCrossentropy()",
+            OVER_COUNT,
+            ("divided by the 4 elements, not by the weights' sum (3.5)",),
+        ),
+        (
+            "TensorFlow",
+            "compat.v1.losses.log_loss()",
+            OVER_NONZERO,
+            ("divided by the 3 elements whose weight is not 0, not by the weights' sum (3.5)",),
+        ),
+    ],
+)
+def test_every_system_weighs_as_it_does(system: str, call: str, value: float, why: tuple[str, ...]):
+    found = ll.explain(T, probability=P, sample_weight=W)
+    assert (found.weights, found.exact) == (3.5, pytest.approx(OVER_SUM, rel=1e-15))
+    (line,) = [line for line in lines(found, system) if line.call == call]
+    assert line.value == pytest.approx(value, rel=1e-6)
+    assert {reason for reason in line.reasons if "divided" in reason} == set(why)
+
+
+def test_what_takes_no_weights_says_so():
+    found = ll.explain(T, logit=np.log(P / (1 - P)), sample_weight=W)
+    (line,) = lines(found, "Caffe")
+    assert line.value == pytest.approx(LOSSES.mean(), rel=1e-6)
+    assert line.reasons == ("takes no weights",)
+
+
+def test_weights_of_rows_are_those_of_all_their_labels():
+    p, t, w = P.reshape(2, 2), T.reshape(2, 2), np.array([1.0, 3.0])
+    found = ll.explain(t, probability=p, sample_weight=w, got="0")
+    by_system = {(line.system, line.call, line.dtype): line.value for line in found.lines}
+    total = float((LOSSES.reshape(2, 2) * w[:, None]).sum())
+    assert found.exact == pytest.approx(total / 8, rel=1e-15)
+    assert by_system["XGBoost", "logloss", "float32"] == pytest.approx(total / 8, rel=1e-6)
+    assert by_system["PyTorch", "BCELoss()", "float64"] == pytest.approx(total / 4, rel=1e-14)
+    assert by_system["PyTorch", "BCELoss(reduction='sum')", "float64"] == pytest.approx(total, rel=1e-14)
+    assert by_system["Keras 3 (numpy)", "BinaryCrossentropy()", "float32"] == pytest.approx(total / 4, rel=1e-6)
+    assert by_system["Keras 3 (numpy)", "BinaryCrossentropy(reduction='sum')", "float32"] == pytest.approx(
+        total / 2, rel=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("got", "system", "why"),
+    [
+        (OVER_NONZERO, "TensorFlow", "divided by the 3 elements whose weight is not 0, not by the weights' sum (3.5)"),
+        (LOSSES.mean(), "scikit-learn", "the weights left out"),
+        ((W**2 * LOSSES).sum() / 5.25, "scikit-learn", "the weights applied twice"),
+        (
+            LOSSES.mean() * W.mean(),
+            "Keras 3 (jax)",
+            "the mean loss times the mean weight, as Keras makes it of arrays with one axis",
+        ),
+        (OVER_SUM / np.log(2), "scikit-learn", "logarithms to base 2"),
+    ],
+)
+def test_weighted_numbers_are_found(got: float, system: str, why: str):
+    found = ll.explain(T, probability=P, sample_weight=W, got=f"{got:.6f}")
+    assert (system, why) in {(line.system, reason) for line in found.hits for reason in line.reasons}
 
 
 # ---- the command ----------------------------------------------------------------------------------------------------
@@ -174,6 +288,7 @@ def test_text_says_when_nothing_fits(capsys: pytest.CaptureFixture[str]):
     code, out, _ = run(capsys, "--logit", "5", "--target", "1", "--got", "123")
     assert code == 0
     assert "123: nothing in the grid gives it; the nearest" in out
+    assert "Was it of exactly these 1 row, with these targets and no weights" in out
 
 
 def test_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -188,6 +303,31 @@ def test_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert json.loads(out)["exact"] == ll.binary_cross_entropy_with_logits([1.0, -1.0], [1, 0])
 
 
+def test_weights_and_decimal_commas_of_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "rows.csv"
+    path.write_text("y;p;w\n1;0,9;2\n0;0,25;1,5\n", encoding="utf-8")
+    names = ("--target", "y", "--probability", "p", "--weight", "w", "--decimal", ",")
+    code, out, _ = run(capsys, str(path), *names, "--json")
+    exact = -(2 * np.log(0.9) + 1.5 * np.log(0.75)) / 3.5
+    assert (code, json.loads(out)["weights"]) == (0, 3.5)
+    assert json.loads(out)["exact"] == pytest.approx(exact, rel=1e-15)
+    code, out, _ = run(capsys, str(path), *names)
+    assert "2 rows of probabilities, their weights 3.5 in all: exact mean loss" in out
+    code, _, error = run(capsys, str(path), "--target", "y", "--probability", "p", "--weight", "w", "p")
+    assert (code, "weights must be one column; got w, p" in error) == (2, True)
+
+
+def test_outcomes_in_words_and_rows_without_a_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "rows.csv"
+    path.write_text("y,p\nyes,0.9\nno,0.25\n,0.5\nyes,\n", encoding="utf-8")
+    names = (str(path), "--target", "y", "--probability", "p", "--positive", "yes")
+    code, out, _ = run(capsys, *names, "--nulls", "drop", "--json")
+    assert (code, json.loads(out)["rows"]) == (0, 2)
+    assert json.loads(out)["exact"] == pytest.approx(-(np.log(0.9) + np.log(0.75)) / 2, rel=1e-15)
+    code, _, error = run(capsys, *names)
+    assert (code, "--nulls drop" in error) == (2, True)
+
+
 def test_negative_numbers_are_no_options(capsys: pytest.CaptureFixture[str]):
     code, out, _ = run(capsys, "--logit", "-1e-3", "-2", "-.5", "-inf", "--target", "1", "0", "1", "0", "--json")
     exact = ll.binary_cross_entropy_with_logits([-1e-3, -2.0, -0.5, -np.inf], [1, 0, 1, 0])
@@ -199,6 +339,10 @@ def test_negative_numbers_are_no_options(capsys: pytest.CaptureFixture[str]):
     [
         (("--logit", "1", "2", "--target", "1"), "one prediction for each target"),
         (("--logit", "x", "--target", "1"), "must be numbers"),
+        (("--probability", "0,9", "--target", "1"), "got '0,9'. Give 0.9."),
+        (("--probability", "p", "--target", "y"), "names of columns need their files, before the options"),
+        (("--probability", "90%", "--target", "1"), "got '90%'. Give 0.9, or 90."),
+        (("--logit", "1", "--target", "1", "--weight", "1", "2"), "one weight per row"),
         (("missing.csv", "--logit", "x", "--target", "y"), "missing.csv"),
         (("--logit", "1", "--target", "2"), "[0, 1]"),
     ],
@@ -221,9 +365,6 @@ def hits(got: str, **given: Any) -> set[tuple[str, str]]:
     return {
         (line.system, "; ".join(line.reasons)) for line in ll.explain(**given, got=got).hits if line.dtype == "float64"
     }
-
-
-OLD = "scikit-learn < 1.2, Kaggle, Spark, hivemall"
 
 
 @pytest.mark.parametrize(

@@ -369,5 +369,12 @@ def _add_explain(commands: Any) -> None:
     predictions = explain.add_mutually_exclusive_group(required=True)
     predictions.add_argument("--probability", help="predicted probabilities, or their columns", **values)
     predictions.add_argument("--logit", help="predicted logits, instead of probabilities", **values)
+    explain.add_argument("--weight", help="weights of the rows, or their column", **values)
     explain.add_argument("--got", metavar="NUMBER", help="search for what produces this number, to the digits typed")
     explain.add_argument("--json", action="store_true", help="print JSON")
+    meanings: Any = {"action": "append", "metavar": "VALUE[,VALUE…]"}
+    explain.add_argument("--positive", help="what the target says in files where it is not 1, as yes or 2", **meanings)
+    explain.add_argument("--negative", help="likewise; without it, the one other value there is", **meanings)
+    explain.add_argument("--nulls", help="rows of files without a value: refuse (default), or leave out", **_DROP)
+    explain.set_defaults(ignore=None)
+    _add_reading(explain)

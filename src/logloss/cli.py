@@ -51,9 +51,11 @@ def _meaning(arguments: argparse.Namespace) -> Any:
 def _explain(arguments: argparse.Namespace) -> int:
     from .explaining import explain_arguments
     from .reporting import explanation
+    from .scores import Reading
 
-    names: Any = {"target": arguments.target, "logit": arguments.logit, "probability": arguments.probability}
-    found = explain_arguments(arguments.files, **names, got=arguments.got).to_dict()
+    names = {name: getattr(arguments, name) for name in ("target", "logit", "probability", "weight", "got", "nulls")}
+    known: Any = {"meaning": _meaning(arguments), "reading": Reading.among({**vars(arguments)})}
+    found = explain_arguments(arguments.files, **names, **known).to_dict()
     _print(explanation.render_json(found) if arguments.json else explanation.render(found, *_terminal()))
     return DONE
 

@@ -211,6 +211,9 @@ def of_keras_on(host: str, system: str, fixed: dict[str, Any]) -> Iterator[Case]
             weight = weights((7,), dtype)
             yield case(name, random("logits", dtype), False, dtype, from_logits=True, sample_weight=weight, **half)
             yield case(name, many, False, dtype, from_logits=True, **half)
+    for gamma in (0, 0.0):  # whose derivative is 0, or 0 · ∞
+        yield case(focal, edges(PROBABILITIES, "float32", False), True, reduction="none", gamma=gamma)
+        yield case(focal, edges(finite, "float32"), True, reduction="none", gamma=gamma, from_logits=True)
     yield case(focal, p, apply_class_balancing=True, alpha=0.3, gamma=1.5)
     yield case(focal, x, from_logits=True, apply_class_balancing=True, gamma=3.0)
     metric = "metrics.BinaryCrossentropy"
@@ -253,6 +256,10 @@ def of_keras_3(host: str) -> Iterator[Case]:
     yield case((x[:, :1], t[:, 0]), sample_weight=weights((7,)))
     yield case((x, t), axis=(0, 1))
     if host == "torch":  # for which a single number has an axis
+        steep = np.full((4, 1), 1e-5, "float16"), np.ones((4, 1), "float16")  # slopes that only weights make finite
+        small = {"dtype": "float16", "sample_weight": np.full(4, 1e-3, "float16")}
+        for function in (name, "losses.BinaryFocalCrossentropy"):
+            yield case(steep, function, "float16", **small)
         for function in (name, "losses.BinaryFocalCrossentropy", "losses.binary_crossentropy"):
             yield case((x[0, 0].reshape(()), t[0, 0].reshape(())), function)
         yield case(
@@ -282,8 +289,8 @@ def of_optax() -> Iterator[Case]:
     for dtype in ("float32", "float64", *HALVES):
         for x, t in (edges(LOGITS, dtype), random("logits", dtype)):
             yield Case("jax", "optax", "sigmoid_binary_cross_entropy", {"logits": x, "labels": t}, {}, dtype, True)
-        x, t = edges([one for one in LOGITS if one < 100], dtype)
-        for options in ({}, {"gamma": 0.5}, {"alpha": 0.25, "gamma": 1.0}):
+        x, t = edges([one for one in LOGITS if np.isfinite(one)], dtype)
+        for options in ({}, {"gamma": 0.5}, {"alpha": 0.25, "gamma": 1.0}, {"alpha": 1.0, "gamma": 0.0}, {"gamma": 3}):
             yield Case("jax", "optax", "sigmoid_focal_loss", {"logits": x, "labels": t}, options, dtype, True)
     x, t = random("logits", "float32")
     for pair in ((x, t[:, :1]), (x[0], t), (x, (t > 0.5).astype("int32"))):

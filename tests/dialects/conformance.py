@@ -168,9 +168,11 @@ def _focal_terms(case: Case, x: Any, t: Any, loss: Any, slope: Any, logits: bool
     """
     gamma = case.options.get("gamma", 2.0)
     if case.system == "optax":
-        m = t / (1 + np.exp(x)) + (1 - t) / (1 + np.exp(-x))
-        lift = 1 + gamma * np.abs(np.log(m))  # of e^(γ·log m)
-        return loss * lift, np.maximum(slope, loss.reshape(slope.shape) * gamma) * lift
+        log_m = np.logaddexp(np.log(t) - np.logaddexp(0, x), np.log(1 - t) - np.logaddexp(0, -x))
+        lift = np.where(loss > 0, 1 + gamma * np.abs(log_m), 1)  # of e^(γ·log m)
+        balance = np.exp(gamma * log_m) * np.maximum(t / (1 + np.exp(x)), (1 - t) / (1 + np.exp(-x)))
+        steep = functools.reduce(np.maximum, (slope, balance, loss.reshape(slope.shape) * gamma))
+        return loss * lift, steep * (lift + np.abs(x))  # its derivative of log σ is e^(x - softplus(x))
     p = 1 / (1 + np.exp(-x)) if logits else x
     m = np.abs(1 - (t * p + (1 - t) * (1 - p)))
     plain = -t * np.log(np.maximum(p, 1e-7)) - (1 - t) * np.log(np.maximum(1 - p, 1e-7))

@@ -7,7 +7,7 @@ A loss averages over `axis`, multiplies the rows that are left by `sample_weight
 metric divides by the sum of the weights. What a loss of Keras 3 is given becomes float32, whatever it is, unless
 `dtype` says otherwise; its metric and its function compute in the dtype of the predictions. tf.keras 2 computes in that
 dtype too, except in metrics, and it alone lets targets and probabilities broadcast. Predictions of integers are refused
-where one of the backends refuses them. `name` is what Keras calls the number in its logs, and changes none.
+where one of the backends refuses them. `name` changes no number.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def _clipped_torch(p: Array, t: Array) -> tuple[Array, Array]:
     in_unit_interval("y_true", t)
     o = np.minimum(np.maximum(p, low), high)
     in_unit_interval("y_pred", o)
-    loss, slope = pytorch.probability_elements(o, t)
+    loss, above, below = pytorch.probability_terms(o, t)
+    slope = above / below.astype(np.promote_types(o.dtype, np.float32))  # weights multiply before it can be infinite
     return loss, np.where((p >= low) & (p <= high), slope, 0)
 
 
@@ -124,18 +125,21 @@ def _focal(
     backend: str, from_logits: bool, x: Array, t: Array, gamma: float, alpha: float | None
 ) -> tuple[Array, Array]:
     """(1-p_t)^γ times the cross-entropy of σ(x), clipped; TensorFlow remembers the logits of σ(x) and does not clip."""
-    p = x
+    p, chain = x, 1
     if from_logits:
         p = 1 / (1 + np.exp(-x)) if backend in ("jax", "numpy") else logistic(x)  # e^-x may be infinite in float16
-    chain = p * (1 - p) if from_logits else 1
+        chain = p * (1 - p)
     remembers = from_logits and backend in ("tensorflow", "tf_keras")
     loss, slope = _elements(backend, remembers, x if remembers else p, t)
     m = 1 - (t * p + (1 - t) * (1 - p))
-    pull = -gamma * m ** (gamma - 1) * loss  # by p_t, and then by p
+    constant = gamma == 0 and (backend == "torch" or (backend == "jax" and isinstance(gamma, int)))  # else NaN
+    pull = 0 * m if constant else -gamma * m ** (gamma - 1) * loss  # by p_t, and then by p
     pull = t * pull - (1 - t) * pull
-    slope = m**gamma * slope + pull * chain if remembers else (m**gamma * slope + pull) * chain
+    slope = m**gamma * slope + pull * (chain if remembers else 1)
+    if from_logits and not remembers:
+        slope = slope.astype(x.dtype) * chain
     balance = 1 if alpha is None else t * alpha + (1 - t) * (1 - alpha)
-    return (balance * (m**gamma * loss)).astype(x.dtype), (balance * slope).astype(x.dtype)
+    return (balance * (m**gamma * loss)).astype(x.dtype), balance * slope
 
 
 # ---- losses ---------------------------------------------------------------------------------------------------------
@@ -312,9 +316,7 @@ def _same_rank(a: Array, b: Array, backend: str) -> tuple[Array, Array]:
         return _same_rank(b, a, backend)[::-1]
     if b.ndim != a.ndim + 1 or b.shape[-1] != 1:
         return a, b
-    if a.ndim == 1 and backend != "tf_keras":
-        return a[:, None], b
-    return a, b[..., 0]
+    return (a[:, None], b) if a.ndim == 1 and backend != "tf_keras" else (a, b[..., 0])
 
 
 def _ranked(rows: Array, weights: Array, backend: str) -> tuple[Array, Array]:
@@ -392,9 +394,6 @@ def _averaged(rows: Array, w: Array | None, backend: str) -> tuple[Any, Array]:
     return _mean(values, number, backend), weights / divisor if divisor else 0 * weights
 
 
-losses = SimpleNamespace(
-    BinaryCrossentropy=BinaryCrossentropy,
-    BinaryFocalCrossentropy=BinaryFocalCrossentropy,
-    binary_crossentropy=binary_crossentropy,
-)
+losses = SimpleNamespace(**{one.__name__: one for one in (BinaryCrossentropy, BinaryFocalCrossentropy)})
+losses.binary_crossentropy = binary_crossentropy
 metrics = SimpleNamespace(BinaryCrossentropy=_Metric)

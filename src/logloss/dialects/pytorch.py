@@ -56,9 +56,15 @@ def binary_cross_entropy(
 
 def probability_elements(p: Array, t: Array) -> tuple[Array, Array]:
     """Elementwise loss and slope of `binary_cross_entropy`."""
+    loss, above, below = probability_terms(p, t)
+    return loss, above / below
+
+
+def probability_terms(p: Array, t: Array) -> tuple[Array, Array, Array]:
+    """Elementwise loss, and numerator and denominator of its slope."""
     floor = p.dtype.type(LOG_FLOOR)
     loss = (t - 1) * np.maximum(np.log1p(-p), floor) - t * np.maximum(np.log(p), floor)
-    return loss, (p - t) / np.maximum((1 - p) * p, BACKWARD_EPSILON.astype(p.dtype))
+    return loss, p - t, np.maximum((1 - p) * p, BACKWARD_EPSILON.astype(p.dtype))
 
 
 @dialect

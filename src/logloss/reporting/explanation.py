@@ -9,7 +9,7 @@ from . import json
 from .tabular import listed, printed
 
 SCHEMA_VERSION = 1
-NEAREST = 5
+NEAREST, HITS, FEW_DIGITS = 5, 12, 4
 _NARROWEST_TABLE = 72
 
 
@@ -30,7 +30,8 @@ def render(found: dict[str, Any], width: int, color: bool = False) -> str:
     table.add_column("why", overflow="fold")
     for line in _shown(found):
         table.add_row(*_cells(line))
-    return printed([*_title(found), table if width >= _NARROWEST_TABLE else _listed(found)], width, color)
+    shown = table if width >= _NARROWEST_TABLE else _listed(found)
+    return printed([*_title(found), shown, *_advice(found)], width, color)
 
 
 def _listed(found: dict[str, Any]) -> Any:
@@ -40,19 +41,43 @@ def _listed(found: dict[str, Any]) -> Any:
 
 
 def _title(found: dict[str, Any]) -> Iterator[str]:
-    rows = f"{found['rows']:,} row{'' if found['rows'] == 1 else 's'}"
-    yield f"{rows} of {found['quantity']}: exact mean loss {found['exact']!r}"
+    weights = "" if found["weights"] is None else f", their weights {found['weights']:,.6g} in all"
+    yield f"{_rows(found)} of {found['quantity']}{weights}: exact mean loss {found['exact']!r}"
     if found["got"] is not None:
-        hits = sum(line["hit"] for line in found["lines"])
+        hits = _hits(found)
         ways = {0: "nothing in the grid gives it; the nearest", 1: "one way to get it"}
-        yield f"{found['got']}: {ways.get(hits, f'{hits} ways to get it')}"
+        first = f", the first {HITS}" if hits > HITS else ""
+        yield f"{found['got']}: {ways.get(hits, f'{hits} ways to get it')}{first}"
+
+
+def _rows(found: dict[str, Any]) -> str:
+    return f"{found['rows']:,} row{'' if found['rows'] == 1 else 's'}"
+
+
+def _hits(found: dict[str, Any]) -> int:
+    return sum(line["hit"] for line in found["lines"])
+
+
+def _advice(found: dict[str, Any]) -> Iterator[str]:
+    """What to try next, after a search."""
+    if found["got"] is None:
+        return
+    hits, digits = _hits(found), sum(map(str.isdigit, found["got"].lstrip("+-0.").partition("e")[0]))
+    if not hits:
+        yield "No mistake around them that docs/why-numbers-differ.md lists gives it either."
+        given = "these weights" if found["weights"] is not None else "no weights (sample_weight=, --weight)"
+        yield f"Was it of exactly these {_rows(found)}, with these targets and {given}?"
+    elif hits > NEAREST and digits < FEW_DIGITS:
+        yield "More digits of the number would leave fewer."
+    if hits > HITS:
+        yield "hits (--json) has all of them."
 
 
 def _shown(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """All lines, or of a search the hits, or the nearest if there are none."""
+    """All lines, or of a search the first hits, or the nearest if there are none."""
     if found["got"] is None:
         return list(found["lines"])
-    return [line for line in found["lines"] if line["hit"]] or list(found["lines"][:NEAREST])
+    return [line for line in found["lines"] if line["hit"]][:HITS] or list(found["lines"][:NEAREST])
 
 
 def _cells(line: dict[str, Any]) -> Iterator[str]:

@@ -126,7 +126,8 @@ def _explain() -> dict[str, Any]:
     return {
         "quantity": {"enum": ["logits", "probabilities"]},
         "rows": COUNT,
-        "exact": described("the exact mean loss", NUMBER),
+        "weights": described("the sum of the weights", {"type": ["number", "null"]}),
+        "exact": described("the exact mean loss, over the weights' sum if there are any", NUMBER),
         "got": nullable("the number that was looked for, as typed"),
         "lines": _several("hits first, and then the nearest first", **line),
     }
