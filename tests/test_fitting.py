@@ -139,6 +139,8 @@ OF_ROWS = [
     ((3, 4), (3, 4), "For one weight per element use weight=."),
     ((3, 4), (3, 1), "Use sample_weight.reshape(3)."),
     ((3, 4), (1, 3), "Use sample_weight.reshape(3)."),
+    ((2, 3, 4), (4,), "For one weight per label use label_weight=."),
+    ((2, 3, 4), (3, 4), "Give one weight per row."),
     ((3, 4), (5,), "Give one weight per row."),
     ((3, 4), (1,), "Give one weight per row."),
     ((3, 4), (2, 2), "Give one weight per row."),
@@ -226,4 +228,5 @@ def test_lengths_that_may_be_the_same(a, b, agrees):
 
 def test_arrays_that_know_their_lengths_are_as_long_as_they_look():
     array = np.ones(3)
-    assert spec.KnownLengths.as_long("weight", array, (0,), or_one=True) is array
+    for arrays in (spec.KnownLengths, spec.KnownLengths()):
+        assert arrays.as_long("weight", array, (0,), or_one=True) is array

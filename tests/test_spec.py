@@ -362,11 +362,19 @@ def test_normalizers(axis, shape, got, axes):
 
 
 @pytest.mark.parametrize(
-    ("axis", "got", "reduced"), [(None, (1,), ()), (0, (2,), (3,)), (0, (3, 1), (3,)), (0, (1,), (3,))]
+    ("axis", "got", "reduced"),
+    [
+        (None, (1,), ()),
+        (0, (2, 5), (3, 5)),
+        (0, (3,), (3, 5)),
+        (0, (3, 5, 1), (3, 5)),
+        (0, (1, 1), (3, 5)),
+        ((0, 1), (3,), (5,)),
+    ],
 )
 def test_normalizers_that_do_not_fit(axis, got, reduced):
     given = Options(axis=axis, normalizer=np.ones(got))
-    text = message(ll.InvalidInputError, reductions.denominator, given, (2, 3), None, OptionArrays)
+    text = message(ll.InvalidInputError, reductions.denominator, given, (2, 3, 5), None, OptionArrays)
     assert text == (
         f"normalizer must be a number or have the reduced shape {reduced}; got shape {got}. "
         "Give one number for all reduced values, or one for each."

@@ -324,7 +324,7 @@ def _fits(got: tuple[Any, ...], shape: tuple[Any, ...]) -> bool:
 def _reshape_remedy(name: str, got: tuple[Any, ...], shape: tuple[Any, ...]) -> str:
     if None not in (*got, *shape) and math.prod(got) == math.prod(shape):
         return f"Use {name}.reshape({shape})."
-    if len(got) == 1 and len(shape) > 1 and got[0] is not None:
+    if len(got) == 1 and shape and got[0] is not None:
         ones = (1,) * (len(shape) - 1)
         # what a mask leaves out is not counted; a weight of 0 is
         use = "Weights of {}: use {}=weight, or" if name == "weight" else "For {} use"
