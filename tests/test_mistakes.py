@@ -70,6 +70,7 @@ MISTAKEN = [
     (-np.log(MANY[HARD == 1]).mean(), "the positives alone"),
     (-np.log(1 - MANY[HARD == 0]).mean(), "the negatives alone"),
     ((-np.log(MANY[HARD == 1]).mean() - np.log(1 - MANY[HARD == 0]).mean()) / 2, "both classes weighing the same"),
+    ((_cost(MANY, HARD) * np.where(HARD == 1, 15 / 7, 1)).mean(), "a pos_weight of negatives / positives"),
     (_cost(MANY.astype("float32").astype(float), HARD).mean(), "predictions stored in float32"),
     (_cost(MANY.astype("float16").astype(float), HARD).mean(), "predictions stored in float16"),
     (_cost(MANY.round(2), HARD).mean(), "predictions rounded to 2 decimals"),

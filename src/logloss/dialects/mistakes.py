@@ -131,6 +131,12 @@ def _balanced(call: Call) -> float | None:
     return math.fsum(call.again(rows=call.t == label) for label in (0, 1)) / 2
 
 
+def _priced(call: Call) -> float | None:
+    """The mean where a positive costs as many times more as there are more negatives."""
+    balanced = _balanced(call) if call.w is None else None
+    return None if balanced is None else balanced * 2 * float((call.t == 0).mean())
+
+
 def _is_hard(t: Array) -> bool:
     return bool(((t == 0) | (t == 1)).all())
 
@@ -200,6 +206,7 @@ MISTAKES = (
     Mistake("every target with every prediction: shapes (N,) and (N, 1)", _everyone_with_everyone),
     *(_of_class(positive, alone) for positive in (True, False) for alone in (False, True)),
     Mistake("both classes weighing the same", _balanced),
+    Mistake("a pos_weight of negatives / positives", _priced),
     *map(_kept, ("float32", "float16")),
     *map(_rounded, (1, 2, 3, 4, 6)),
 )
