@@ -70,6 +70,7 @@ MISTAKEN = [
     (-np.log(MANY[HARD == 1]).mean(), "the positives alone"),
     (-np.log(1 - MANY[HARD == 0]).mean(), "the negatives alone"),
     ((-np.log(MANY[HARD == 1]).mean() - np.log(1 - MANY[HARD == 0]).mean()) / 2, "both classes weighing the same"),
+    ((_cost(MANY, HARD) * np.where(HARD == 1, 15 / 7, 1)).mean(), "a pos_weight of negatives / positives"),
     (_cost(MANY.astype("float32").astype(float), HARD).mean(), "predictions stored in float32"),
     (_cost(MANY.astype("float16").astype(float), HARD).mean(), "predictions stored in float16"),
     (_cost(MANY.round(2), HARD).mean(), "predictions rounded to 2 decimals"),
@@ -161,3 +162,13 @@ def test_many_predictions_are_searched_too(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(explaining, "MANY", 21)
     found = ll.explain(HARD, probability=MANY, got=f"{-_cost(MANY, HARD).mean():.8g}")
     assert found.hits
+
+
+@pytest.mark.parametrize("t", [[0.5, 0.3, 1.0], [0, 0, 0], [[0.5, 1], [0, 1], [1, 1]]])
+def test_what_some_systems_refuse_is_searched_all_the_same(t: Any):
+    p = np.full(np.shape(t), 0.25)
+    found = ll.explain(t, probability=p, sample_weight=[1.0, 0.0, 2.0], got="17.3")
+    assert not found.hits
+    exact = ll.explain(t, probability=p).exact
+    found = ll.explain(t, probability=p, got=f"{-exact:.9g}")
+    assert "the sign turned" in {reason[:15] for line in found.hits for reason in line.reasons}

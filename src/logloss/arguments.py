@@ -83,6 +83,7 @@ examples:
   logloss explain --probability 0 0 1 --target 1 0 1
   logloss explain --logit 5 -2 0.5 --target 1 0 1 --got 0.2026
   logloss explain predictions.parquet --target y --probability p
+  logloss explain predictions.parquet --target y --probability p --weight w --got 0.4716
 """
 
 _FILES = (

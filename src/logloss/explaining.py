@@ -267,22 +267,18 @@ def _exact_lines(data: _Data, wanted: Typed) -> Iterator[Line]:
 
 def _mistaken(data: _Data, wanted: Typed) -> Iterator[Line]:
     """The lines of mistakes that give the number, likely ones first."""
-    if math.isnan(wanted.value) and data.quantity == PROBABILITIES:
-        return  # it takes negative numbers within the logarithms, which only logits are
+    if math.isnan(wanted.value):
+        return  # which far too many could give, and those that refuse do
     most = data.t.size <= MANY
     readings = [one for one in data.grid if most or (one.default and one.takes == data.quantity)]
     readings.sort(key=lambda reading: reading.takes != data.quantity)
     with _silence():
         yield from _otherwise(data, wanted, readings)
         calls = [Call.of(one, data.quantity, data.x, data.t, data.w) for one in readings]
-        for mistake in MISTAKES:
-            for call in calls:
-                try:
-                    value = mistake.of_call(call)
-                except LoglossError:
-                    continue
-                if value is not None and call.differs(value) and wanted.hit(value, call.reading.dtype):
-                    yield _mistake(data, call, value, mistake.text, mistake.same_data)
+        found = ((mistake.of_call(call), call, mistake) for mistake in MISTAKES for call in calls)
+        for value, call, mistake in found:
+            if value is not None and call.differs(value) and wanted.hit(value, call.reading.dtype):
+                yield _mistake(data, call, value, mistake.text, mistake.same_data)
         for call in calls:
             for text, value in of_batches(call) if call.reading.default else ():
                 if wanted.hit(value, call.reading.dtype):

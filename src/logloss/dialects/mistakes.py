@@ -38,10 +38,7 @@ class Call(NamedTuple):
         given = x.astype(reading.dtype)
         logits, p = (given, sigmoid(given)) if quantity == LOGITS else (logit(given), given)
         call = cls(reading, logits, p, t, None if reading.weighs == "no" else w, math.nan)
-        try:
-            return call._replace(value=call.again())
-        except LoglossError:  # a mistake may be what it takes
-            return call
+        return call._replace(value=call.again())
 
     @property
     def right(self) -> Array:
@@ -49,10 +46,13 @@ class Call(NamedTuple):
         return self.logits if self.reading.takes == LOGITS else self.probabilities
 
     def again(self, *, x: Array | None = None, t: Array | None = None, rows: Any = ..., w: Any = True) -> float:
-        """The number for other predictions, targets or rows, or with other weights than its own."""
+        """The number for other predictions, targets or rows, or with other weights than its own; NaN if refused."""
         x, t = self.right if x is None else x.astype(self.reading.dtype), self.t if t is None else t
         w = self.w if w is True else w
-        return float(self.reading.compute(x[rows], t[rows], None if w is None else w[rows]))
+        try:
+            return float(self.reading.compute(x[rows], t[rows], None if w is None else w[rows]))
+        except LoglossError:
+            return math.nan
 
     def differs(self, value: float) -> bool:
         """Whether a number is not this one, which another order of sums would change as well."""
@@ -131,6 +131,12 @@ def _balanced(call: Call) -> float | None:
     return math.fsum(call.again(rows=call.t == label) for label in (0, 1)) / 2
 
 
+def _priced(call: Call) -> float | None:
+    """The mean where a positive costs as many times more as there are more negatives."""
+    balanced = _balanced(call) if call.w is None else None
+    return None if balanced is None else balanced * 2 * float((call.t == 0).mean())
+
+
 def _is_hard(t: Array) -> bool:
     return bool(((t == 0) | (t == 1)).all())
 
@@ -200,6 +206,7 @@ MISTAKES = (
     Mistake("every target with every prediction: shapes (N,) and (N, 1)", _everyone_with_everyone),
     *(_of_class(positive, alone) for positive in (True, False) for alone in (False, True)),
     Mistake("both classes weighing the same", _balanced),
+    Mistake("a pos_weight of negatives / positives", _priced),
     *map(_kept, ("float32", "float16")),
     *map(_rounded, (1, 2, 3, 4, 6)),
 )
