@@ -62,7 +62,6 @@ SECOND = {
     "a pattern": "g*d.csv",
     "a list": "@list.txt",
     "a link": "link.csv",
-    "a hard link": "hard.csv",
 }
 
 
@@ -72,8 +71,6 @@ def test_a_file_that_is_named_twice(named: str, refused: Refused):
     Path("list.txt").write_text("good.csv\n")
     if named == "a link":
         Path("link.csv").symlink_to("good.csv")
-    if named == "a hard link":
-        Path("hard.csv").hardlink_to("good.csv")
     second = SECOND[named].format(folder=Path.cwd().name, here=Path.cwd())
     said = "good.csv and .+ are the same|good.csv is named twice"
     assert re.search(f"every file must be named once.*; ({said}); leave one out", refused("good.csv", second, *Y_AND_P))
