@@ -326,6 +326,14 @@ COMMANDS = {
         "score one.csv --target y --probability p --output ''",
         "'' cannot be written: it is no name of a file",
     ),
+    "over predictions": (
+        "score one.csv --target y --probability p --save-state ./one.csv",
+        "it is read, and would be lost",
+    ),
+    "over labels": (
+        "score one.csv --labels two.csv --key y --target y --probability p --output two.csv",
+        "would be lost",
+    ),
     "no state": (
         "score one.csv --target y --probability p --save-state ''",
         "'' cannot be written: it is no name of a file",
@@ -359,4 +367,5 @@ def test_what_a_stranger_is_told(
         assert main(shlex.split(command)) == (0 if case == "one row" else 2)
     out, err = capsys.readouterr()
     assert message in out + err
+    assert Path("one.csv").read_text() == "y,p\n1,0.75\n"
     assert (err == "") == (case == "one row")
