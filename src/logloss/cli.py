@@ -221,6 +221,7 @@ def _run(argv: Sequence[str] | None) -> int:
     asked = parser()
     arguments = asked.parse_args(argv)
     arguments.line = shlex.join(["logloss", *(sys.argv[1:] if argv is None else argv)])
+    _require_other_places(arguments)
     special = {"explain": _explain, "compare": _compare, "segments": _segments, "drift": _drift}
     if getattr(arguments, "save_state", None) is not None:  # before hours of reading
         from .scores import check_place
@@ -246,6 +247,19 @@ def _require_nothing_of_rows(arguments: argparse.Namespace) -> None:
                 f"{option} is about scores, and there are only those of rows that a database returned; run this query "
                 "there first, and name its rows (--result)."
             )
+
+
+def _require_other_places(arguments: argparse.Namespace) -> None:
+    """Refuse to write over what is read: only states may take the place of what they were added up from."""
+    if _are_states(arguments):
+        return
+    given = vars(arguments)
+    read = [*(given.get("files") or ()), given.get("labels"), given.get("against"), given.get("result")]
+    real = {os.path.realpath(one) for one in read if one}
+    for option in ("save_state", "output"):
+        place = given.get(option)
+        if place and os.path.realpath(place) in real:
+            raise InvalidInputError(f"{place} cannot be written: it is read, and would be lost; choose another place.")
 
 
 def _run_command(arguments: argparse.Namespace) -> int:

@@ -102,6 +102,8 @@ def test_names_of_tables_in_other_dialects() -> None:
         assert f"FROM {written}" in ll.sql("my table", target="y", logit="z", dialect=dialect).text
     with pytest.raises(ll.InvalidInputError, match="must be SQL that can be written for spark; this cannot"):
         ll.sql("(select", target="y", logit="z", dialect="spark")
+    with pytest.raises(ll.InvalidInputError, match="a database knows its own; name each, with commas between them"):
+        ll.sql("t", target="y_*", probability="p_*")
     with pytest.raises(ll.InvalidInputError, match="a table must be named; got ' '"):
         ll.sql(" ", target="y", logit="z")
 

@@ -62,7 +62,6 @@ SECOND = {
     "a pattern": "g*d.csv",
     "a list": "@list.txt",
     "a link": "link.csv",
-    "a hard link": "hard.csv",
 }
 
 
@@ -72,8 +71,6 @@ def test_a_file_that_is_named_twice(named: str, refused: Refused):
     Path("list.txt").write_text("good.csv\n")
     if named == "a link":
         Path("link.csv").symlink_to("good.csv")
-    if named == "a hard link":
-        Path("hard.csv").hardlink_to("good.csv")
     second = SECOND[named].format(folder=Path.cwd().name, here=Path.cwd())
     said = "good.csv and .+ are the same|good.csv is named twice"
     assert re.search(f"every file must be named once.*; ({said}); leave one out", refused("good.csv", second, *Y_AND_P))
@@ -329,6 +326,14 @@ COMMANDS = {
         "score one.csv --target y --probability p --output ''",
         "'' cannot be written: it is no name of a file",
     ),
+    "over predictions": (
+        "score one.csv --target y --probability p --save-state ./one.csv",
+        "it is read, and would be lost",
+    ),
+    "over labels": (
+        "score one.csv --labels two.csv --key y --target y --probability p --output two.csv",
+        "would be lost",
+    ),
     "no state": (
         "score one.csv --target y --probability p --save-state ''",
         "'' cannot be written: it is no name of a file",
@@ -362,4 +367,5 @@ def test_what_a_stranger_is_told(
         assert main(shlex.split(command)) == (0 if case == "one row" else 2)
     out, err = capsys.readouterr()
     assert message in out + err
+    assert Path("one.csv").read_text() == "y,p\n1,0.75\n"
     assert (err == "") == (case == "one row")

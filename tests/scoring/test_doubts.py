@@ -126,7 +126,7 @@ OBJECTS = {
     "another protocol": (Table(), r"got Table; give polars\.from_dataframe"),
     "encoded runs": (
         pa.table({"y": pa.RunEndEncodedArray.from_arrays([2], [1])}),
-        r"the table must be of columns that Polars reads; it is a Table, .*; convert them, or give",
+        r"the table must be of columns that Polars reads; it is a Table, .*; convert them, leave them out",
     ),
     "a structure": (pl.DataFrame({"y": [1], "p": [{"a": 0.5}]}), r"name one of its fields, as p\.a\."),
     "dates": (pl.DataFrame({"y": [1], "p": [date(2026, 1, 1)]}), r"it holds Date; name another column, or convert"),

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,8 +87,9 @@ def running(*arguments: object, **environment: str) -> Iterator[tuple[subprocess
 def long(tmp_path_factory: pytest.TempPathFactory, acs_path: Path) -> Path:
     """Half a minute of reading."""
     directory = tmp_path_factory.mktemp("long")
-    for number in range(2_500):
-        (directory / f"{number}.parquet").symlink_to(acs_path)
+    shutil.copy(acs_path, directory / "0.parquet")
+    for number in range(1, 2_500):
+        (directory / f"{number}.parquet").hardlink_to(directory / "0.parquet")
     return directory
 
 

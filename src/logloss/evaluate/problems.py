@@ -240,6 +240,11 @@ def _matched(target: str, prediction: str, columns: Sequence[str]) -> list[tuple
     targets = {label: name for label, name in _matching(target, columns).items() if name not in predicted.values()}
     alone = [targets[label] for label in targets if label not in predicted]
     alone += [predicted[label] for label in predicted if label not in targets]
+    if not columns:
+        raise InvalidInputError(
+            f"a pattern stands for columns that are known; got {target!r} and {prediction!r}, and a database knows its "
+            "own; name each, with commas between them."
+        )
     if alone or not targets:
         raise InvalidInputError(
             f"{target!r} and {prediction!r} must match columns in pairs, by what * stands for; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,7 +46,7 @@ def each(function: Callable[[_One], _Other], files: Sequence[_One], elsewhere: b
 
 def require_different(paths: Sequence[Path | Remote | None]) -> None:
     """Refuse a file that is named twice, by whatever paths and links: it may be there for another one."""
-    seen: dict[object, str] = {}
+    seen: dict[str | None, str] = {}
     for path in paths:
         name = "standard input" if path is None else shown(path) if isinstance(path, Path) else urls.public(path.url)
         identity = _identity(path)
@@ -55,15 +56,11 @@ def require_different(paths: Sequence[Path | Remote | None]) -> None:
         seen[identity] = name
 
 
-def _identity(path: Path | Remote | None) -> object:
-    """What is the same for paths of one file. Some file systems number files anew: the other two tell these apart."""
-    if not isinstance(path, Path):
-        return None if path is None else path.url
-    try:
-        found = path.stat()
-    except OSError:  # whoever reads it says why
-        return path
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+def _identity(path: Path | Remote | None) -> str | None:
+    """What is the same for paths of one file. Hard links are files of their own: none of them stands for another."""
+    if isinstance(path, Path):
+        return os.path.realpath(path)
+    return None if path is None else path.url
 
 
 def _given(found: Found, format_in: str) -> str:
