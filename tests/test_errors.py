@@ -275,6 +275,8 @@ def test_denominator_of_no_reduction():
 
 TYPES = [
     (np.zeros(2, complex), [0, 1], "logits must be float16, bfloat16, float32 or float64; got dtype complex128."),
+    (np.zeros(2, complex), [0, 1], "got dtype complex128. Use logits.real."),
+    ([0.0, 1.0], np.zeros(2, complex), "got dtype complex128. Use targets.real."),
     (np.zeros(2, np.longdouble), [0, 1], "Use logits.astype('float32')."),
     (["a", "b"], [0, 1], "logits must be"),
     ([0.0, object()], [0, 1], "logits must hold numbers; it is <object object"),

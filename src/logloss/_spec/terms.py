@@ -148,6 +148,8 @@ def number(one: Number, value: Any) -> float | None:
 
 def is_number(value: Any) -> bool:
     """May it be one real number? Python makes numbers of text and of truth, and NumPy 2.0 of an array of one."""
+    if type(value) in (float, int):
+        return True
     if isinstance(value, str | bytes | bytearray) or _is_truth(value) or "complex" in str(getattr(value, "dtype", "")):
         return False
     return not (hasattr(value, "__array_interface__") and _has_axes(value))
@@ -167,7 +169,7 @@ def _is_truth(value: Any) -> bool:
 
 def refuse_truth(name: str, value: Any) -> None:
     """One True or False is no number; an array of them is one of ones and zeros."""
-    if _is_truth(value) and not _has_axes(value):
+    if not _has_axes(value) and _is_truth(value):  # in this order: to spell a type takes a microsecond
         raise InvalidInputError(
             f"{name} must be a number; got {value!r:.60}. Leave it out, or give the number that is meant."
         )
