@@ -139,6 +139,8 @@ DOMAINS = [
     (bce, {"label_smoothing": 10**400}, "label_smoothing must be"),
     (bce, {"label_smoothing": "0.1"}, "got '0.1'. Use float(label_smoothing)."),
     (bce, {"axis": [0, 1]}, "got [0, 1]. Use a tuple."),
+    (bce, {"axis": np.array(1)}, "got array(1). Use int(axis)."),
+    (bce, {"ignore_index": np.array(1)}, "got array(1). Use float(ignore_index)."),
     *(
         (bce, {"pos_weight": weight, "label_axis": axis}, "label_axis must name an axis of the logits of shape (3, 4)")
         for axis in ("x", None, 0.5, True, np.array([0, 1]))
