@@ -142,6 +142,8 @@ DOMAINS = [
     (bce, {"label_smoothing": 10**400}, "label_smoothing must be"),
     (bce, {"label_smoothing": "0.1"}, "got '0.1'. Use float(label_smoothing)."),
     (bce, {"axis": [0, 1]}, "got [0, 1]. Use a tuple."),
+    (bce, {"axis": np.array(1)}, "got array(1). Use int(axis)."),
+    (bce, {"ignore_index": np.array(1)}, "got array(1). Use float(ignore_index)."),
     *(
         (bce, {"pos_weight": weight, "label_axis": axis}, "label_axis must name an axis of the logits of shape (3, 4)")
         for axis in ("x", None, 0.5, True, np.array([0, 1]))
@@ -278,6 +280,8 @@ def test_denominator_of_no_reduction():
 
 TYPES = [
     (np.zeros(2, complex), [0, 1], "logits must be float16, bfloat16, float32 or float64; got dtype complex128."),
+    (np.zeros(2, complex), [0, 1], "got dtype complex128. Use logits.real."),
+    ([0.0, 1.0], np.zeros(2, complex), "got dtype complex128. Use targets.real."),
     (np.zeros(2, np.longdouble), [0, 1], "Use logits.astype('float32')."),
     (["a", "b"], [0, 1], "logits must be"),
     ([0.0, object()], [0, 1], "logits must hold numbers; it is <object object"),

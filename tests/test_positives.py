@@ -253,6 +253,13 @@ def test_errors(make, text):
     assert text in str(caught.value)
 
 
+def test_padding_that_is_masked_is_not_read_as_labels():
+    padded = np.ma.masked_array([[0, 2]], [[False, True]])
+    with pytest.raises(ll.UnsupportedTypeError, match=r"its mask would be lost\. Use padded\.filled\(-1\)"):
+        Positives.from_padded(padded, labels=3)
+    assert Positives.from_padded(padded.filled(-1), labels=3).indices.tolist() == [0]
+
+
 def test_only_sparse_matrices():
     with pytest.raises(ll.UnsupportedTypeError, match=r"got numpy\.ndarray\. Use scipy\.sparse\.csr_array\(matrix\)"):
         Positives.from_scipy(np.eye(3))

@@ -72,4 +72,7 @@ def test_bad_input_says_rule_value_and_remedy():
     text = message(ll.InvalidInputError, ll.sample_labels, TARGETS, 3, probabilities=[1.0] * 6 + [0.0])
     assert "got 0 at index 6" in text
     assert "(7,)" in message(ll.InvalidInputError, ll.sample_labels, TARGETS, 3, probabilities=[1.0])
+    text = message(ll.InvalidInputError, ll.sample_labels, TARGETS, 3, probabilities=["1"] * 7)
+    assert "probabilities must hold real numbers" in text
+    assert ll.sample_labels(TARGETS, 3, rng=0)[0].tolist() == ll.sample_labels(TARGETS, 3, rng=0)[0].tolist()
     assert "got ndarray" in message(ll.UnsupportedTypeError, ll.sample_labels, np.zeros((2, 3)), 3)

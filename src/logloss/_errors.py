@@ -37,8 +37,6 @@ class DistributedError(LoglossError, RuntimeError):
     """A process of a group that has left or does not answer."""
 
 
-for _kind in (
-    InvalidInputError,
-    UnsupportedTypeError,
-):  # AutoGraph raises such classes again, for others one of its own
+for _kind in (InvalidInputError, UnsupportedTypeError):
+    # By this TensorFlow's AutoGraph knows that it may raise such a class again; for others it has one of its own.
     _kind.__init__ = Exception.__init__  # type: ignore[method-assign]

@@ -10,6 +10,7 @@ import numpy as np
 from ._backends.kinds import backend_of, host
 from ._errors import InvalidInputError
 from ._spec.options import Options
+from ._spec.terms import refuse_truth
 from ._targets.positives import Positives
 from ._types import A, Array, F, Floats, Numbers, S
 
@@ -117,6 +118,7 @@ def _log_in(name: str, value: Any, high: float, shape: tuple[int, ...]) -> Any:
 
     if value is None:
         return 0.0
+    refuse_truth(name, value)
     array = OptionArrays.float64(name, value)
     if array.ndim and array.shape != shape[-1:]:
         raise InvalidInputError(

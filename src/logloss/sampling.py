@@ -70,7 +70,7 @@ def sample_labels(
         raise InvalidInputError(f"count must be a positive whole number of negatives; got {count!r}. Use 1,000, say.")
     kept, chances = np.unique(targets.indices), _chances(probabilities, targets.shape[1])
     others = targets.shape[1] - len(kept)
-    rng = np.random.default_rng() if rng is None else rng
+    rng = np.random.default_rng(rng)  # one that is given is used as it is
     drawn = _drawn(kept, chances, others, count, rng) if others else np.zeros(0, np.int64)
     return weighted(targets, kept, drawn, chances)
 
@@ -93,9 +93,11 @@ def weighted(targets: Positives, kept: Array, drawn: Array, chances: Array | Non
 
 
 def _chances(probabilities: Any, labels: int) -> Array | None:
+    from ._backends.operands import OptionArrays  # brings Numba
+
     if probabilities is None:
         return None
-    array = np.asarray(probabilities, np.float64)
+    array = OptionArrays.float64("probabilities", probabilities)
     if array.shape != (labels,):
         raise InvalidInputError(
             f"probabilities must have shape ({labels},), one number per label; got shape {array.shape}. "

@@ -11,7 +11,6 @@ from typing import Any, Self
 import numpy as np
 
 from ._backends.kinds import backend_of, host
-from ._backends.operands import OptionArrays
 from ._errors import InvalidInputError
 from ._kernels.window import DIGITS
 from ._spec.options import given_options, switch
@@ -94,6 +93,8 @@ class ScoreSums:
         Raises:
             InvalidInputError: shapes that differ, or a number out of range; the message says which and where.
         """
+        from ._backends.operands import OptionArrays  # brings Numba
+
         backend, from_logits = backend_of(predictions, y_true), switch("from_logits", from_logits)
         y_true, predictions, sample_weight = map(backend.on_host, (y_true, predictions, sample_weight))
         t, x = np.asarray(host().target_array(y_true)), host().floating(predictions, "predictions")

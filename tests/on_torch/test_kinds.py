@@ -71,6 +71,8 @@ def test_arrays_beside_tensors_are_told_the_call():
         (None, "Give targets as an array of torch."),
     ):
         assert remedy in message(ll.UnsupportedTypeError, bce, torch.zeros(3), targets)
+    text = message(ll.UnsupportedTypeError, BCEWithLogitsLoss(), torch.zeros(3), masked)
+    assert "Use torch.as_tensor(targets.data), and mask=, made of ~targets.mask." in text
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (2, 2)])

@@ -63,5 +63,9 @@ def test_distributed_tensors():
         want.backward()
         torch.testing.assert_close(loss.full_tensor(), want)
         torch.testing.assert_close(x.grad.full_tensor(), whole.grad)
+        with pytest.raises(RuntimeError, match=r"mixed torch\.Tensor and DTensor"):  # PyTorch says it well
+            drop_in.binary_cross_entropy_with_logits(whole.detach(), t)
+        with pytest.raises(ll.UnsupportedTypeError, match=r"got a DTensor .* Use full_tensor\(\)"):
+            ll.balanced_pos_weight(t)
     finally:
         distributed.destroy_process_group()

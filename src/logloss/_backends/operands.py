@@ -106,7 +106,8 @@ def floating(value: Any, name: str) -> Array:
         return array
     if array.dtype.kind in "biu":
         return array.astype(np.float64)
-    raise not_floating(name, array.dtype, f"Use {name}.astype('float32').")
+    remedy = "real" if array.dtype.kind == "c" else "astype('float32')"
+    raise not_floating(name, array.dtype, f"Use {name}.{remedy}.")
 
 
 def target_array(value: Any) -> Any:
@@ -119,7 +120,7 @@ def target_array(value: Any) -> Any:
         array = array_of("targets", value)
     array = numbers_of("targets", array)
     if array.dtype.kind not in "biuf" and not is_bfloat16(array.dtype):
-        raise not_targets(array.dtype)
+        raise not_targets(array.dtype, "Use targets.real." if array.dtype.kind == "c" else "Encode labels as 0 and 1.")
     return array
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from .._errors import InvalidInputError
 from .._types import Shape
 from .options import Options, is_validation
-from .terms import Arrays, agree, is_axis, refuse_truth
+from .terms import Arrays, agree, has_axes, is_axis, refuse_truth
 
 REDUCTIONS = ("none", "sum", "mean", "weighted_mean", "batchmean")
 
@@ -45,7 +45,9 @@ def reduced_axes(axis: Any, ndim: int) -> tuple[int, ...]:
     """The axes to reduce, as sorted positions from the front."""
     axes = axis if isinstance(axis, tuple) else (axis,)
     if not all(is_axis(one, ndim) for one in axes):
-        remedy = "Use a tuple." if isinstance(axis, list) else "Use None to reduce over all of them."
+        remedy = "Use None to reduce over all of them."
+        if hasattr(axis, "dtype") or isinstance(axis, list):
+            remedy = "Use a tuple." if has_axes(axis) else "Use int(axis)."
         raise InvalidInputError(f"axis must name axes of logits with {ndim} axes; got {axis!r}. {remedy}")
     positions = tuple(sorted(int(one) % ndim for one in axes))
     if len(set(positions)) != len(positions):

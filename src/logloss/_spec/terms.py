@@ -131,7 +131,7 @@ def number(one: Number, value: Any) -> float | None:
     """A number's value, checked."""
     if value is None and one.optional:
         return None
-    if hasattr(value, "__array_interface__") and not _has_axes(value):
+    if hasattr(value, "__array_interface__") and not has_axes(value):
         value = value[()]
     try:
         found = float(value) if is_number(value) else math.nan
@@ -148,9 +148,11 @@ def number(one: Number, value: Any) -> float | None:
 
 def is_number(value: Any) -> bool:
     """May it be one real number? Python makes numbers of text and of truth, and NumPy 2.0 of an array of one."""
+    if type(value) in (float, int):
+        return True
     if isinstance(value, str | bytes | bytearray) or _is_truth(value) or "complex" in str(getattr(value, "dtype", "")):
         return False
-    return not (hasattr(value, "__array_interface__") and _has_axes(value))
+    return not (hasattr(value, "__array_interface__") and has_axes(value))
 
 
 def _spells_number(value: Any) -> bool:
@@ -167,7 +169,7 @@ def _is_truth(value: Any) -> bool:
 
 def refuse_truth(name: str, value: Any) -> None:
     """One True or False is no number; an array of them is one of ones and zeros."""
-    if _is_truth(value) and not _has_axes(value):
+    if not has_axes(value) and _is_truth(value):  # in this order: to spell a type takes a microsecond
         raise InvalidInputError(
             f"{name} must be a number; got {value!r:.60}. Leave it out, or give the number that is meant."
         )
@@ -186,12 +188,13 @@ def _parameters(
 
 def _number_per_label(one: Number, value: Any, shape: tuple[Any, ...], label_axis: int | None, arrays: Arrays) -> Any:
     """One number, or a vector of them along the labels."""
-    if value is None or isinstance(value, float | int) or not _has_axes(value):
+    if value is None or isinstance(value, float | int) or not has_axes(value):
         return arrays.number(one, value)
     return _along_labels(one.name, arrays.inside(one, arrays.float64(one.name, value)), shape, label_axis, arrays)
 
 
-def _has_axes(value: Any) -> bool:
+def has_axes(value: Any) -> bool:
+    """Is it a list, or an array with axes?"""
     return isinstance(value, list | tuple) or getattr(value, "shape", ()) != ()
 
 
@@ -348,7 +351,9 @@ def _ignored(value: Any, dtype: Any, arrays: Arrays) -> float | None:
             "ignore_index needs an array of targets; got positive indices. Use mask= to leave elements out."
         )
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise InvalidInputError(f"ignore_index must be one number; got {value!r}. For several values use mask=.")
+        alone = hasattr(value, "dtype") and not has_axes(value) and is_number(value)
+        remedy = "Use float(ignore_index)." if alone or _spells_number(value) else "For several values use mask=."
+        raise InvalidInputError(f"ignore_index must be one number; got {value!r:.60}. {remedy}")
     try:
         exact = arrays.representable(dtype, value)
     except OverflowError:  # more digits than any type has

@@ -169,6 +169,11 @@ def _shape(shape: Any) -> tuple[int, int]:
 
 
 def _integers(name: str, value: Any, ndim: int = 1) -> Array:
+    if isinstance(value, np.ma.MaskedArray):
+        raise UnsupportedTypeError(
+            f"{name} must not be a masked array: its mask would be lost. Use {name}.filled(-1) for padding, or "
+            f"{name}.compressed() for one row."
+        )
     try:
         array = np.asarray(value)
     except ValueError:  # rows of different lengths

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from .._backends.kinds import backend_of
-from .._backends.operands import array_of
 from .._errors import InvalidInputError, MissingDependencyError, UnsupportedTypeError
 from .._spec.losses import Primitive
 from .._spec.options import Options, switch
@@ -39,6 +38,8 @@ def _is_live(value: Any) -> bool:
 
 def _kept(name: str, value: Any) -> Any:
     """A setting as a number, a list, or the variable itself."""
+    from .._backends.operands import array_of  # brings Numba
+
     return value if value is None or _is_live(value) else array_of(name, value).tolist()
 
 

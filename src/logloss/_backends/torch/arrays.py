@@ -18,6 +18,7 @@ from ..._types import Array
 from .._diagnosis import not_boolean, not_floating, not_real, not_targets
 from ..kinds import framework_of
 from ..operands import OptionArrays
+from . import state
 
 FLOATS = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
 _HALVES = frozenset((torch.float16, torch.bfloat16))
@@ -69,6 +70,11 @@ def on_host(value: Any) -> Any:
     if not isinstance(value, torch.Tensor):
         return value
     value = _strided("values", value)
+    if not state.has_memory(value):
+        raise UnsupportedTypeError(
+            f"statistics are computed of values; got a {type(value).__name__} without memory of its own. "
+            "Use full_tensor() of distributed ones."
+        )
     return view((value.float() if value.dtype is torch.bfloat16 else value).cpu())
 
 
@@ -78,7 +84,7 @@ def on_host(value: Any) -> Any:
 def floating(value: Any, name: str) -> Any:
     """Logits (or probabilities) as a floating tensor; integers become float64."""
     if not isinstance(value, torch.Tensor):
-        raise UnsupportedTypeError(f"{name} must be a tensor; got {_type_of(value)}. Use {_call_for(value)}({name}).")
+        raise UnsupportedTypeError(f"{name} must be a tensor; got {_type_of(value)}. Use {_call_for(name, value)}.")
     if value.is_nested or value.is_quantized or value.dtype in FLOATS:
         return _strided(name, value)
     if value.dtype in _TARGETS:
@@ -92,7 +98,7 @@ def target_array(value: Any) -> Any:
         return value
     if not isinstance(value, torch.Tensor):
         raise UnsupportedTypeError(
-            f"targets must be a tensor like the logits; got {_type_of(value)}. Use {_call_for(value)}(targets)."
+            f"targets must be a tensor like the logits; got {_type_of(value)}. Use {_call_for('targets', value)}."
         )
     if value.is_nested or value.is_quantized or value.dtype in _TARGETS:
         return _strided("targets", value)
@@ -108,9 +114,11 @@ def holds_tensors(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(isinstance(one, torch.Tensor) for one in value)
 
 
-def _call_for(value: Any) -> str:
+def _call_for(name: str, value: Any) -> str:
     """What makes a tensor of it."""
-    return "torch.stack" if holds_tensors(value) else "torch.as_tensor"
+    if isinstance(value, np.ma.MaskedArray):
+        return f"torch.as_tensor({name}.data), and mask=, made of ~{name}.mask"
+    return f"torch.{'stack' if holds_tensors(value) else 'as_tensor'}({name})"
 
 
 def _strided(name: str, value: Any) -> Any:

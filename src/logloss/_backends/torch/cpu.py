@@ -39,9 +39,10 @@ class _Problem(numpy.Problem):
             raise
 
 
-def serves(call: Call, x: Any, t: Any) -> bool:  # noqa: ARG001 - other ways look at them
+def serves(call: Call, x: Any, t: Any) -> bool:
     """CPU tensors in eager code, and losses that have a kernel."""
-    return x.is_cpu and state.has_memory(x) and has_kernel(call)
+    tensors = call.tensors if isinstance(t, Positives) else (t, *call.tensors)
+    return x.is_cpu and state.has_memory(x) and all(map(state.has_memory, tensors)) and has_kernel(call)
 
 
 def has_kernel(call: Call) -> bool:
