@@ -67,8 +67,9 @@ def check_full_blocks() -> None:
                 ]
                 a = np.array([float(Fraction(x) * Fraction(2) ** unit) for x in whole])
                 totals, digits = np.full(exact.MAX_LEVELS, 77, np.int64), np.zeros(DIGITS * TERMS, np.int64)
-                e, used, _ = exact.split(a, np.full(a.size, np.nan), unit + span, unit, totals)
+                e, used, overflow = exact.split(a, np.full(a.size, np.nan), unit + span, unit, totals)
                 assert used == levels
+                assert not overflow
                 exact.deposit(totals, used, e, LOWEST, digits, MIDDLE, TERMS)
                 assert value(digits, LOWEST) == sum(whole) * Fraction(2) ** unit
 
@@ -87,7 +88,8 @@ def check_one_by_one(a: np.ndarray) -> None:
             exact.deposit_narrow(np.array([0.0] * MIDDLE + [x]), MIDDLE + 1, digits, TERMS)
         assert value(digits, FINEST) == sum(map(Fraction, a))
         totals = np.zeros(exact.MAX_LEVELS, np.int64)
-        used, levels, _ = exact.split(a, np.empty(a.size), high + 1, low - 52, totals)
+        used, levels, overflow = exact.split(a, np.empty(a.size), high + 1, low - 52, totals)
+        assert not overflow
         digits[:] = 0
         exact.deposit(totals, levels, used, FINEST, digits, MIDDLE, TERMS)
         assert value(digits, FINEST) == sum(map(Fraction, a))
