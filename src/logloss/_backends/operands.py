@@ -201,11 +201,6 @@ class OptionArrays(KnownLengths):
         raise InvalidInputError(f"{name} must be {rule}; got {array[where]:g}{at}. {remedy}")
 
     @staticmethod
-    def as_long(name: str, array: Array, axes: tuple[int, ...], *, or_one: bool) -> Array:  # noqa: ARG004
-        """The array: NumPy knows every length."""
-        return array
-
-    @staticmethod
     def number(one: Number, value: Any) -> float | None:
         """The number's value."""
         return number(one, value)
