@@ -249,13 +249,13 @@ def test_signatures_name_every_option():
 @pytest.mark.parametrize("given", [{"reduction": name} for name in reductions.REDUCTIONS] + [{}, {"axis": 0}])
 def test_reductions_that_there_are(given):
     assert reductions.REDUCTIONS == ("none", "sum", "mean", "weighted_mean", "batchmean")
-    reductions.check_reduction(Options(**given))
+    reductions.check_static(Options(**given))
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean", "weighted_mean"])
 def test_reductions_along_axes_and_by_another_denominator(reduction):
-    reductions.check_reduction(Options(reduction=reduction, axis=0, normalizer=3))
-    reductions.check_reduction(Options(reduction="batchmean", normalizer=3))
+    reductions.check_static(Options(reduction=reduction, axis=0, normalizer=3))
+    reductions.check_static(Options(reduction="batchmean", normalizer=3))
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_reductions_along_axes_and_by_another_denominator(reduction):
     ],
 )
 def test_reductions_that_cannot_be(given, text):
-    assert message(ll.InvalidInputError, reductions.check_reduction, Options(**given)) == text
+    assert message(ll.InvalidInputError, reductions.check_static, Options(**given)) == text
 
 
 @pytest.mark.parametrize(
@@ -303,10 +303,15 @@ def test_axes(axis, reduced, kept, shape):
     assert reductions.reduced_shape(given, (2, 3, 5)) == shape
 
 
-@pytest.mark.parametrize("axis", [3, -4, (0, 3), 1.0, True, "0", [0]])
-def test_axes_that_are_none(axis):
+@pytest.mark.parametrize(
+    ("axis", "remedy"),
+    [(axis, "Use None to reduce over all of them.") for axis in (3, -4, (0, 3), 1.0, True, "0")]
+    + [([0], "Use a tuple."), (np.array([0]), "Use a tuple."), (np.array(0), "Use int(axis).")],
+    ids=repr,
+)
+def test_axes_that_are_none(axis, remedy):
     text = message(ll.InvalidInputError, reductions.reduced_axes, axis, 3)
-    assert text == f"axis must name axes of logits with 3 axes; got {axis!r}. Use None to reduce over all of them."
+    assert text == f"axis must name axes of logits with 3 axes; got {axis!r}. {remedy}"
 
 
 @pytest.mark.parametrize("axis", [(0, 0), (1, -2), (2, 0, -1)])

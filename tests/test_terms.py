@@ -147,16 +147,17 @@ def test_numbers_in_their_interval(value, want):
         (np.float32(0.25), "0.25"),
         (np.array(4), "4.0"),
         (nan, "nan"),
-        (np.array(nan), "array(nan)"),
+        (np.array(nan), "nan"),
+        (np.float32(nan), "nan"),
         ("much", "'much'"),
         ([1.0], "[1.0]"),
         (np.array([1.0]), "array([1.])"),
         (np.array([1.0, 2.0]), "array([1., 2.])"),
-        (10**400, str(10**400)),
+        (10**400, str(10**400)[:60]),
         (Many(), "many"),
         (inf, "inf"),
     ],
-    ids=str,
+    ids=lambda one: repr(one)[:20],
 )
 def test_numbers_that_are_none(value, got):
     text = message(ll.InvalidInputError, spec.number, ONE, value)

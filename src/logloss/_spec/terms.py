@@ -133,12 +133,14 @@ def number(one: Number, value: Any) -> float | None:
         return None
     if hasattr(value, "__array_interface__") and not has_axes(value):
         value = value[()]
+    found, got = math.nan, value
     try:
-        found = float(value) if is_number(value) else math.nan
+        if is_number(value):
+            found = float(value)
+            got = found if hasattr(value, "dtype") else value
     except (TypeError, ValueError, OverflowError, RuntimeError):
-        found = math.nan
+        pass
     if not one.low <= found <= one.high or found == math.inf:  # isinf is unknown to traced code
-        got = found if hasattr(value, "dtype") and found == found else value
         remedy = f"Use float({one.name})." if _spells_number(value) else one.remedy
         raise InvalidInputError(
             f"{one.name} must be a finite number in [{one.low:g}, {one.high:g}]; got {got!r:.60}. {remedy}"
