@@ -48,7 +48,7 @@ def test_auc(positives, negatives, truth):
     inside = []
     for _ in range(300):
         z = rng.normal(size=y.size) + shift * y
-        inside.append(covers(area(plain(1 / (1 + np.exp(-z)), y)).auc, truth))
+        inside.append(covers(area(plain(1 / (1 + np.exp(-z)), y)), truth))
     assert 0.91 <= np.mean(inside) <= 0.998
 
 

@@ -233,7 +233,8 @@ def _require_one_index(columns: Mapping[str, Any]) -> None:
 def _values(column: Any) -> Any:
     """A column as Polars takes it: arrays of objects, and pandas' own arrays, as lists; what is missing, as None."""
     if isinstance(column, np.ndarray):
-        return list(map(_known, column.tolist())) if column.dtype == np.object_ else column
+        masked = isinstance(column, np.ma.MaskedArray)  # of which Polars before 2.1 took what lies under the mask
+        return list(map(_known, column.tolist())) if masked or column.dtype == np.object_ else column
     if isinstance(column, list):
         return column if all(type(one).__name__ != "NAType" for one in column) else list(map(_known, column))
     if type(column).__module__.startswith("pandas.") and not hasattr(column, "to_frame"):
