@@ -227,31 +227,3 @@ logging.getLogger().addHandler(Handler())
 def test_nothing_is_written_by(small, code):
     with read_only(small):
         assert interpreter(AS_ANY_USER, source=small, home=small, CODE=CANNOT_WRITE + code) == ("", "")
-
-
-INTERRUPTED = """
-import _thread, sys
-
-class Interrupts:
-    "As Ctrl-C amid the import of a module."
-
-    def find_spec(self, name, path=None, target=None):
-        if name == {name!r}:
-            sys.meta_path.remove(self)
-            _thread.interrupt_main()
-
-sys.meta_path.insert(0, Interrupts())
-import numpy as np, logloss as ll
-
-for turn in range(2):
-    try:
-        print(f"{{ll.binary_cross_entropy_with_logits(np.zeros(3), np.ones(3)):.4f}}")
-    except KeyboardInterrupt:
-        print("interrupted")
-"""
-
-
-@pytest.mark.parametrize("name", ["numba.core.types", "numba.core.typing.npydecl"])
-def test_an_interrupt_while_numba_is_loaded_comes_when_it_is_whole(name):
-    """Half of it, in a notebook or in a worker that goes on, could not be loaded again."""
-    assert python(INTERRUPTED.format(name=name)).split() == ["interrupted", "0.6931"]

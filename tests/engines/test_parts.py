@@ -20,6 +20,7 @@ from logloss.engines.parts import Answer, Part, Worker
 from logloss.engines.task import Task
 from logloss.evaluate import storage
 from logloss.sources import open_source
+from worker import python
 
 
 def test_parts_add_to_the_whole(files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,3 +202,33 @@ def test_the_command_line(files: list[str], tmp_path: Path, capsys: pytest.Captu
     assert len(list(tmp_path.iterdir())) == len(files)
     assert main([*arguments, "--on-error", "skip"]) == 0
     assert json.loads(capsys.readouterr().out) == found
+
+
+INTERRUPTED = """
+import _thread, sys
+
+class Interrupts:
+    "As a cancelled task has it, amid the import of a module."
+
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            sys.meta_path.remove(self)
+            _thread.interrupt_main()
+
+sys.meta_path.insert(0, Interrupts())
+from logloss.engines.parts import Part, Worker
+from logloss.engines.task import Task
+from logloss.sources import open_source
+
+for turn in range(2):
+    try:
+        print(Worker(Task({{"target": "y", "logit": "z"}}))(Part(0, open_source({file!r}))).rows)
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("name", ["numba.core.types", "numba.core.typing.npydecl"])
+def test_an_interrupt_while_numba_is_loaded_comes_when_it_is_whole(name: str, files: list[str]) -> None:
+    """A worker of Ray goes on with other tasks, and half of it could not be loaded again."""
+    assert python(INTERRUPTED.format(name=name, file=files[0])).split() == ["interrupted", "1000"]

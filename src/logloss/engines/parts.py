@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .._errors import InvalidInputError, LoglossError, UnreadableError
+from .._kernels import whole
 from ..evaluate import storage
 from ..evaluate.state import State
 from ..places import write
@@ -74,6 +75,7 @@ class Worker:
 
     def __call__(self, part: Part) -> Answer:
         """The answer to a part; files that may be left out, or were done before, are done one by one."""
+        whole.load()  # a process that Ray has cancelled a task in gets others
         alone = self.skip_unreadable or self.resume is not None
         if not alone or len(part.source.files) == 1:
             return self._kept(part)
